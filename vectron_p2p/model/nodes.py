@@ -1,0 +1,111 @@
+"""What the cluster looks like: nodes, replicas, shards, and the answers that describe them.
+
+`state` is the catalog's word (agreed), `liveness` the answering node's own opinion (ephemeral): the two are never mixed.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+
+class NodeState(str, enum.Enum):
+    """Membership, as the catalog says."""
+
+    JOINING = "joining"
+    ACTIVE = "active"
+    DRAINING = "draining"
+    LEFT = "left"
+    REMOVED = "removed"
+
+
+class Liveness(str, enum.Enum):
+    """Who answers, as one node sees it now."""
+
+    ALIVE = "alive"
+    SUSPECT = "suspect"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    id: str
+    name: str
+    address: str
+    zone: str
+    state: str
+    liveness: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaInfo:
+    """One replica. `points` and `bytes` are -1 and `merkle_root` empty where its node did not answer (state "unreachable")."""
+
+    node: str
+    state: str
+    points: int
+    bytes: int
+    merkle_root: str
+    indexed: int = 0
+    tombstones: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShardInfo:
+    collection: str
+    shard: int
+    replicas: list[ReplicaInfo] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterInfo:
+    """The cluster as the answering node sees it. `under_replicated`: shards with fewer owners than `replicas` asks."""
+
+    cluster_id: str
+    epoch: int
+    nodes: list[NodeInfo]
+    shards: list[ShardInfo]
+    voters: list[str] = field(default_factory=list)
+    under_replicated: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """Live figures of one node; `liveness` other than alive means the rest is empty."""
+
+    id: str
+    name: str
+    address: str
+    zone: str
+    state: str
+    liveness: str
+    version: str = ""
+    epoch: int = -1
+    uptime_s: float = 0.0
+    loop_lag_ms: float = 0.0
+    """p99 of the event-loop lag over the last minute."""
+    loop_lag_max_ms: float = 0.0
+    """Largest event-loop lag since the start."""
+    rss_bytes: int = 0
+    cpu_percent: float = 0.0
+    disk_free_bytes: int = 0
+    data_bytes: int = 0
+    shards: int = 0
+    points: int = 0
+    unindexed: int = 0
+    hints: int = 0
+    connections: int = 0
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus:
+    cluster_id: str
+    epoch: int
+    answered_by: str
+    nodes: list[NodeStatus]
+    voters: list[str]
+    collections: int
+    under_replicated: int
+    warnings: list[str] = field(default_factory=list)
