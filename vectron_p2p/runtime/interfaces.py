@@ -1,0 +1,52 @@
+"""The interfaces for time and threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time, sleeping and deadlines of one node."""
+
+    def now(self) -> float:
+        """Seconds on a monotonic clock."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since 1970 as this machine believes; may step."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+    async def sleep_until(self, at: float) -> None:
+        """Until `now()` is `at`; inf sleeps until cancelled."""
+        ...
+
+    def move_on_after(self, seconds: float) -> trio.CancelScope:
+        """A scope that is cancelled after `seconds` (inf: never)."""
+        ...
+
+    def fail_after(self, seconds: float) -> AbstractContextManager[trio.CancelScope]:
+        """As `move_on_after`, but raises `trio.TooSlowError` when the deadline cut the block short."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs blocking or long work off the event loop.
+
+    Lanes keep kinds of work from waiting for each other: `"disk"` (LevelDB reads, batches, fsync), `"search"` (queries),
+    `"index"` (linking, rebuilding).
+    """
+
+    async def run(self, lane: str, fn: Callable[..., T], *args: object) -> T:
+        """`fn(*args)` on a thread of `lane`; its result or exception.
+
+        Cancelling waits for nothing: `fn` runs on to its end and its result is dropped.
+        """
+        ...

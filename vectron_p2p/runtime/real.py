@@ -1,0 +1,116 @@
+"""Real time and real threads.
+
+`TrioClock` is trio's clock plus the machine's wall clock. `ThreadExecutor` owns long-lived threads per lane: a hop through
+`trio.to_thread` costs about 150 us because it takes a worker from a cache and wakes the loop once per call; here workers
+wait on a plain queue, and all results that are ready wake the loop once.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import outcome
+import trio
+
+T = TypeVar("T")
+
+
+class TrioClock:
+    """`Clock` over trio's clock (which a test may replace by trio's MockClock) and `time.time`."""
+
+    def now(self) -> float:
+        return trio.current_time()
+
+    def wall(self) -> float:
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+
+    async def sleep_until(self, at: float) -> None:
+        await trio.sleep_until(at)
+
+    def move_on_after(self, seconds: float) -> trio.CancelScope:
+        return trio.move_on_after(seconds)
+
+    def fail_after(self, seconds: float) -> AbstractContextManager[trio.CancelScope]:
+        return trio.fail_after(seconds)
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    fn: Callable[..., Any]
+    args: tuple[object, ...]
+    task: trio.lowlevel.Task | None
+    """None once the waiting task was cancelled: the result is dropped."""
+    result: outcome.Outcome[Any] | None = None
+
+
+class ThreadExecutor:
+    """`Executor` over dedicated daemon threads; make it with `open_executor` inside `trio.run`."""
+
+    def __init__(self, lanes: Mapping[str, int]) -> None:
+        self._token = trio.lowlevel.current_trio_token()
+        self._done: deque[_Job] = deque()
+        self._queues: dict[str, queue.SimpleQueue[_Job | None]] = {}
+        self._lanes = dict(lanes)
+        for lane, threads in lanes.items():
+            self._queues[lane] = queue.SimpleQueue()
+            for number in range(threads):
+                threading.Thread(
+                    target=self._work, args=(self._queues[lane],), name=f"vectron-{lane}-{number}", daemon=True
+                ).start()
+
+    async def run(self, lane: str, fn: Callable[..., T], *args: object) -> T:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        job = _Job(fn, args, trio.lowlevel.current_task())
+        self._queues[lane].put(job)
+
+        def abandon(_raise_cancel: object) -> trio.lowlevel.Abort:
+            job.task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        return cast("T", await trio.lowlevel.wait_task_rescheduled(abandon))
+
+    def waiting(self) -> dict[str, int]:
+        """Jobs not yet begun, by lane."""
+        return {lane: jobs.qsize() for lane, jobs in self._queues.items()}
+
+    def close(self) -> None:
+        """Let each thread end after what it is doing and what is queued before."""
+        for lane, threads in self._lanes.items():
+            for _ in range(threads):
+                self._queues[lane].put(None)
+
+    def _work(self, jobs: queue.SimpleQueue[_Job | None]) -> None:
+        while (job := jobs.get()) is not None:
+            job.result = outcome.capture(job.fn, *job.args)
+            self._done.append(job)
+            try:
+                self._token.run_sync_soon(self._deliver, idempotent=True)
+            except trio.RunFinishedError:
+                return
+
+    def _deliver(self) -> None:
+        while self._done:
+            job = self._done.popleft()
+            if job.task is not None:
+                trio.lowlevel.reschedule(job.task, cast("outcome.Outcome[Any]", job.result))
+                job.task = None
+
+
+@contextmanager
+def open_executor(lanes: Mapping[str, int]) -> Iterator[ThreadExecutor]:
+    """A `ThreadExecutor` with `lanes` (name -> threads) that ends with the block."""
+    executor = ThreadExecutor(lanes)
+    try:
+        yield executor
+    finally:
+        executor.close()
