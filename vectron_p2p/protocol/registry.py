@@ -1,0 +1,189 @@
+"""Message classes and their bytes: `message(tag)`, `encode`, `decode`.
+
+A message is the msgpack array [tag, field, field, ...] in the order of the dataclass; a nested message is the array of its
+fields. Fields are added only at the end and with a default: a decoder takes defaults for fields an older peer did not send
+and ignores those a newer one added.
+
+Invariant: `decode` returns a message whose fields have their annotated types, or raises `RemoteProtocolError`; whatever the
+bytes, it allocates no more than a small multiple of their length (see `_admit`).
+"""
+
+from __future__ import annotations
+
+import operator
+import typing
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
+
+import msgpack
+
+from vectron_p2p.protocol.errors import LocalProtocolError, RemoteProtocolError
+from vectron_p2p.protocol.validation import Rule, compile_rule
+
+M = TypeVar("M")
+
+# An empty list costs one byte on the wire and 80 in memory. Below this size that is 5 MB at worst, for a moment; above it
+# containers are counted.
+UNCOUNTED_BYTES = 64 * 1024
+MAX_CONTAINERS = 65_536  # the largest replies hold some thousands (hits of many queries on many shards)
+UNPACKER_BYTES = 32 * 1024 * 1024 + 64  # what one check may be fed: the largest message of `frames` and its tag
+
+
+class _Schema:
+    """How one class is taken apart and put together."""
+
+    __slots__ = ("cls", "getter", "names", "required", "rules", "tag", "takes_apart")
+
+    def __init__(self, tag: int, cls: type) -> None:
+        hints = typing.get_type_hints(cls)
+        entries = fields(cls)
+        self.tag = tag
+        self.cls = cls
+        self.names = tuple(entry.name for entry in entries)
+        self.rules = tuple(compile_rule(hints[name], f"{cls.__name__}.{name}", _nested_decoder) for name in self.names)
+        self.required = sum(
+            1 for entry in entries if entry.default is MISSING and entry.default_factory is MISSING
+        )
+        self.takes_apart = tuple(i for i, rule in enumerate(self.rules) if rule.rebuilds)
+        self.getter = _getter(self.names)
+
+    def values(self, message: Any) -> list[Any]:
+        values = self.getter(message)
+        for index in self.takes_apart:
+            values[index] = _plain(values[index])
+        return values
+
+    def build(self, values: list[Any]) -> Any:
+        """The message of these field values (the tag already cut off).
+
+        Raises:
+            RemoteProtocolError: A field is missing or of another type.
+        """
+        if len(values) < self.required:
+            raise RemoteProtocolError(
+                f"{self.cls.__name__} has {len(self.names)} fields of which {self.required} are required, not {len(values)}"
+            )
+        rules: tuple[Rule, ...] = self.rules
+        for index, (value, rule) in enumerate(zip(values, rules, strict=False)):
+            if type(value) not in rule.exact:
+                values[index] = rule.convert(value)
+        if len(values) > len(rules):
+            del values[len(rules) :]
+        return self.cls(*values)
+
+
+def _getter(names: tuple[str, ...]) -> Callable[[Any], list[Any]]:
+    if not names:
+        return lambda _: []
+    if len(names) == 1:
+        one = operator.attrgetter(names[0])
+        return lambda message: [one(message)]
+    many = operator.attrgetter(*names)
+    return lambda message: list(many(message))
+
+
+_by_tag: dict[int, _Schema] = {}
+_by_class: dict[type, _Schema] = {}
+
+
+def message(tag: int) -> Callable[[type[M]], type[M]]:
+    """Class decorator, above `@dataclass`: gives the class its number on the wire, which is never reused."""
+
+    def register(cls: type[M]) -> type[M]:
+        if tag in _by_tag:
+            raise TypeError(f"tag {tag} of {cls.__name__} is taken by {_by_tag[tag].cls.__name__}")
+        _by_tag[tag] = _by_class[cls] = _Schema(tag, cls)
+        return cls
+
+    return register
+
+
+def _nested_decoder(cls: type) -> Callable[[Any], Any] | None:
+    schema = _by_class.get(cls)
+    return None if schema is None else schema.build
+
+
+def _plain(value: Any) -> Any:
+    """`value` with each message in it as the list of its fields."""
+    if type(value) is list:
+        return [_plain(item) for item in value]
+    schema = _by_class.get(type(value))
+    return value if schema is None else schema.values(value)
+
+
+def encode(message: Any) -> bytes:
+    """The bytes of a message.
+
+    Raises:
+        LocalProtocolError: It is no message, or holds what msgpack cannot carry.
+    """
+    schema = _by_class.get(type(message))
+    if schema is None:
+        raise LocalProtocolError(f"{type(message).__name__} is no message class")
+    try:
+        packed: bytes = msgpack.packb([schema.tag, *schema.values(message)])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise LocalProtocolError(f"{type(message).__name__} cannot be sent: {error}") from error
+    return packed
+
+
+def decode(data: bytes | bytearray | memoryview) -> Any:
+    """The message of `data`.
+
+    Raises:
+        RemoteProtocolError: It is none, or its fields have other types than annotated.
+    """
+    values = unpack(data)
+    if type(values) is not list or not values:
+        raise RemoteProtocolError("a message is an array that starts with its tag")
+    tag = values.pop(0)
+    schema = _by_tag.get(tag) if type(tag) is int else None
+    if schema is None:
+        raise RemoteProtocolError(f"no message has the tag {tag!r:.40}")
+    return schema.build(values)
+
+
+def unpack(data: bytes | bytearray | memoryview) -> Any:
+    """msgpack bytes as a value, within bounds (see `_admit`).
+
+    Raises:
+        RemoteProtocolError: The bytes are no single msgpack value, or one that is out of proportion.
+    """
+    try:
+        _admit(data)
+        if len(data) <= UNCOUNTED_BYTES:
+            return msgpack.unpackb(data, max_ext_len=0)
+        counter = _ContainerCounter()
+        return msgpack.unpackb(data, max_ext_len=0, list_hook=counter, object_hook=counter)
+    except RemoteProtocolError:
+        raise
+    except Exception as error:  # ValueError and its own kinds, by the version of msgpack; BufferFull, OverflowError
+        raise RemoteProtocolError(f"no valid msgpack: {error or type(error).__name__}") from error
+
+
+def _admit(data: bytes | bytearray | memoryview) -> None:
+    """Walk over the bytes without building anything.
+
+    A header of five bytes may claim millions of items, and msgpack makes room for them at once, at every level: a thousand
+    nested headers would ask for gigabytes. After this walk each claimed item is known to be there, so room is
+    at most 8 bytes per byte received.
+    """
+    walker = msgpack.Unpacker(max_buffer_size=UNPACKER_BYTES, read_size=1)
+    walker.feed(data)
+    walker.skip()
+    if walker.tell() != len(data):
+        raise RemoteProtocolError("bytes follow the message")
+
+
+class _ContainerCounter:
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MAX_CONTAINERS
+
+    def __call__(self, container: Any) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise RemoteProtocolError(f"more than {MAX_CONTAINERS} arrays and maps in one message")
+        return container

@@ -1,0 +1,123 @@
+"""Checks of decoded fields, compiled once per message class from its annotations.
+
+Owns the mapping from an annotation to a `Rule`. Knows the types that messages use, no more: int, float, str, bytes, bool, None, unions of
+them, `list[T]`, `dict[str, Any]` and nested messages. Invariant: what passes has exactly the annotated types, so no code
+above checks types again; ranges and lengths of columns stay the business of whoever uses the message.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vectron_p2p.protocol.errors import RemoteProtocolError
+
+MAX_DEPTH = 32  # free-form dicts: twice what a filter or payload may nest (16), so that their own checks name the field
+
+_SCALARS: tuple[type, ...] = (int, float, str, bytes, bool, types.NoneType)
+
+Convert = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A value is fine as it is when `type(value) in exact`; otherwise `convert` returns it checked (or raises).
+
+    Two steps because most fields are scalars: a set lookup costs a third of a call, and a `Search` has sixteen fields.
+    """
+
+    exact: frozenset[type]
+    convert: Convert
+    rebuilds: bool = False
+    """Whether values hold nested messages, which have to be taken apart when encoding."""
+
+
+def compile_rule(annotation: Any, name: str, nested: Callable[[type], Convert | None]) -> Rule:
+    """The rule of one field.
+
+    Args:
+        annotation: Its resolved annotation.
+        name: `Class.field`, for messages of errors.
+        nested: Gives the decoder of a message class, None for any other class.
+    """
+    options = typing.get_args(annotation) if _is_union(annotation) else (annotation,)
+    exact = frozenset(option for option in map(_none_type, options) if option in _SCALARS)
+    converts = {kind: convert for option in options for kind, convert in _containers(option, name, nested)}
+    if float in exact and int not in exact:
+        converts[int] = float  # a float that happens to be whole may come as an int from other encoders
+    if not exact and not converts:
+        raise TypeError(f"{name}: no message field can be a {annotation!r}")
+    rebuilds = any(_holds_message(option, nested) for option in options)
+
+    def convert(value: Any) -> Any:
+        found = converts.get(type(value))
+        if found is None:
+            raise RemoteProtocolError(f"{name} cannot be a {type(value).__name__}")
+        return found(value)
+
+    return Rule(exact, convert, rebuilds)
+
+
+def _is_union(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
+
+
+def _none_type(option: Any) -> Any:
+    return types.NoneType if option is None else option
+
+
+def _holds_message(option: Any, nested: Callable[[type], Convert | None]) -> bool:
+    if typing.get_origin(option) is list:
+        return _holds_message(typing.get_args(option)[0], nested)
+    return isinstance(option, type) and nested(option) is not None
+
+
+def _containers(option: Any, name: str, nested: Callable[[type], Convert | None]) -> list[tuple[type, Convert]]:
+    origin = typing.get_origin(option)
+    if origin is dict:
+        if typing.get_args(option) != (str, Any):
+            raise TypeError(f"{name}: a dict in a message is dict[str, Any]")
+        return [(dict, lambda value: check_tree(value, name))]
+    if origin is list:
+        return [(list, _list_of(compile_rule(typing.get_args(option)[0], name, nested)))]
+    if isinstance(option, type) and (decoder := nested(option)) is not None:
+        return [(list, decoder)]  # nested messages travel as arrays of their fields, without a tag
+    return []
+
+
+def _list_of(item: Rule) -> Convert:
+    covers, exact, convert = item.exact.issuperset, item.exact, item.convert
+
+    def check(values: Any) -> Any:
+        if covers(map(type, values)):  # one pass in C: columns of thousands of ids are the normal case
+            return values
+        return [value if type(value) in exact else convert(value) for value in values]
+
+    return check
+
+
+def check_tree(value: dict[str, Any], name: str) -> dict[str, Any]:
+    """A free-form dict: JSON-like values (and bytes) under str keys, at most `MAX_DEPTH` deep.
+
+    Raises:
+        RemoteProtocolError: It is not.
+    """
+    pending: list[tuple[Any, int]] = [(value, 1)]  # no recursion: depth is the sender's choice
+    while pending:
+        container, depth = pending.pop()
+        if depth > MAX_DEPTH:
+            raise RemoteProtocolError(f"{name} nests deeper than {MAX_DEPTH}")
+        if type(container) is dict:
+            for key in container:
+                if type(key) is not str:
+                    raise RemoteProtocolError(f"{name} has a key that is no str but {type(key).__name__}")
+            items: Any = container.values()
+        else:
+            items = container
+        for item in items:
+            if type(item) is dict or type(item) is list:
+                pending.append((item, depth + 1))
+    return value
