@@ -46,13 +46,14 @@ ensure_venv() {
     checksum=$(sha256sum pyproject.toml | cut -d' ' -f1)
     if [ -f "$stamp" ] && .venv/bin/python -c '' 2>/dev/null; then
         have=$(cat "$stamp")
+        [ "${have#* * }" = "$PWD" ] || have="" # moved or copied here: its scripts name the old place
     fi
     if [ "$have" = "$checksum dev $PWD" ] || [ "$have" = "$checksum $want $PWD" ]; then
         return
     fi
 
     command -v g++ >/dev/null || die "no C++ compiler (hnswlib is built from source); install g++ (apt install g++)"
-    if [ -z "$have" ]; then # none yet, half made, or moved here with its scripts naming the old place
+    if [ -z "$have" ]; then # none yet, half made, or made elsewhere
         python=$(find_python) || exit 1
         echo "making .venv with $python"
         rm -rf .venv
