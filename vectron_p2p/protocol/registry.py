@@ -1,30 +1,32 @@
 """Message classes and their bytes: `message(tag)`, `encode`, `decode`.
 
-A message is the msgpack array [tag, field, field, ...] in the order of the dataclass; a nested message is the array of its
-fields. Fields are added only at the end and with a default: a decoder takes defaults for fields an older peer did not send
-and ignores those a newer one added.
+A message is the msgpack array [tag, field, field, ...] in the order of the dataclass; a nested message is the array of
+its fields. Fields are added only at the end and with a default: a decoder takes defaults for fields an older peer did
+not send and ignores those a newer one added.
 
-Invariant: `decode` returns a message whose fields have their annotated types, or raises `RemoteProtocolError`; whatever the
-bytes, it allocates no more than a small multiple of their length (see `_admit`).
+Invariant: `decode` returns a message whose fields have their annotated types, or raises `RemoteProtocolError`; whatever
+the bytes, it allocates no more than a small multiple of their length (see `_admit`).
 """
 
 from __future__ import annotations
 
 import operator
 import typing
-from collections.abc import Callable
 from dataclasses import MISSING, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgpack
 
 from vectron_p2p.protocol.errors import LocalProtocolError, RemoteProtocolError
 from vectron_p2p.protocol.validation import Rule, compile_rule
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 M = TypeVar("M")
 
-# An empty list costs one byte on the wire and 80 in memory. Below this size that is 5 MB at worst, for a moment; above it
-# containers are counted.
+# An empty list costs one byte on the wire and 80 in memory. Below this size that is 5 MB at worst, for a moment; above
+# it containers are counted.
 UNCOUNTED_BYTES = 64 * 1024
 MAX_CONTAINERS = 65_536  # the largest replies hold some thousands (hits of many queries on many shards)
 UNPACKER_BYTES = 32 * 1024 * 1024 + 64  # what one check may be fed: the largest message of `frames` and its tag
@@ -42,9 +44,7 @@ class _Schema:
         self.cls = cls
         self.names = tuple(entry.name for entry in entries)
         self.rules = tuple(compile_rule(hints[name], f"{cls.__name__}.{name}", _nested_decoder) for name in self.names)
-        self.required = sum(
-            1 for entry in entries if entry.default is MISSING and entry.default_factory is MISSING
-        )
+        self.required = sum(1 for entry in entries if entry.default is MISSING and entry.default_factory is MISSING)
         self.takes_apart = tuple(i for i, rule in enumerate(self.rules) if rule.rebuilds)
         self.getter = _getter(self.names)
 
@@ -61,9 +61,8 @@ class _Schema:
             RemoteProtocolError: A field is missing or of another type.
         """
         if len(values) < self.required:
-            raise RemoteProtocolError(
-                f"{self.cls.__name__} has {len(self.names)} fields of which {self.required} are required, not {len(values)}"
-            )
+            text = f"{self.cls.__name__} has {self.required} required fields, these are {len(values)}"
+            raise RemoteProtocolError(text)
         rules: tuple[Rule, ...] = self.rules
         for index, (value, rule) in enumerate(zip(values, rules, strict=False)):
             if type(value) not in rule.exact:
@@ -159,14 +158,14 @@ def unpack(data: bytes | bytearray | memoryview) -> Any:
     except RemoteProtocolError:
         raise
     except Exception as error:  # ValueError and its own kinds, by the version of msgpack; BufferFull, OverflowError
-        raise RemoteProtocolError(f"no valid msgpack: {error or type(error).__name__}") from error
+        raise RemoteProtocolError(f"no valid msgpack: {str(error) or type(error).__name__}") from error
 
 
 def _admit(data: bytes | bytearray | memoryview) -> None:
     """Walk over the bytes without building anything.
 
-    A header of five bytes may claim millions of items, and msgpack makes room for them at once, at every level: a thousand
-    nested headers would ask for gigabytes. After this walk each claimed item is known to be there, so room is
+    A header of five bytes may claim millions of items, and msgpack makes room for them at once, at every level: a
+    thousand nested headers would ask for gigabytes. After this walk each claimed item is known to be there, so room is
     at most 8 bytes per byte received.
     """
     walker = msgpack.Unpacker(max_buffer_size=UNPACKER_BYTES, read_size=1)

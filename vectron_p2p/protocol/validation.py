@@ -1,8 +1,9 @@
 """Checks of decoded fields, compiled once per message class from its annotations.
 
-Owns the mapping from an annotation to a `Rule`. Knows the types that messages use, no more: int, float, str, bytes, bool, None, unions of
-them, `list[T]`, `dict[str, Any]` and nested messages. Invariant: what passes has exactly the annotated types, so no code
-above checks types again; ranges and lengths of columns stay the business of whoever uses the message.
+Owns the mapping from an annotation to a `Rule`. Knows the types that messages use, no more: int, float, str, bytes,
+bool, None, unions of them, `list[T]`, `dict[str, Any]` and nested messages. Invariant: what passes has exactly the
+annotated types, so no code above checks types again; ranges and lengths of columns stay the business of whoever uses
+the message.
 """
 
 from __future__ import annotations
@@ -117,7 +118,5 @@ def check_tree(value: dict[str, Any], name: str) -> dict[str, Any]:
             items: Any = container.values()
         else:
             items = container
-        for item in items:
-            if type(item) is dict or type(item) is list:
-                pending.append((item, depth + 1))
+        pending += [(item, depth + 1) for item in items if type(item) is dict or type(item) is list]
     return value

@@ -1,0 +1,158 @@
+"""Frames: how messages are cut into pieces on a byte stream, and put together again.
+
+A frame is a header (u32 length of what follows it, u8 kind, u8 flags, u64 id) and a body. A message longer than one
+frame goes out as several of one kind and id, all but the last with `MORE` and exactly full, so that others can go in
+between.
+
+Invariant: whatever bytes arrive, a `FrameReader` holds at most one frame and a `Reassembly` at most `MAX_REASSEMBLY`
+bytes; each length is checked before anything is kept.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from typing import NamedTuple
+
+from vectron_p2p.protocol.errors import RemoteProtocolError
+
+HEADER = struct.Struct(">IBBQ")
+_LENGTH = struct.Struct(">I")
+_COUNTED = HEADER.size - _LENGTH.size  # bytes of the header that the length counts
+
+MAX_BODY = 256 * 1024  # at 1 Gbit/s a frame occupies the line for 2 ms: what a small message waits behind a bulk one
+MAX_MESSAGE = 32 * 1024 * 1024  # house rule is 2 MiB; the rest is room for replies with many wide rows
+MAX_REASSEMBLY = 64 * 1024 * 1024  # two of the largest messages at once per connection
+MAX_GREETING = 4 * 1024  # before the handshake nobody is trusted with more; Hello and Welcome take ~200 bytes
+
+MORE = 1
+"""The one flag: the message goes on in another frame."""
+
+
+class Kind(enum.IntEnum):
+    """What a frame is. Numbers are on the wire for ever."""
+
+    HELLO = 1
+    REQUEST = 2
+    RESPONSE = 3
+    ERROR = 4
+    CANCEL = 5
+    NOTE = 6
+    PING = 7
+    PONG = 8
+    GOODBYE = 9
+
+
+SPLITTABLE = frozenset({Kind.REQUEST, Kind.RESPONSE, Kind.NOTE})
+
+_KINDS = {int(kind): kind for kind in Kind}
+
+
+class Frame(NamedTuple):
+    kind: Kind
+    more: bool
+    id: int
+    body: bytes
+
+
+def encode_frame(kind: Kind, frame_id: int, body: bytes | memoryview = b"", *, more: bool = False) -> bytes:
+    """The bytes of one frame; `body` is at most `MAX_BODY` long."""
+    return b"".join((HEADER.pack(_COUNTED + len(body), kind, MORE if more else 0, frame_id), body))
+
+
+class FrameReader:
+    """Cuts a byte stream into frames.
+
+    `limit` is the longest body taken: `MAX_GREETING` until the connection raises it after the handshake.
+    """
+
+    __slots__ = ("_buffer", "limit")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self.limit = MAX_GREETING
+
+    @property
+    def held(self) -> int:
+        """Bytes of an incomplete frame."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> None:
+        """Adds what the stream gave. Drain `next_frame` after each feed: what is held then is less than one frame."""
+        self._buffer += data
+
+    def next_frame(self) -> Frame | None:
+        """The next complete frame, None when it is not all there.
+
+        Raises:
+            RemoteProtocolError: The header is none, or announces more than `limit`.
+        """
+        buffer = self._buffer
+        if len(buffer) < HEADER.size:
+            # Four bytes are enough to refuse a stranger who speaks another protocol and then waits.
+            if len(buffer) >= _LENGTH.size:
+                self._check_length(_LENGTH.unpack_from(buffer)[0])
+            return None
+        length, number, flags, frame_id = HEADER.unpack_from(buffer)
+        self._check_length(length)
+        kind = _KINDS.get(number)
+        if kind is None or flags & ~MORE:
+            raise RemoteProtocolError(f"no frame has kind {number} and flags {flags}")
+        end = _LENGTH.size + length
+        if flags and (kind not in SPLITTABLE or length - _COUNTED != MAX_BODY):
+            # Only full frames go on: thousands of tiny pieces would cost more to keep than their bytes.
+            raise RemoteProtocolError(f"a {kind.name} frame of {length - _COUNTED} bytes cannot go on in another")
+        if len(buffer) < end:
+            return None
+        with memoryview(buffer) as view:
+            body = bytes(view[HEADER.size : end])
+        del buffer[:end]  # cheap: CPython moves the start of a bytearray, not its content
+        return Frame(kind, bool(flags), frame_id, body)
+
+    def _check_length(self, length: int) -> None:
+        if not _COUNTED <= length <= _COUNTED + self.limit:
+            raise RemoteProtocolError(f"a frame has {_COUNTED} to {_COUNTED + self.limit} bytes, not {length}")
+
+
+class Reassembly:
+    """Messages of which some frames have arrived, by id."""
+
+    __slots__ = ("_parts", "held")
+
+    def __init__(self) -> None:
+        self._parts: dict[int, tuple[Kind, list[bytes], int]] = {}
+        self.held = 0
+
+    def __contains__(self, frame_id: int) -> bool:
+        return frame_id in self._parts
+
+    def add(self, frame: Frame) -> bytes | None:
+        """The whole message's bytes when `frame` is its last, else None.
+
+        Raises:
+            RemoteProtocolError: The message or all messages together are too long, or the kind changed within one.
+        """
+        kind, chunks, size = self._parts.get(frame.id) or (frame.kind, [], 0)
+        if not frame.more and not chunks:
+            return frame.body
+        if kind is not frame.kind:
+            raise RemoteProtocolError(f"message {frame.id} began as {kind.name} and goes on as {frame.kind.name}")
+        size += len(frame.body)
+        if size > MAX_MESSAGE:
+            raise RemoteProtocolError(f"a message has at most {MAX_MESSAGE} bytes")
+        if self.held + len(frame.body) > MAX_REASSEMBLY:
+            raise RemoteProtocolError(f"unfinished messages have at most {MAX_REASSEMBLY} bytes together")
+        chunks.append(frame.body)
+        self.held += len(frame.body)
+        if frame.more:
+            self._parts[frame.id] = kind, chunks, size
+            return None
+        del self._parts[frame.id]
+        self.held -= size
+        return b"".join(chunks)
+
+    def drop(self, frame_id: int) -> None:
+        """Forgets the frames of a message that will not be finished."""
+        part = self._parts.pop(frame_id, None)
+        if part is not None:
+            self.held -= part[2]
