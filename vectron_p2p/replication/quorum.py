@@ -1,0 +1,166 @@
+"""Write rounds: what the answers of a shard's owners make of each row of one write.
+
+Owns the rule that an acknowledgement means "this owner holds exactly this version", never "it holds a newer one".
+`required` is counted out of all owners that the catalog names, dead or alive. Invariants: a row is DONE only with
+`required` owners that said so; RESTAMP only if no owner can have applied it, so stamping it anew can bring nothing back.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vectron_p2p.model.errors import ClockSkew, ConsistencyError, Unavailable, VectronError
+from vectron_p2p.replication.version import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vectron_p2p.model.ids import NodeId
+
+
+class RowState(enum.Enum):
+    PENDING = "pending"
+    DONE = "done"
+    """Acknowledged."""
+    RESTAMP = "restamp"
+    """Applied nowhere, since every owner that was sent it holds something newer: stamp it higher and send it again."""
+    REFUSED = "refused"
+    """Applied nowhere; the error says why."""
+    UNKNOWN = "unknown"
+    """Too few acknowledged, but some did or may have: it may appear later. Never stamp it anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOutcome:
+    """States of all rows. `error` is of the worst row, None if all are DONE or RESTAMP."""
+
+    states: list[RowState]
+    restamp: list[int]
+    """Rows to stamp anew, above `above[i]` for row `restamp[i]`."""
+    above: list[int]
+    error: VectronError | None
+
+
+class WriteRound:
+    """One write of rows to the owners of one shard.
+
+    Tell it the fate of each owner once: `record` an answer, `record_failure` for one that was sent the rows and gave no
+    answer, `record_unsent` for one that was not. It is `decided` as soon as later answers change nothing.
+    """
+
+    def __init__(self, owners: Sequence[NodeId], required: int, versions: Sequence[bytes]) -> None:
+        if not 0 < required <= len(owners):
+            raise ValueError(f"{required} acknowledgements of {len(owners)} owners")
+        self._owners = list(owners)
+        self._required = required
+        self._versions = list(versions)
+        self._pending = set(owners)
+        self._unreached: set[NodeId] = set()
+        self._silent = 0
+        self._errors: list[VectronError] = []
+        self._acked = [0] * len(versions)
+        self._newer = [0] * len(versions)
+        self._skewed = [0] * len(versions)
+        self._highest = [0] * len(versions)
+        self._undone = len(versions)
+
+    def record(self, owner: NodeId, held: Sequence[bytes | None]) -> None:
+        """`owner` answered: the version it holds of each row, None where it refused the stamp."""
+        if len(held) != len(self._versions):
+            raise ValueError(f"{len(held)} answers for {len(self._versions)} rows")
+        if not self._settle(owner):
+            return
+        for i, (version, answer) in enumerate(zip(self._versions, held, strict=True)):
+            if answer == version:
+                self._acked[i] += 1
+                if self._acked[i] == self._required:
+                    self._undone -= 1
+            elif answer is None:
+                self._skewed[i] += 1
+            elif answer > version:
+                self._newer[i] += 1
+                self._highest[i] = max(self._highest[i], stamp(answer))
+            else:  # an owner that holds less than it was sent has not applied it: as good as no answer
+                self._silent += 1
+                self._unreached.add(owner)
+
+    def record_failure(self, owner: NodeId, error: VectronError | None = None) -> None:
+        """`owner` was sent the rows, and whether it applied them is unknown."""
+        if self._settle(owner):
+            self._silent += 1
+            self._unreached.add(owner)
+            if error is not None:
+                self._errors.append(error)
+
+    def record_unsent(self, owner: NodeId, error: VectronError | None = None) -> None:
+        """`owner` was not sent the rows, or refused them all before applying any."""
+        if self._settle(owner):
+            self._unreached.add(owner)
+            if error is not None:
+                self._errors.append(error)
+
+    def _settle(self, owner: NodeId) -> bool:
+        """Whether this is the first word on `owner`."""
+        if owner not in self._pending:
+            return False
+        self._pending.discard(owner)
+        return True
+
+    @property
+    def pending(self) -> list[NodeId]:
+        """Owners of whom nothing is known yet."""
+        return [owner for owner in self._owners if owner in self._pending]
+
+    @property
+    def unreached(self) -> list[NodeId]:
+        """Owners that may lack the rows, once their fate is known: what hints are for."""
+        return [owner for owner in self._owners if owner in self._unreached]
+
+    @property
+    def decided(self) -> bool:
+        if not self._pending or not self._undone:
+            return True
+        return all(self._state(i) is not RowState.PENDING for i in range(len(self._versions)))
+
+    def _state(self, row: int) -> RowState:
+        if self._acked[row] >= self._required:
+            return RowState.DONE
+        if self._pending:
+            if self._acked[row] + len(self._pending) >= self._required:
+                return RowState.PENDING
+            # Out of reach. With a trace of it somewhere no later answer helps; without, it may still turn out RESTAMP.
+            return RowState.UNKNOWN if self._acked[row] or self._silent else RowState.PENDING
+        if self._acked[row] or self._silent:
+            return RowState.UNKNOWN
+        return RowState.RESTAMP if self._newer[row] else RowState.REFUSED
+
+    def outcome(self) -> WriteOutcome:
+        """The result once `decided`; before that, what it is if no further answer comes (undecided rows UNKNOWN)."""
+        states = [self._state(i) for i in range(len(self._versions))]
+        states = [RowState.UNKNOWN if state is RowState.PENDING else state for state in states]
+        restamp = [i for i, state in enumerate(states) if state is RowState.RESTAMP]
+        return WriteOutcome(states, restamp, [self._highest[i] for i in restamp], self._error(states))
+
+    def _error(self, states: list[RowState]) -> VectronError | None:
+        unknown = [i for i, state in enumerate(states) if state is RowState.UNKNOWN]
+        why = f": {self._errors[0].message}" if self._errors else ""
+        if unknown:
+            acked = min(self._acked[i] for i in unknown)
+            newer = any(self._newer[i] for i in unknown)
+            cause = "a concurrent write won on some" if newer and not why else "too few answered"
+            return ConsistencyError(
+                f"{acked} of {self._required} owners acknowledged, {cause}; the outcome is unknown, the write may appear"
+                f" later{why}",
+                acked=acked,
+                required=self._required,
+            )
+        refused = [i for i, state in enumerate(states) if state is RowState.REFUSED]
+        if not refused:
+            return None
+        if any(self._skewed[i] for i in refused):
+            return ClockSkew("the owners refused the stamp: this node's clock is ahead of theirs; nothing was written")
+        if len(self._errors) == 1 or (self._errors and len({type(error) for error in self._errors}) == 1):
+            return self._errors[0]
+        return Unavailable(f"no owner of the shard could be sent the write; nothing was written{why}")
