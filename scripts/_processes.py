@@ -1,0 +1,219 @@
+"""Real `vectron node` processes on loopback, for the programs of this folder.
+
+    with Cluster(3) as cluster:
+        cluster.start()
+        cluster.kill(2)
+        cluster.start_node(2)
+
+Invariants: leaving the block kills every process it started and removes its temporary folder, whatever happened: an
+error, Ctrl-C, SIGTERM or SIGHUP. A node keeps its folder and port over kills and restarts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import psutil
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+T = TypeVar("T")
+
+READY_TIMEOUT = (
+    60.0  # a node with 100,000 points that was killed rebuilds a graph before it is fast, not before it is ready
+)
+STOP_TIMEOUT = 30.0
+POLL = 0.02
+
+
+class ProcessFailed(Exception):
+    """A node did not do what was asked of it; the message ends with what it said last."""
+
+
+@dataclass(slots=True)
+class Node:
+    """One node: its folder and port stay, its process comes and goes."""
+
+    index: int
+    folder: Path
+    port: int = 0
+    id: str = ""
+    name: str = ""
+    process: subprocess.Popen[bytes] | None = None
+    starts: int = 0
+    ready_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        if self.process is None:
+            raise ProcessFailed(f"node {self.index} was not started")
+        return self.process.pid
+
+    def log(self) -> str:
+        """What its processes wrote on stderr, all runs."""
+        path = self.folder.with_suffix(".err")
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def memory(self) -> int:
+        """Resident bytes."""
+        return int(psutil.Process(self.pid).memory_info().rss)
+
+
+def _stop_on_signal(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+class Cluster:
+    """N nodes. Node 0 founds the cluster, the others join through it."""
+
+    def __init__(self, nodes: int, *, arguments: list[str] | None = None, keep: bool = False) -> None:
+        self._arguments = arguments or []
+        self._keep = keep
+        self.folder = Path(tempfile.mkdtemp(prefix="vectron-"))
+        self.nodes = [Node(index, self.folder / f"node-{index}") for index in range(nodes)]
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _stop_on_signal)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # A second Ctrl-C while tidying up would leave processes behind.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        for node in self.nodes:
+            self._kill_group(node)
+        for child in psutil.Process().children(
+            recursive=True
+        ):  # one that was interrupted between its start and our note of it
+            child.kill()
+        if self._keep:
+            print(f"kept: {self.folder}", file=sys.stderr)
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+    def __getitem__(self, index: int) -> Node:
+        return self.nodes[index]
+
+    @property
+    def connect(self) -> str:
+        """All nodes, for `connect`, dead ones too: the client fails over."""
+        return ",".join(node.address for node in self.nodes)
+
+    def others(self, index: int) -> str:
+        return ",".join(node.address for node in self.nodes if node.index != index)
+
+    def start(self) -> None:
+        """Start all nodes and wait until each is ready."""
+        for node in self.nodes:
+            self.start_node(node.index)
+
+    def start_node(self, index: int, *, wait: bool = True) -> float:
+        """Start one; seconds until it was ready (0 with `wait` false)."""
+        node = self.nodes[index]
+        if node.running:
+            raise ProcessFailed(f"node {index} is running")
+        command = [sys.executable, "-m", "vectron_p2p", "node", "--data", str(node.folder), "--name", f"n{index}"]
+        command += ["--listen", f"127.0.0.1:{node.port}", *self._arguments]
+        if index:
+            command += ["--join", self.nodes[0].address]
+        node.starts += 1
+        started = time.monotonic()
+        with node.folder.with_suffix(".out").open("wb") as out, node.folder.with_suffix(".err").open("ab") as err:
+            # Its own session: Ctrl-C reaches this program alone, which then stops the nodes in order.
+            node.process = subprocess.Popen(command, stdout=out, stderr=err, start_new_session=True)
+        if not wait:
+            return 0.0
+        self.wait_ready(index)
+        node.ready_seconds.append(time.monotonic() - started)
+        return node.ready_seconds[-1]
+
+    def wait_ready(self, index: int, timeout: float = READY_TIMEOUT) -> None:
+        """Wait for the ready line and take identity and port from it."""
+        node = self.nodes[index]
+        out = node.folder.with_suffix(".out")
+
+        def ready_line() -> str | None:
+            if not node.running:
+                code = node.process.returncode if node.process is not None else None
+                raise ProcessFailed(f"node {index} ended with {code} before it was ready:\n{node.log()[-2000:]}")
+            text = out.read_text(encoding="utf-8")
+            return text if text.startswith("ready ") and text.endswith("\n") else None
+
+        line = wait_for(ready_line, timeout, f"node {index} to be ready", lambda: node.log()[-2000:])
+        fields = dict(word.split("=", 1) for word in line.split()[1:])
+        node.id, node.name = fields["node"], fields["name"]
+        node.port = int(fields["listen"].rpartition(":")[2])
+
+    def kill(self, index: int) -> None:
+        """SIGKILL, and wait until the process is gone."""
+        node = self.nodes[index]
+        if not node.running:
+            raise ProcessFailed(f"node {index} is not running; it ended by itself:\n{node.log()[-2000:]}")
+        self._kill_group(node)
+
+    def stop(self, index: int) -> int:
+        """SIGTERM; the exit code."""
+        node = self.nodes[index]
+        if node.process is None:
+            raise ProcessFailed(f"node {index} was not started")
+        node.process.terminate()
+        try:
+            return node.process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            raise ProcessFailed(
+                f"node {index} did not stop within {STOP_TIMEOUT:.0f} s:\n{node.log()[-2000:]}"
+            ) from None
+
+    def stop_all(self) -> list[int]:
+        """SIGTERM to all that run; their exit codes."""
+        return [self.stop(node.index) for node in self.nodes if node.running]
+
+    @staticmethod
+    def _kill_group(node: Node) -> None:
+        if node.process is None:
+            return
+        # The group: a node may have forked a child for a graph snapshot. All of it may have ended before.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(node.process.pid, signal.SIGKILL)
+        node.process.wait()
+
+
+def wait_for(probe: Callable[[], T | None], timeout: float, what: str, detail: Callable[[], object] | None = None) -> T:
+    """Poll `probe` until it returns something that is not None.
+
+    Raises:
+        ProcessFailed: It did not within `timeout` seconds.
+    """
+    end = time.monotonic() + timeout
+    while True:
+        found = probe()
+        if found is not None:
+            return found
+        if time.monotonic() > end:
+            more = f":\n{detail()}" if detail is not None else ""
+            raise ProcessFailed(f"waited {timeout:.0f} s in vain for {what}{more}")
+        time.sleep(POLL)
