@@ -1,0 +1,98 @@
+"""The HNSW graph: the one file that knows hnswlib, and what is unsafe in it.
+
+Rules it keeps (each was measured): every label is new, labels are never deleted or reused; the beam of a query is its `k`,
+as `ef` is global; queries run on one thread of theirs; a query that cannot fill its answer raises there, which never
+leaves here; an index without elements is never asked. Callers see to it that nothing else runs during `add`, `grow` and
+`save` (`Gate`), that vectors are finite, and that a file to load was written by `save` and checked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import hnswlib
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vectron_p2p.query.scoring import Matrix
+
+Labels: TypeAlias = npt.NDArray[np.int64]
+
+SEED = 100  # of the level generator: with one thread, equal inserts give equal graphs
+FIRST_CAPACITY = 4_096  # an element not yet used costs about 50 bytes
+NONE = -1
+
+
+class Graph:
+    """Labels and vectors (prepared: normalised under cosine). Cosine and dot are both searched as inner product."""
+
+    def __init__(self, dimension: int, metric: str, m: int, ef_construction: int) -> None:
+        self._space = "l2" if metric == "l2" else "ip"
+        self._index = hnswlib.Index(space=self._space, dim=dimension)
+        self._index.init_index(FIRST_CAPACITY, M=m, ef_construction=ef_construction, random_seed=SEED)
+        self._index.set_ef(1)
+        self.count = 0
+
+    @classmethod
+    def load(cls, path: Path, dimension: int, metric: str, m: int, ef_construction: int, count: int) -> Graph:
+        """The graph that `save` wrote, with room to grow."""
+        graph = cls(dimension, metric, m, ef_construction)
+        graph._index = hnswlib.Index(space=graph._space, dim=dimension)
+        graph._index.load_index(str(path), max_elements=max(FIRST_CAPACITY, count * 3 // 2))
+        graph._index.set_ef(1)  # loading sets it anew
+        graph.count = int(graph._index.get_current_count())
+        return graph
+
+    @property
+    def capacity(self) -> int:
+        return int(self._index.get_max_elements())
+
+    def needs_growth(self, more: int) -> bool:
+        return self.count + more > self.capacity
+
+    def grow(self, more: int) -> None:
+        """Room for `more` labels. Exclusive."""
+        self._index.resize_index(max(self.count + more, self.capacity * 3 // 2))
+
+    def add(self, labels: Labels, rows: Matrix, threads: int) -> None:
+        """Insert new labels; there is room for them. Exclusive."""
+        self._index.add_items(rows, labels, num_threads=threads)
+        self.count += len(labels)
+
+    def search(self, queries: Matrix, fetch: int) -> tuple[Labels, Matrix]:
+        """The `fetch` labels found nearest to each query with a beam of `fetch`, best first, and their ranks (higher is
+        better: inner product, or minus the squared distance). Unfilled places have label -1 and rank -inf.
+        """
+        labels = np.full((len(queries), fetch), NONE, dtype=np.int64)
+        ranks = np.full((len(queries), fetch), -np.inf, dtype=np.float32)
+        if not self.count or not len(queries):
+            return labels, ranks
+        try:
+            return self._query(queries, min(fetch, self.count))
+        except RuntimeError:  # one query could not be filled, and the whole batch is lost
+            for row in range(len(queries)):
+                found = self._query_one(queries[row : row + 1], min(fetch, self.count))
+                if found is not None:
+                    width = found[0].shape[1]
+                    labels[row, :width], ranks[row, :width] = found[0][0], found[1][0]
+        return labels, ranks
+
+    def _query_one(self, query: Matrix, fetch: int) -> tuple[Labels, Matrix] | None:
+        for attempt in (fetch, max(1, fetch // 2)):
+            try:
+                return self._query(query, attempt)
+            except RuntimeError:
+                continue  # too few reachable from where this beam went; the caller scans if half does not do either
+        return None
+
+    def _query(self, queries: Matrix, fetch: int) -> tuple[Labels, Matrix]:
+        labels, distances = self._index.knn_query(queries, k=fetch, num_threads=1)
+        ranks = np.negative(distances) if self._space == "l2" else np.subtract(1.0, distances, dtype=np.float32)
+        return labels.astype(np.int64), ranks
+
+    def save(self, path: Path) -> None:
+        """Write to `path`; not synced. Holds the interpreter lock throughout: for a forked child. Exclusive."""
+        self._index.save_index(str(path))
