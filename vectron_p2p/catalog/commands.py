@@ -1,0 +1,261 @@
+"""Commands: what an entry of the epoch log can do to the state.
+
+Owns their wire form and `apply`, a pure function: every node that applies the same command to the same state gets the
+same state and the same result. Must not know the log. Invariants: `apply` never raises for a decoded command, a
+refusal is a result like any other (`{"error": <VectronError in wire form>}`); a client's operation id is applied
+once, later entries with the same id get its first result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from vectron_p2p.catalog.placement import default_shards, place
+from vectron_p2p.catalog.state import KEPT_OPERATIONS, ClusterState, Collection, Member, canonical
+from vectron_p2p.catalog.voters import MAX_VOTERS, voter_change
+from vectron_p2p.model.collections import CollectionOptions, check_name, check_options
+from vectron_p2p.model.errors import AlreadyExists, InvalidArgument, NotFound, PermissionDenied, VectronError
+from vectron_p2p.model.ids import Address, CollectionId, NodeId, OperationId, parse_address
+from vectron_p2p.model.nodes import NodeState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_COLLECTIONS = 1_000  # with the widest placements the state then still fits one message several times over
+MAX_TEXT = 300  # ids and addresses: a host name has at most 255 characters
+Result: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AddMember:
+    """A node asks in: it becomes `joining`. Idempotent for the same node, whose address is then the one given."""
+
+    node: NodeId
+    name: str
+    address: Address
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActivateMember:
+    """`joining` -> `active`, and voter while there is room. Proposed by the node itself once it persisted the state."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAddress:
+    node: NodeId
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class SeatVoter:
+    """One step of `voters.voter_change` for an active node that does not vote; proposed by that node."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCollection:
+    operation_id: OperationId
+    collection_id: CollectionId
+    name: str
+    options: CollectionOptions
+    if_not_exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCollection:
+    operation_id: OperationId
+    name: str
+
+
+Command: TypeAlias = AddMember | ActivateMember | UpdateAddress | SeatVoter | CreateCollection | DeleteCollection
+
+KINDS: dict[str, type[Command]] = {
+    "add_member": AddMember,
+    "activate_member": ActivateMember,
+    "update_address": UpdateAddress,
+    "seat_voter": SeatVoter,
+    "create_collection": CreateCollection,
+    "delete_collection": DeleteCollection,
+}
+_NAMES = {cls: kind for kind, cls in KINDS.items()}
+
+
+def command_to_wire(command: Command) -> dict[str, Any]:
+    wire: dict[str, Any] = {"kind": _NAMES[type(command)]}
+    for each in fields(command):
+        value = getattr(command, each.name)
+        if isinstance(value, Address):
+            value = str(value)
+        elif isinstance(value, CollectionOptions):
+            value = {option.name: getattr(value, option.name) for option in fields(value)}
+        wire[each.name] = value
+    return wire
+
+
+def command_from_wire(wire: dict[str, Any]) -> Command:
+    """Inverse of `command_to_wire`; what only the state can refuse is left to `apply`.
+
+    Raises:
+        InvalidArgument: Unknown kind, or a field missing or of the wrong form; it is named.
+    """
+    cls = KINDS.get(str(wire.get("kind")))
+    if cls is None:
+        raise InvalidArgument(
+            f"catalog command {str(wire.get('kind'))[:40]!r} is unknown to this version", field="kind"
+        )
+    names = [each.name for each in fields(cls)]
+    for key in sorted(map(str, wire)):
+        if key != "kind" and key not in names:
+            raise InvalidArgument(f"catalog command {wire['kind']} has no field {key[:40]!r}", field=key[:40])
+    return cls(**{name: _FIELDS[name](wire.get(name), name) for name in names})
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
+        raise InvalidArgument(f"{name} is a str of 1 to {MAX_TEXT} characters", field=name)
+    return value
+
+
+def _flag(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidArgument(f"{name} is true or false", field=name)
+    return value
+
+
+def _options(value: object, name: str) -> CollectionOptions:
+    if not isinstance(value, dict) or not set(value) <= {each.name for each in fields(CollectionOptions)}:
+        raise InvalidArgument("options are those of a collection", field=name)
+    if "dimension" not in value:
+        raise InvalidArgument("dimension is missing", field="dimension")
+    return check_options(CollectionOptions(**value))
+
+
+_FIELDS: dict[str, Callable[[object, str], Any]] = {
+    "node": _text,
+    "name": lambda value, name: check_name(value, field=name),
+    "address": lambda value, name: parse_address(_text(value, name), field=name),
+    "zone": lambda value, name: "" if value == "" else check_name(value, field=name),  # "": no zone was configured
+    "operation_id": _text,
+    "collection_id": _text,
+    "options": _options,
+    "if_not_exists": _flag,
+}
+
+
+def apply(state: ClusterState, command: Command) -> tuple[ClusterState | None, Result]:
+    """The state after `command` (None: unchanged; the epoch is the log's business) and its result."""
+    operation = operation_of(command)
+    if operation is not None and (known := state.result(operation)) is not None:
+        return None, known
+    try:
+        after, result = _apply(state, command)
+    except VectronError as refusal:
+        after, result = state, {"error": refusal.to_wire()}
+    if operation is not None:
+        kept = [*state.operations.items(), (operation, canonical(result))]
+        after = replace(after, operations=dict(kept[-KEPT_OPERATIONS:]))
+    return None if after is state else after, result
+
+
+def operation_of(command: Command) -> OperationId | None:
+    """The client's operation id, of commands that have one."""
+    return command.operation_id if isinstance(command, CreateCollection | DeleteCollection) else None
+
+
+def _apply(state: ClusterState, command: Command) -> tuple[ClusterState, Result]:
+    match command:
+        case AddMember():
+            return _add_member(state, command), {"node": command.node}
+        case ActivateMember():
+            return _activate(state, command.node)
+        case UpdateAddress():
+            member = _member(state, command.node)
+            return _with_member(state, replace(member, address=command.address)), {"node": command.node}
+        case SeatVoter():
+            _member(state, command.node)
+            return _seat(state, command.node)
+        case CreateCollection():
+            return _create(state, command)
+        case DeleteCollection():
+            return _delete(state, command)
+
+
+def _member(state: ClusterState, node: NodeId) -> Member:
+    member = state.members.get(node)
+    if member is None:
+        raise NotFound(f"node {node} is no member of this cluster", field="node")
+    if member.state in (NodeState.LEFT, NodeState.REMOVED):
+        raise PermissionDenied(
+            f"node {node} has {member.state.value} this cluster for good: start it with an empty folder", field="node"
+        )
+    return member
+
+
+def _with_member(state: ClusterState, member: Member) -> ClusterState:
+    if state.members.get(member.node) == member:
+        return state
+    return replace(state, members={**state.members, member.node: member})
+
+
+def _add_member(state: ClusterState, command: AddMember) -> ClusterState:
+    if command.node in state.members:
+        return _with_member(state, replace(_member(state, command.node), address=command.address))
+    if any(state.members[node].name == command.name for node in state.current()):
+        raise AlreadyExists(f"a node named {command.name!r} is a member: choose another --name", field="name")
+    return _with_member(state, Member(command.node, command.name, command.address, command.zone, NodeState.JOINING))
+
+
+def _activate(state: ClusterState, node: NodeId) -> tuple[ClusterState, Result]:
+    member = _member(state, node)
+    if member.state is NodeState.JOINING:
+        state = _with_member(state, replace(member, state=NodeState.ACTIVE))
+        if len(state.voters) < MAX_VOTERS:
+            state = replace(state, voters=tuple(sorted((*state.voters, node))))
+    return state, {"node": node, "voter": node in state.voters}
+
+
+def _seat(state: ClusterState, node: NodeId) -> tuple[ClusterState, Result]:
+    match voter_change(state, node):
+        case who, comes:
+            others = [voter for voter in state.voters if voter != who]
+            state = replace(state, voters=tuple(sorted([*others, who] if comes else others)))
+    return state, {"node": node, "voter": node in state.voters}
+
+
+def _create(state: ClusterState, command: CreateCollection) -> tuple[ClusterState, Result]:
+    existing = state.collection(command.name)
+    if existing is not None:
+        if command.if_not_exists:
+            return state, {"collection": existing.id, "created": False}
+        raise AlreadyExists(f"collection {command.name!r} exists", field="name")
+    if command.collection_id in state.collections:
+        raise AlreadyExists(f"collection id {command.collection_id} is in use", field="collection_id")
+    if len(state.collections) >= MAX_COLLECTIONS:
+        raise InvalidArgument(f"a cluster has at most {MAX_COLLECTIONS} collections: delete some", field="name")
+    active = state.active()
+    shards = command.options.shards or default_shards(len(active))
+    owners = place(
+        command.collection_id,
+        shards,
+        command.options.replicas,
+        [(member.node, member.zone) for member in active],
+        state.load(),
+    )
+    created = Collection(command.collection_id, command.name, replace(command.options, shards=shards), owners)
+    return (
+        replace(state, collections={**state.collections, created.id: created}),
+        {"collection": created.id, "created": True},
+    )
+
+
+def _delete(state: ClusterState, command: DeleteCollection) -> tuple[ClusterState, Result]:
+    existing = state.collection(command.name)
+    if existing is None:
+        raise NotFound(f"collection {command.name!r} does not exist", field="name")
+    rest = {key: each for key, each in state.collections.items() if key != existing.id}
+    return replace(state, collections=rest), {"collection": existing.id}

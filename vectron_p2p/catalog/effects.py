@@ -1,0 +1,84 @@
+"""What the epoch log asks its driver to do, and its settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from vectron_p2p.catalog.records import Put
+    from vectron_p2p.catalog.state import ClusterState
+    from vectron_p2p.model.errors import VectronError
+    from vectron_p2p.model.ids import NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Write `puts` (None deletes) in one atomic batch, synced before any later effect is performed."""
+
+    puts: list[Put]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send `body` to `node`, once; it may be lost."""
+
+    node: NodeId
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The cluster is at `state`, durably here. Epochs may have been skipped since the last one."""
+
+    state: ClusterState
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A proposal was decided at `epoch`; `result` may be a refusal (`{"error": ...}`)."""
+
+    proposal_id: str
+    epoch: int
+    result: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalFailed:
+    """A proposal was given up; unless the error says otherwise it may still be decided later."""
+
+    proposal_id: str
+    error: VectronError
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message was not understood and dropped: for the log of the node."""
+
+    sender: NodeId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Two histories exist, or this version cannot follow the one there is. The log has stopped for good."""
+
+    text: str
+
+
+Effect: TypeAlias = Persist | Send | Applied | Proposed | ProposalFailed | Rejected | Alarm
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogConfig:
+    """Times in seconds."""
+
+    proposal_timeout: float = 5.0  # ten slow rounds of two fsyncs each; a client's own deadline is 30
+    resend: float = 0.25  # above a round trip plus an fsync on a slow disk; doubles up to `resend_cap`
+    resend_cap: float = 2.0
+    backoff: float = 0.05  # first wait after another proposer's higher ballot: about one undisturbed round; doubles
+    backoff_cap: float = 1.0
+    finish_after: float = 2.0  # a proposal accepted here but not heard to be decided is finished by this node; 1x to 2x
+    pull_timeout: float = 1.0  # then another peer is asked
+    pull_entries: int = 200  # in one answer; entries have at most about 1 KiB, so an answer stays below one frame
+    kept_entries: int = 1_000  # for peers that were away; further back they get a snapshot

@@ -1,0 +1,255 @@
+"""Cluster state: an immutable value with one canonical byte form.
+
+Owns what the cluster agreed on at one epoch, its bytes and its hash. Must not know how agreement is reached.
+Invariants: equal states have equal bytes on every machine and version; `hash` covers the bytes, and the bytes cover
+the entry that led here, which names the hash before it: so one hash stands for the whole history and for the state it
+gave.
+
+The byte form is part of the protocol: a field added later may be written only once an entry has set it, otherwise
+nodes of two versions would hash one state differently.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from vectron_p2p.model.collections import CollectionOptions
+from vectron_p2p.model.errors import NotFound
+from vectron_p2p.model.ids import Address, ClusterId, CollectionId, NodeId, OperationId, ShardId
+from vectron_p2p.model.nodes import NodeState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT = 1
+HASH_BYTES = 16  # 128 bits: accidents are out of reach, and every gossip packet carries one
+KEPT_OPERATIONS = 1_000  # clients retry within minutes; a thousand catalog changes are far more than that
+
+Placement = tuple[tuple[NodeId, ...], ...]
+
+
+class BadCatalog(ValueError):
+    """Bytes or a message that no correct node of this version makes."""
+
+
+def digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=HASH_BYTES).digest()
+
+
+def canonical(value: Any) -> bytes:
+    """`value` packed so that equal values give equal bytes: the keys of dicts sorted."""
+    packed: bytes = msgpack.packb(_sorted(value))
+    return packed
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, (list, tuple)):
+        return [_sorted(item) for item in value]
+    return value
+
+
+def unpack(data: bytes) -> Any:
+    """Inverse of `canonical`.
+
+    Raises:
+        BadCatalog: `data` is no msgpack.
+    """
+    try:
+        return msgpack.unpackb(data, max_ext_len=0)
+    except Exception as error:  # msgpack raises its own, ValueError, RecursionError and UnicodeDecodeError
+        raise BadCatalog(f"no msgpack: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    node: NodeId
+    name: str
+    address: Address
+    zone: str
+    state: NodeState
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection. `options.shards` is set; `placement[i]` are the owners of shard i."""
+
+    id: CollectionId
+    name: str
+    options: CollectionOptions
+    placement: Placement
+
+    @property
+    def shards(self) -> int:
+        return len(self.placement)
+
+
+@dataclass(frozen=True)  # no slots: the byte form and the look-ups are made once, on demand
+class ClusterState:
+    """Everything agreed at `epoch`. `entry` is the digest of the entry that led here (empty at the founding).
+
+    `operations` maps the last client operations, oldest first, to their results in byte form.
+    """
+
+    cluster: ClusterId
+    generation: int
+    epoch: int
+    entry: bytes
+    members: Mapping[NodeId, Member]
+    voters: tuple[NodeId, ...]
+    collections: Mapping[CollectionId, Collection] = field(default_factory=dict)
+    operations: Mapping[OperationId, bytes] = field(default_factory=dict)
+
+    @cached_property
+    def hash(self) -> bytes:
+        return digest(self._bytes)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Collection]:
+        return {each.name: each for each in self.collections.values()}
+
+    def collection(self, name: str) -> Collection | None:
+        return self._by_name.get(name)
+
+    def owners(self, shard: ShardId) -> tuple[NodeId, ...]:
+        """The nodes that own `shard`, dead or alive.
+
+        Raises:
+            NotFound: There is no such collection or shard at this epoch.
+        """
+        collection = self.collections.get(shard.collection)
+        if collection is None or not 0 <= shard.index < collection.shards:
+            raise NotFound(f"shard {shard} does not exist at epoch {self.epoch}", field="collection")
+        return collection.placement[shard.index]
+
+    def active(self) -> list[Member]:
+        """Members that can own shards, by id."""
+        return [self.members[node] for node in sorted(self.members) if self.members[node].state is NodeState.ACTIVE]
+
+    def current(self) -> list[NodeId]:
+        """Members that have not left and were not removed, by id."""
+        gone = (NodeState.LEFT, NodeState.REMOVED)
+        return [node for node in sorted(self.members) if self.members[node].state not in gone]
+
+    def load(self) -> dict[NodeId, int]:
+        """Replicas owned by each node that owns any."""
+        return dict(Counter(node for each in self.collections.values() for owners in each.placement for node in owners))
+
+    def under_replicated(self) -> int:
+        """Shards with fewer owners than their collection's wish."""
+        return sum(
+            len(owners) < each.options.replicas for each in self.collections.values() for owners in each.placement
+        )
+
+    def result(self, operation: str) -> dict[str, Any] | None:
+        """What a client operation gave, if it is among the last ones."""
+        packed = self.operations.get(OperationId(operation))
+        return None if packed is None else dict(unpack(packed))
+
+    def to_bytes(self) -> bytes:
+        """The canonical byte form."""
+        return self._bytes
+
+    @cached_property
+    def _bytes(self) -> bytes:
+        nodes = sorted(self.members)
+        number = {
+            node: index for index, node in enumerate(nodes)
+        }  # 36-character ids would make placements 20 times longer
+        return canonical(
+            [
+                FORMAT,
+                self.cluster,
+                self.generation,
+                self.epoch,
+                self.entry,
+                [
+                    [each.node, each.name, each.address.host, each.address.port, each.zone, each.state.value]
+                    for each in (self.members[node] for node in nodes)
+                ],
+                [number[node] for node in self.voters],
+                [
+                    [
+                        each.id,
+                        each.name,
+                        *_options_row(each.options),
+                        [[number[n] for n in row] for row in each.placement],
+                    ]
+                    for each in (self.collections[key] for key in sorted(self.collections))
+                ],
+                [[operation, result] for operation, result in self.operations.items()],
+            ]
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ClusterState:
+        """Inverse of `to_bytes`.
+
+        Raises:
+            BadCatalog: `data` is not the canonical form of a state, or has an unknown format.
+        """
+        fields = unpack(data)
+        if not isinstance(fields, list) or not fields or type(fields[0]) is not int:
+            raise BadCatalog("no catalog state")
+        if fields[0] != FORMAT:
+            raise BadCatalog(f"catalog format {fields[0]} is unknown to this version, which reads {FORMAT}: upgrade it")
+        try:
+            _, cluster, generation, epoch, entry, members, voters, collections, operations = fields
+            nodes = [NodeId(row[0]) for row in members]
+            state = cls(
+                cluster=ClusterId(cluster),
+                generation=generation,
+                epoch=epoch,
+                entry=entry,
+                members={
+                    node: Member(node, name, Address(host, port), zone, NodeState(word))
+                    for node, name, host, port, zone, word in members
+                },
+                voters=tuple(nodes[index] for index in voters),
+                collections={
+                    CollectionId(row[0]): Collection(
+                        CollectionId(row[0]),
+                        row[1],
+                        CollectionOptions(*row[2:8]),
+                        tuple(tuple(nodes[index] for index in owners) for owners in row[8]),
+                    )
+                    for row in collections
+                },
+                operations={OperationId(operation): result for operation, result in operations},
+            )
+            same = state.to_bytes() == data
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise BadCatalog(f"no catalog state: {error}") from error
+        if (
+            not same
+            or type(epoch) is not int
+            or epoch < 1
+            or type(generation) is not int
+            or not isinstance(entry, bytes)
+        ):
+            raise BadCatalog("catalog state is not in its canonical form")
+        return state
+
+
+def _options_row(options: CollectionOptions) -> list[Any]:
+    return [
+        options.dimension,
+        options.metric,
+        options.shards,
+        options.replicas,
+        options.m,
+        options.ef_construction,
+    ]
+
+
+def found(cluster: ClusterId, node: NodeId, name: str, address: Address, zone: str) -> ClusterState:
+    """The state of a new cluster: epoch 1, `node` its only member and voter."""
+    founder = Member(node, name, address, zone, NodeState.ACTIVE)
+    return ClusterState(cluster, 0, 1, b"", {node: founder}, (node,))
