@@ -1,7 +1,7 @@
 """Hints: writes that an owner missed, kept for it until it answers again.
 
-Owns which hints are kept, for how long, and which replicas need repair because one was dropped. The item of a hint (rows
-to send) is opaque. Hints only shorten the time until a replica has what it missed: they never count as
+Owns which hints are kept, for how long, and which replicas need repair because one was dropped. The item of a hint
+(rows to send) is opaque. Hints only shorten the time until a replica has what it missed: they never count as
 acknowledgements, and losing all of them loses nothing, for repair finds the same rows. Hence they live in memory.
 
 Invariant: a hint leaves the book by delivery, or with its replica marked as needing repair.

@@ -3,7 +3,7 @@
 A stamp is wall milliseconds << 16 | counter. Invariants:
 
 - Stamps of one clock strictly rise, over restarts too: none is given out above the mark, and the mark is on disk first.
-- Own wall time counts only within `MAX_SKEW_MS` of a majority of the clocks known, so one bad clock stamps like the rest.
+- Own wall time counts only within `MAX_SKEW_MS` of a majority of the clocks known: one bad clock stamps like the rest.
 - Stamps from elsewhere move the clock only if they lie less than that ahead of this time.
 - The mark is little enough ahead that a restarted clock, which begins at it, is still accepted everywhere.
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 COUNTER_BITS = 16  # 65,536 stamps a millisecond, more than any node makes; an overflow carries into the milliseconds
 MAX_SKEW_MS = 500  # the usual bound of databases with such clocks; NTP keeps hosts within tens of milliseconds
-RESERVE_MS = (
-    400  # how far the mark, and stamps taken over, may be ahead; < MAX_SKEW_MS: a restart at the mark is accepted
-)
+RESERVE_MS = 400  # how far ahead the mark and stamps taken over may be: a restart at the mark is still accepted
 STEP_MS = 50  # least room between the clock and a new mark; RESERVE_MS + STEP_MS < MAX_SKEW_MS
 RENEW_MS = 200  # asks for the next mark while so much is left, longer than a usual fsync, so that nobody waits for one
 OFFSET_AGE_S = 60.0  # an offset not confirmed for longer says nothing about that clock
@@ -99,7 +97,7 @@ class HybridClock:
         return max(stamp, held + 1)
 
     def observe(self, stamp: int, wall_ms: int) -> bool:
-        """Takes over a stamp seen elsewhere, unless it is too far ahead (False); later stamps of this node are above it."""
+        """Takes over a stamp seen elsewhere, so that later ones here are above it; False if it is too far ahead."""
         if stamp > stamp_of(self.wall(wall_ms) + RESERVE_MS):
             return False
         self._last = max(self._last, stamp)

@@ -1,8 +1,8 @@
 """Merkle sums of a shard replica: where do two replicas differ?
 
-Each row, tombstones too, adds a 128-bit hash of (id, full version) to the sum of its leaf, modulo 2^128. Sums, not XOR: a
-row folded in twice then shows instead of cancelling out. The tree is two levels deep (root over 1,024 leaf sums): a
-comparison costs 16 bytes while replicas agree and 16 KiB when they do not.
+Each row, tombstones too, adds a 128-bit hash of (id, full version) to the sum of its leaf, modulo 2^128. Sums, not
+XOR: a row folded in twice then shows instead of cancelling out. The tree is two levels deep (root over 1,024 leaf
+sums): a comparison costs 16 bytes while replicas agree and 16 KiB when they do not.
 
 Invariant: equal sets of (id, version) give equal roots, whatever the order of additions and removals.
 """

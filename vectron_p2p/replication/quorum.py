@@ -2,7 +2,7 @@
 
 Owns the rule that an acknowledgement means "this owner holds exactly this version", never "it holds a newer one".
 `required` is counted out of all owners that the catalog names, dead or alive. Invariants: a row is DONE only with
-`required` owners that said so; RESTAMP only if no owner can have applied it, so stamping it anew can bring nothing back.
+`required` owners that said so; RESTAMP only if no owner can have applied it, so a new stamp can bring nothing back.
 """
 
 from __future__ import annotations
@@ -151,8 +151,8 @@ class WriteRound:
             newer = any(self._newer[i] for i in unknown)
             cause = "a concurrent write won on some" if newer and not why else "too few answered"
             return ConsistencyError(
-                f"{acked} of {self._required} owners acknowledged, {cause}; the outcome is unknown, the write may appear"
-                f" later{why}",
+                f"{acked} of {self._required} owners acknowledged, {cause}; the outcome is unknown:"
+                f" the write may appear later{why}",
                 acked=acked,
                 required=self._required,
             )

@@ -1,8 +1,8 @@
 """Read rounds: which version of each row a quorum of owners holds, and who must be written back to.
 
 Owns the rule that a row is returned only when `required` owners hold exactly that version, at once or after write-back;
-so no later read of that level can miss it. "Never seen" is the lowest version. The rows themselves stay with the caller,
-which knows from `source` whose reply holds the newest.
+so no later read of that level can miss it. "Never seen" is the lowest version. The rows themselves stay with the
+caller, which knows from `source` whose reply holds the newest.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class WriteBack:
 class ReadRound:
     """One read of `count` rows from the owners of one shard.
 
-    Record each owner's reply or failure; when `write_backs` gives something, send it and record those answers. `complete`:
-    every row is confirmed. `failed`: it cannot be any more. `again`: rows that changed meanwhile; read those once more in a
-    new round.
+    Record each owner's reply or failure; when `write_backs` gives something, send it and record those answers.
+    `complete`: every row is confirmed. `failed`: it cannot be any more. `again`: rows that changed meanwhile; read
+    those once more in a new round.
     """
 
     def __init__(self, owners: Sequence[NodeId], required: int, count: int) -> None:
