@@ -57,32 +57,41 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--points", type=int, help="use only the first POINTS rows; the truth is then computed")
 
 
+def first_rows(data: Data, count: int | None) -> Data:
+    """The first `count` rows, without truth; all of it when there are no more, or `count` is None."""
+    if count is None or count >= len(data.vectors):
+        return data
+    return Data(data.name, data.vectors[:count], data.ids[:count], data.payloads[:count], data.queries, None)
+
+
+def sample_data(count: int | None = None) -> Data:
+    """The shipped sample, or its first `count` rows."""
+    sample = load_sample()
+    data = Data("sample", sample.vectors, list(sample.ids), sample.payloads, sample.queries, sample.truth)
+    return first_rows(data, count)
+
+
 def load_data(options: argparse.Namespace) -> Data:
     """The data set the arguments name."""
     if options.vectors is None:
         if options.payloads or options.queries or options.truth:
             raise SystemExit("--payloads, --queries and --truth need --vectors")
-        sample = load_sample()
-        data = Data("sample", sample.vectors, list(sample.ids), sample.payloads, sample.queries, sample.truth)
-    else:
-        if options.queries is None:
-            raise SystemExit("--vectors needs --queries")
-        vectors = np.ascontiguousarray(np.load(options.vectors), dtype=np.float32)
-        payloads: list[dict[str, Any]] = [{} for _ in vectors]
-        if options.payloads is not None:
-            raw = options.payloads.read_bytes()
-            text = (gzip.decompress(raw) if options.payloads.suffix == ".gz" else raw).decode()
-            payloads = [json.loads(line) for line in text.splitlines()]
-        if len(payloads) != len(vectors):
-            raise SystemExit(f"{len(payloads)} payloads for {len(vectors)} vectors")
-        queries = np.ascontiguousarray(np.load(options.queries), dtype=np.float32)
-        truth = None if options.truth is None else np.load(options.truth).astype(np.int32)
-        ids = [payload.get("id", row) for row, payload in enumerate(payloads)]
-        data = Data(options.vectors.name, vectors, ids, payloads, queries, truth)
-    count = options.points
-    if count is None or count >= len(data.vectors):
-        return data
-    return Data(data.name, data.vectors[:count], data.ids[:count], data.payloads[:count], data.queries, None)
+        return sample_data(options.points)
+    if options.queries is None:
+        raise SystemExit("--vectors needs --queries")
+    vectors = np.ascontiguousarray(np.load(options.vectors), dtype=np.float32)
+    payloads: list[dict[str, Any]] = [{} for _ in vectors]
+    if options.payloads is not None:
+        raw = options.payloads.read_bytes()
+        text = (gzip.decompress(raw) if options.payloads.suffix == ".gz" else raw).decode()
+        payloads = [json.loads(line) for line in text.splitlines()]
+    if len(payloads) != len(vectors):
+        raise SystemExit(f"{len(payloads)} payloads for {len(vectors)} vectors")
+    queries = np.ascontiguousarray(np.load(options.queries), dtype=np.float32)
+    truth = None if options.truth is None else np.load(options.truth).astype(np.int32)
+    ids = [payload.get("id", row) for row, payload in enumerate(payloads)]
+    data = Data(options.vectors.name, vectors, ids, payloads, queries, truth)
+    return first_rows(data, options.points)
 
 
 def exact_neighbours(data: Data, k: int) -> npt.NDArray[np.int32]:
