@@ -29,7 +29,7 @@ def read_replicas(folder: Path) -> dict[str, Rows]:
 
 
 def differences(replicas: list[dict[str, Rows]]) -> tuple[int, list[str]]:
-    """Rows compared, and a line per row that is not the same on every replica of its shard (version, vector, payload)."""
+    """Rows compared, and a line per row whose version, vector or payload differs between replicas of its shard."""
     compared = 0
     found: list[str] = []
     for name in sorted({name for node in replicas for name in node}):

@@ -1,7 +1,8 @@
 """recall@10 of a cluster against exact neighbours, and against hnswlib itself with the same M, efConstruction and ef.
 
-Loads the data set into one shard on three nodes and into as many shards as the cluster chooses, waits until every point is
-served from a graph, and searches all queries through all nodes in turn. Raw hnswlib is built in the same run.
+Loads the data set into one shard on three nodes and into as many shards as the cluster chooses, waits until every
+point is served from a graph, and searches all queries through all nodes in turn. Raw hnswlib is built in the same
+run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A loaded cluster under a trickle of writes and a steady search load: errors, latency, event-loop lag, memory.
 
-Three nodes hold the data set. One client upserts --write-rate points a second in batches of ten (new ids and updates of old
-ones), eight clients search, each through another node, for --seconds. The lag is what the nodes report of themselves.
+Three nodes hold the data set. One client upserts --write-rate points a second in batches of ten (new ids and updates
+of old ones), eight clients search, each through another node, for --seconds. The lag is what the nodes report of
+themselves.
 """
 
 from __future__ import annotations
