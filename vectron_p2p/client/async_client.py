@@ -1,0 +1,164 @@
+"""`AsyncClient`: the asynchronous client, on trio and on asyncio."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import anyio
+import anyio.abc
+import anyio.lowlevel
+
+from vectron_p2p.client import operations
+from vectron_p2p.client.async_transport import AsyncSocketTransport
+from vectron_p2p.client.session import RetryPolicy, Session
+from vectron_p2p.client.steps import Call, Flow, LinkLost
+from vectron_p2p.client.targets import Embedded, parse_target, refuse_credentials
+from vectron_p2p.model.errors import InvalidArgument, VectronError
+
+if TYPE_CHECKING:
+    import os
+    from types import TracebackType
+
+    from vectron_p2p.client.async_collection import AsyncCollection
+    from vectron_p2p.model.collections import CollectionInfo
+    from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
+
+T = TypeVar("T")
+
+
+class Transport(Protocol):
+    """Carries out `Call`s of several tasks at once."""
+
+    async def call(self, step: Call) -> Any: ...
+
+    async def aclose(self) -> None: ...
+
+
+class AsyncClient:
+    """A cluster, or a node in this process: `async with AsyncClient(target) as db: ...`, entered and left in one task.
+
+    All tasks share one connection per node. Arguments as `Client`.
+    """
+
+    def __init__(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        api_key: None = None,
+        tls: None = None,
+        timeout: float = 30.0,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        refuse_credentials(api_key, tls)
+        self._target = parse_target(target)
+        self.session = Session(
+            self._target.seeds,
+            timeout=timeout,
+            now=anyio.current_time,
+            rng=random.Random(),
+            operation_id=lambda: uuid.uuid4().hex,
+            retry=retry,
+        )
+        self._transport: Transport | None = None
+        self._group: anyio.abc.TaskGroup | None = None
+
+    async def __aenter__(self) -> AsyncClient:
+        if isinstance(self._target, Embedded):
+            from vectron_p2p.client.embedded import AsyncEmbeddedTransport
+
+            self._transport = await AsyncEmbeddedTransport.open(self._target.path)
+        else:
+            self._group = anyio.create_task_group()
+            await self._group.__aenter__()
+            self._transport = AsyncSocketTransport(self.session, self._group)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+        if self._group is not None:
+            # Its tasks have ended and never raise. It is told of no error: it would wrap the caller's in a group.
+            await self._group.__aexit__(None, None, None)
+            self._group = None
+
+    async def close(self) -> None:
+        """Closes connections, or stops the embedded node. Further calls raise."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            await transport.aclose()
+
+    async def create_collection(
+        self,
+        name: str,
+        *,
+        dimension: int,
+        metric: str = "cosine",
+        shards: int | None = None,
+        replicas: int = 3,
+        m: int = 16,
+        ef_construction: int = 100,
+        if_not_exists: bool = False,
+    ) -> AsyncCollection:
+        """As `Client.create_collection`."""
+        await self.run(
+            operations.create_collection(
+                self.session,
+                name,
+                dimension=dimension,
+                metric=metric,
+                shards=shards,
+                replicas=replicas,
+                m=m,
+                ef_construction=ef_construction,
+                if_not_exists=if_not_exists,
+            )
+        )
+        return self.collection(name)
+
+    def collection(self, name: str) -> AsyncCollection:
+        """A handle on a collection; asks nobody, and is not awaited."""
+        from vectron_p2p.client.async_collection import AsyncCollection  # with it comes numpy; the console does without
+
+        return AsyncCollection(self, name)
+
+    async def list_collections(self) -> list[CollectionInfo]:
+        """As `Client.list_collections`."""
+        return await self.run(operations.list_collections(self.session))
+
+    async def delete_collection(self, name: str) -> None:
+        """As `Client.delete_collection`."""
+        await self.run(operations.delete_collection(self.session, name))
+
+    async def cluster(self) -> ClusterInfo:
+        """As `Client.cluster`."""
+        return await self.run(operations.cluster(self.session))
+
+    async def status(self) -> ClusterStatus:
+        """As `Client.status`."""
+        return await self.run(operations.status(self.session))
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Drives a flow to its result: the whole of this shell."""
+        if self._transport is None:
+            flow.close()
+            raise InvalidArgument("this client is not open: use `async with AsyncClient(...) as db:`")
+        call = self._transport.call
+        try:
+            step = next(flow)
+            while True:
+                if isinstance(step, Call):
+                    try:
+                        reply = await call(step)
+                    except (VectronError, LinkLost) as error:
+                        step = flow.throw(error)
+                    else:
+                        step = flow.send(reply)
+                else:
+                    await anyio.sleep(step.seconds)
+                    step = flow.send(None)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result

@@ -1,0 +1,223 @@
+"""`Collection`: points of one collection, blocking calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from vectron_p2p.client import operations, point_operations, sync_upload
+from vectron_p2p.model.collections import CollectionInfo, check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from vectron_p2p.client.sync_client import Client
+    from vectron_p2p.model.ids import PointId
+    from vectron_p2p.model.points import Page, Point, SearchResult, UploadReport, WriteResult
+
+Level = Literal["one", "quorum", "all"]
+
+
+class Collection:
+    """A handle; making one asks nobody, so it may name a collection that does not exist. Safe to use from several
+    threads.
+    """
+
+    def __init__(self, client: Client, name: str) -> None:
+        self._client = client
+        self._session = client.session
+        self.name = check_name(name)
+
+    def __repr__(self) -> str:
+        return f"Collection({self.name!r})"
+
+    def upsert(
+        self,
+        points: Iterable[Any] | None = None,
+        *,
+        ids: Iterable[PointId] | None = None,
+        vectors: Any = None,
+        payloads: Sequence[dict[str, Any] | None] | None = None,
+        consistency: Level = "quorum",
+    ) -> WriteResult:
+        """Writes points, replacing those of the same ids. Each point is written whole or not at all.
+
+        Args:
+            points: Rows: dicts with `id`, `vector` and optional `payload`, or tuples (id, vector, payload). Instead of:
+            ids: Their ids.
+            vectors: A two-dimensional array, one vector a row.
+            payloads: A dict per point, or None.
+            consistency: How many of a point's owners must have it on disk.
+
+        Returns:
+            The number of points written (of duplicate ids the last one) and the id of the operation.
+
+        Raises:
+            InvalidArgument: Names the field at fault; nothing was written.
+            ConsistencyError: Fewer owners acknowledged than asked; the outcome is unknown.
+        """
+        flow = point_operations.upsert(self._session, self.name, points, ids, vectors, payloads, consistency)
+        return self._client.run(flow)
+
+    def upload(
+        self,
+        points: Iterable[Any] | Mapping[str, Any],
+        *,
+        batch_size: int | Literal["auto"] = "auto",
+        parallel: int = 4,
+        progress: Any = False,
+        on_error: Literal["raise", "collect"] = "raise",
+        consistency: Level = "quorum",
+    ) -> UploadReport:
+        """Writes many points in batches, several at once; the source is read as it goes.
+
+        Args:
+            points: Rows as `upsert` takes them, from any iterable, or a dict of `ids`, `vectors` and `payloads`.
+            batch_size: Rows per batch; "auto" takes about 1 MiB.
+            parallel: Batches in flight.
+            progress: True for a bar on stderr, or a callable(rows settled, rows in all or None).
+            on_error: "raise" stops at the first error; "collect" goes on and reports rows not written.
+            consistency: As `upsert`.
+
+        Returns:
+            Rows sent and failed, and for each failure a dict: `rows` [first, after last), `code`, `message`, `field`.
+        """
+        return sync_upload.upload(
+            self._client,
+            self.name,
+            points,
+            batch_size=batch_size,
+            parallel=parallel,
+            progress=progress,
+            on_error=on_error,
+            consistency=consistency,
+        )
+
+    def search(
+        self,
+        vector: Any = None,
+        *,
+        id: PointId | None = None,
+        k: int = 10,
+        filter: dict[str, Any] | None = None,
+        ef: int | None = None,
+        exact: bool = False,
+        offset: int = 0,
+        score_threshold: float | None = None,
+        with_payload: bool = True,
+        with_vector: bool = False,
+        consistency: Level = "one",
+        timeout: float | None = None,
+        explain: bool = False,
+    ) -> SearchResult:
+        """The nearest points to `vector`, or to the point `id` (itself left out), best first.
+
+        Args:
+            vector: The query; exactly one of `vector` and `id` is given.
+            id: A stored point to take the query from.
+            k: How many hits; more than there are returns all.
+            filter: Only points whose payload matches.
+            ef: Effort in the graph; None chooses by k.
+            exact: Compare with every point instead.
+            offset: Hits to skip; offset + k is at most 10,000.
+            score_threshold: Keep scores at least (cosine, dot) or at most (l2) this.
+            with_payload: Return payloads.
+            with_vector: Return vectors.
+            consistency: Owners searched per shard.
+            timeout: Seconds; what arrived by then is returned with `partial`. None: the client's.
+            explain: Return the plan of each shard.
+        """
+        flow = point_operations.search(
+            self._session,
+            self.name,
+            vector,
+            id,
+            timeout,
+            k=k,
+            filter=filter,
+            ef=ef,
+            exact=exact,
+            offset=offset,
+            score_threshold=score_threshold,
+            with_payload=with_payload,
+            with_vector=with_vector,
+            consistency=consistency,
+            explain=explain,
+        )
+        return self._client.run(flow)
+
+    def search_batch(
+        self,
+        vectors: Any,
+        *,
+        k: int = 10,
+        filter: dict[str, Any] | None = None,
+        ef: int | None = None,
+        exact: bool = False,
+        offset: int = 0,
+        score_threshold: float | None = None,
+        with_payload: bool = True,
+        with_vector: bool = False,
+        consistency: Level = "one",
+        timeout: float | None = None,
+        explain: bool = False,
+    ) -> list[SearchResult]:
+        """One result per row of `vectors`; arguments as `search`, and faster than as many searches."""
+        flow = point_operations.search_batch(
+            self._session,
+            self.name,
+            vectors,
+            timeout,
+            k=k,
+            filter=filter,
+            ef=ef,
+            exact=exact,
+            offset=offset,
+            score_threshold=score_threshold,
+            with_payload=with_payload,
+            with_vector=with_vector,
+            consistency=consistency,
+            explain=explain,
+        )
+        return self._client.run(flow)
+
+    def get(
+        self,
+        ids: Iterable[PointId],
+        *,
+        with_vector: bool = False,
+        with_payload: bool = True,
+        consistency: Level = "quorum",
+    ) -> list[Point | None]:
+        """The points of `ids` in the order asked, None where there is none."""
+        flow = point_operations.get(
+            self._session, self.name, ids, with_vector=with_vector, with_payload=with_payload, consistency=consistency
+        )
+        return self._client.run(flow)
+
+    def delete(self, *, ids: Iterable[PointId], consistency: Level = "quorum") -> WriteResult:
+        """Deletes points. `count` is the number of ids asked; deleting what is not there is no error."""
+        return self._client.run(point_operations.delete(self._session, self.name, ids, consistency))
+
+    def count(self, *, filter: dict[str, Any] | None = None) -> int:
+        """The number of points, or of those that match."""
+        return self._client.run(point_operations.count(self._session, self.name, filter))
+
+    def scroll(
+        self,
+        *,
+        filter: dict[str, Any] | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        with_vector: bool = False,
+    ) -> Page:
+        """One page of all points in the order of their ids; the next one begins at the page's `cursor` (None after the
+        last).
+        """
+        flow = point_operations.scroll(
+            self._session, self.name, filter=filter, limit=limit, cursor=cursor, with_vector=with_vector
+        )
+        return self._client.run(flow)
+
+    def info(self) -> CollectionInfo:
+        """Options and figures of the collection."""
+        return self._client.run(operations.collection_info(self._session, self.name))

@@ -1,0 +1,193 @@
+"""Calls as generators: which node is asked, when again, and what the answers add up to.
+
+Theory of operation. A flow yields steps (`Call`, `Sleep`) and is resumed with replies, or has errors thrown into it; it
+returns the result. A shell drives it with sockets and a clock of its kind, so retries, failover and deadlines exist
+once and are tested without either.
+
+`ask` is the one flow that talks to nodes:
+- A lost connection moves on to the next address at once; when a whole round was lost, it pauses (full jitter) and
+  starts again, until the deadline. That is safe for writes: they are at-least-once until the call returns, and every
+  attempt carries the same operation id.
+- "Not now" (a retryable error) pauses, then asks another node, a bounded number of times; Overloaded until the
+  deadline, because slowing down is all that it asks for.
+- A quorum known to be out of reach (`ConsistencyError` with no ack) is reported at once, but only after each address
+  was asked: the one that said so may be the one that is cut off.
+
+Must not know sockets, threads, clocks or randomness but through the session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vectron_p2p.client.steps import Call, Flow, LinkLost, Sleep
+from vectron_p2p.model.errors import (
+    ConsistencyError,
+    DeadlineExceeded,
+    Internal,
+    Overloaded,
+    Unavailable,
+    VectronError,
+)
+from vectron_p2p.protocol.messages import Search
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vectron_p2p.client.session import Session
+    from vectron_p2p.model.ids import Address
+
+R = TypeVar("R")
+
+GRACE_S = 0.5  # waited beyond the deadline that the node was given: its own word on a timeout says more than ours
+LAST_ATTEMPT_S = 0.25  # kept of the deadline for one more attempt after the last pause
+DIAL_S = 5.0  # opening a connection with nowhere else to go: two lost SYNs (1 s, 2 s) are survived
+DIAL_ELSEWHERE_S = 1.0  # ... when another address may answer
+
+
+def ask(
+    session: Session, message: Any, reply_type: type[R], *, timeout: float | None = None, spread: int | None = None
+) -> Flow[R]:
+    """Send `message` to one node after another until one answers with a `reply_type`.
+
+    Args:
+        session: Where to ask, and how often.
+        message: A request; the `timeout` of a `Search` is set to the time left at each attempt.
+        reply_type: The class of a sound answer.
+        timeout: Seconds for everything together; None for the client's.
+        spread: Number of the seed to begin with, instead of the preferred node.
+
+    Raises:
+        VectronError: The node's own, or Unavailable/DeadlineExceeded when none answered in time.
+    """
+    attempts = _Attempts(session, session.timeout if timeout is None else timeout, spread)
+    pause = 0.0
+    while True:
+        left = attempts.time_left(pause)
+        if pause:
+            yield Sleep(pause)
+            left = attempts.time_left()
+            pause = 0.0
+        address = attempts.next_address()
+        request = replace(message, timeout=left) if isinstance(message, Search) else message
+        dial = DIAL_ELSEWHERE_S if len(session.addresses) > 1 else DIAL_S
+        try:
+            reply = yield Call(address, request, left + GRACE_S, min(dial, left))
+        except LinkLost as error:
+            session.lost(address)
+            pause = attempts.after_loss(address, error)
+        except VectronError as error:
+            session.answered(address, prefer=False)
+            pause = attempts.after_refusal(error)
+        else:
+            session.answered(address, prefer=spread is None)
+            if not isinstance(reply, reply_type):
+                raise Internal(f"{address} answered {type(message).__name__} with {type(reply).__name__}")
+            return reply
+
+
+class _Attempts:
+    """The attempts of one call: addresses not yet tried in this round, failures so far, the deadline."""
+
+    def __init__(self, session: Session, timeout: float, spread: int | None) -> None:
+        self.session = session
+        self.policy = session.retry
+        self.timeout = timeout
+        self.started = session.now()
+        self.spread = spread
+        self.untried = session.route(spread)
+        self.rounds_lost = 0
+        self.refusals = 0
+        self.overloads = 0
+        self.sent = False
+        self.reached = False
+        self.out_of_reach: ConsistencyError | None = None
+        self.last: Exception | None = None
+
+    def next_address(self) -> Address:
+        if not self.untried:
+            self.untried = self.session.route(self.spread)
+        return self.untried.pop(0)
+
+    def time_left(self, pause: float = 0.0) -> float:
+        """Seconds left for an attempt after `pause`; raises what the call ends with when there are none."""
+        left = self.started + self.timeout - self.session.now()
+        if left > pause:
+            return left - pause
+        if isinstance(self.last, VectronError):
+            raise self.last
+        raise self.unreachable()
+
+    def unreachable(self) -> VectronError:
+        asked = ", ".join(map(str, self.session.addresses))
+        cause = f" ({self.last})" if self.last is not None else ""
+        if self.sent:
+            return DeadlineExceeded(
+                f"no answer from {asked} within {self.timeout:g} s; a write may or may not have been applied{cause}"
+            )
+        return Unavailable(f"no node can be reached at {asked}{cause}; is the cluster running?")
+
+    def after_loss(self, address: Address, error: LinkLost) -> float:
+        """The pause after a lost connection."""
+        self.sent = self.sent or error.sent
+        if not isinstance(self.last, VectronError):
+            self.last = error
+        if self.untried:
+            return 0.0
+        if self.out_of_reach is not None:
+            raise self.out_of_reach
+        waited = self.session.now() - self.started
+        if not self.reached and not self.sent and waited >= self.policy.unreachable_s:
+            raise self.unreachable()
+        self.rounds_lost += 1
+        pause = self.policy.pause(self.rounds_lost, self.session.rng)
+        return min(pause, max(0.0, self.timeout - waited - LAST_ATTEMPT_S))
+
+    def after_refusal(self, error: VectronError) -> float:
+        """The pause after a node's error; raises `error` when trying again cannot help."""
+        self.reached = True
+        self.last = error
+        if not error.retryable or isinstance(error, DeadlineExceeded):
+            raise error
+        if isinstance(error, ConsistencyError) and error.acked == 0:
+            self.out_of_reach = error
+            if not self.untried:
+                raise error
+            return 0.0
+        if isinstance(error, Overloaded):
+            self.overloads += 1
+            return error.retry_after + self.policy.pause(self.overloads, self.session.rng)
+        self.refusals += 1
+        if self.refusals > self.policy.refusals:
+            raise error
+        return self.policy.pause(self.refusals, self.session.rng)
+
+
+def ask_each(
+    session: Session,
+    messages: Sequence[Any],
+    reply_type: type[R],
+    *,
+    timeout: float | None = None,
+    spread: int | None = None,
+) -> Flow[list[R]]:
+    """The answers to `messages`, asked one after another within one deadline."""
+    if len(messages) == 1:
+        return [(yield from ask(session, messages[0], reply_type, timeout=timeout, spread=spread))]
+    started, whole = session.now(), session.timeout if timeout is None else timeout
+    replies: list[R] = []
+    for index, message in enumerate(messages):
+        left = whole - (session.now() - started)
+        if left <= 0:
+            raise DeadlineExceeded(
+                f"{index} of {len(messages)} parts of this call were done within {whole:g} s; split it or raise timeout"
+            )
+        try:
+            replies.append((yield from ask(session, message, reply_type, timeout=left, spread=spread)))
+        except VectronError as error:
+            if index:
+                error.message = f"{error.message} ({index} of {len(messages)} parts of this call were done before)"
+                error.args = (error.message,)
+            raise
+    return replies

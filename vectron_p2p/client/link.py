@@ -1,0 +1,67 @@
+"""What both socket shells share about one connection: the greeting, silence, and the words for losing it.
+
+Sans-IO over `protocol.Connection`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vectron_p2p.client.steps import LinkLost
+from vectron_p2p.protocol.connection import Connection
+from vectron_p2p.protocol.events import Closed, Event, HandshakeDone
+from vectron_p2p.protocol.messages import Hello, Welcome
+
+if TYPE_CHECKING:
+    from vectron_p2p.client.session import Session
+    from vectron_p2p.model.ids import Address
+
+SILENCE_S = (
+    4.0  # waiting for an answer this long without a byte, a ping goes out; as long again, the node counts as lost.
+)
+# A node that is merely slow answers pings: its loop is never blocked this long (an alarm of its own says so at 250 ms).
+READ_BYTES = 256 * 1024  # one frame at a time; less makes more calls for large replies, more only costs memory
+
+
+class Link:
+    """The sans-IO side of one connection to one node."""
+
+    def __init__(self, address: Address, session: Session) -> None:
+        self.address = address
+        self.said = (session.generation, session.epoch)
+        """The catalog epoch this connection was opened with."""
+        self.connection = Connection("client", hello=Hello([], "client", session.cluster, None, 0, 0, *self.said))
+        self._session = session
+
+    @property
+    def current(self) -> bool:
+        """Whether requests may go out, and the node was told the highest epoch seen (it pulls the catalog before it
+        says that it knows no such collection).
+        """
+        session = self._session
+        return self.connection.accepting and self.said >= (session.generation, session.epoch)
+
+    def greeted(self, events: list[Event]) -> bool:
+        """Whether the handshake is complete with these events.
+
+        Raises:
+            VectronError: The node refused it, or belongs to another cluster.
+            LinkLost: The connection ended.
+        """
+        for event in events:
+            if isinstance(event, HandshakeDone) and isinstance(event.peer, Welcome):
+                peer = event.peer
+                self._session.welcomed(self.address, peer.cluster, peer.generation, peer.epoch)
+                # The node knows its own epoch: nothing more to tell it.
+                self.said = max(self.said, (peer.generation, peer.epoch))
+                return True
+            if isinstance(event, Closed):
+                raise self.closed(event, sent=False)
+        return False
+
+    def closed(self, event: Closed, *, sent: bool) -> Exception:
+        """What a `Closed` means for whoever waits."""
+        return event.error or self.lost(event.reason, sent=sent)
+
+    def lost(self, reason: object, *, sent: bool) -> LinkLost:
+        return LinkLost(f"{self.address}: {reason}", sent=sent)

@@ -1,0 +1,67 @@
+"""One flow per public call about collections and the cluster: request, answer, result.
+
+Sans-IO like `flows`. What the two clients offer is written here once; their methods only hand flows to a shell.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vectron_p2p.client import requests, results
+from vectron_p2p.client.flows import ask
+from vectron_p2p.model.collections import CollectionInfo, check_name
+from vectron_p2p.protocol import messages
+
+if TYPE_CHECKING:
+    from vectron_p2p.client.session import Session
+    from vectron_p2p.client.steps import Flow
+    from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
+
+
+def cluster(session: Session, *, shards: bool = True) -> Flow[ClusterInfo]:
+    """The cluster; its nodes become addresses to fail over to."""
+    reply = yield from ask(session, messages.GetCluster(shards), messages.ClusterReply)
+    info = results.cluster_info(reply.info)
+    session.saw(session.generation, info.epoch)
+    session.learn(results.addresses(info.nodes))
+    return info
+
+
+def status(session: Session) -> Flow[ClusterStatus]:
+    """Live figures of all nodes; they become addresses to fail over to."""
+    reply = yield from ask(session, messages.GetStatus(), messages.StatusReply)
+    found = results.cluster_status(reply.status)
+    session.saw(session.generation, found.epoch)
+    session.learn(results.addresses(found.nodes))
+    return found
+
+
+def create_collection(session: Session, name: object, **options: Any) -> Flow[CollectionInfo]:
+    """Creates it, and learns the epoch that knows of it."""
+    request = requests.create_collection(name, **options, operation_id=session.operation_id())
+    reply = yield from ask(session, request, messages.CollectionReply)
+    yield from _catch_up(session)
+    return results.collection_info(reply.info)
+
+
+def delete_collection(session: Session, name: object) -> Flow[None]:
+    """Deletes it, and learns the epoch that no longer knows of it."""
+    yield from ask(session, messages.DeleteCollection(check_name(name), session.operation_id()), messages.Done)
+    yield from _catch_up(session)
+
+
+def _catch_up(session: Session) -> Flow[None]:
+    """Learn the epoch after a change: from now on connections say it, and a node that is behind pulls the catalog
+    before it answers that it knows no such collection.
+    """
+    yield from cluster(session, shards=False)
+
+
+def list_collections(session: Session) -> Flow[list[CollectionInfo]]:
+    reply = yield from ask(session, messages.ListCollections(), messages.CollectionsReply)
+    return [results.collection_info(info) for info in reply.infos]
+
+
+def collection_info(session: Session, name: str) -> Flow[CollectionInfo]:
+    reply = yield from ask(session, messages.DescribeCollection(name), messages.CollectionReply)
+    return results.collection_info(reply.info)

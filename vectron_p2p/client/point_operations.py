@@ -1,0 +1,110 @@
+"""One flow per public call about points: request, answer, result. Sans-IO like `flows`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vectron_p2p.client import points, requests, results
+from vectron_p2p.client.flows import ask, ask_each
+from vectron_p2p.client.session import Session, check_timeout
+from vectron_p2p.model.consistency import parse_consistency
+from vectron_p2p.model.errors import InvalidArgument
+from vectron_p2p.model.points import Page, Point, SearchResult, WriteResult
+from vectron_p2p.protocol import messages
+
+if TYPE_CHECKING:
+    from vectron_p2p.client.steps import Flow
+
+BATCH_QUERY_BYTES = 1024 * 1024  # queries of one request: some milliseconds of search, so that others get a turn
+BATCH_QUERIES = 256
+BATCH_HITS = 20_000  # answers of one request: about 2 MiB without payloads
+
+
+def upsert(
+    session: Session, collection: str, rows: object, ids: object, vectors: object, payloads: object, consistency: object
+) -> Flow[WriteResult]:
+    level = parse_consistency(consistency).value
+    data = points.columns(rows, ids, vectors, payloads)
+    return (yield from write(session, collection, data, consistency=level))
+
+
+def write(
+    session: Session, collection: str, data: points.Columns, *, consistency: str, spread: int | None = None
+) -> Flow[WriteResult]:
+    """Writes checked points; `spread` chooses the seed that coordinates."""
+    operation_id = session.operation_id()
+    parts = points.upserts(collection, data, consistency=consistency, operation_id=operation_id)
+    replies = yield from ask_each(session, parts, messages.WriteReply, spread=spread)
+    return WriteResult(sum(reply.count for reply in replies), operation_id)
+
+
+def delete(session: Session, collection: str, ids: object, consistency: object) -> Flow[WriteResult]:
+    operation_id = session.operation_id()
+    if ids is None:
+        raise InvalidArgument("ids is the list of points to delete", field="ids")
+    parts = requests.delete(collection, ids, consistency=consistency, operation_id=operation_id)
+    yield from ask_each(session, parts, messages.WriteReply)
+    return WriteResult(sum(len(part.ids) for part in parts), operation_id)
+
+
+def get(
+    session: Session, collection: str, ids: object, *, with_vector: object, with_payload: object, consistency: object
+) -> Flow[list[Point | None]]:
+    parts = requests.get(collection, ids, with_vector=with_vector, with_payload=with_payload, consistency=consistency)
+    replies = yield from ask_each(session, parts, messages.GetReply)
+    return [point for part, reply in zip(parts, replies, strict=True) for point in results.points(part.ids, reply)]
+
+
+def search(
+    session: Session, collection: str, vector: object, point_id: object, timeout: object, **options: Any
+) -> Flow[SearchResult]:
+    if (vector is None) == (point_id is None):
+        raise InvalidArgument("give exactly one of vector and id", field="vector")
+    seconds = None if timeout is None else check_timeout(timeout)
+    raw, dimension = b"", 0
+    if vector is not None:
+        query = points.check_vector(vector)
+        raw, dimension = points.wire_bytes(query), query.size
+    request = requests.search(collection, vectors=raw, count=1, dimension=dimension, point_id=point_id, **options)
+    reply = yield from ask(session, request, messages.SearchReply, timeout=seconds)
+    return results.search_results(reply)[0]
+
+
+def search_batch(
+    session: Session, collection: str, vectors: object, timeout: object, **options: Any
+) -> Flow[list[SearchResult]]:
+    seconds = None if timeout is None else check_timeout(timeout)
+    queries = points.check_matrix(vectors)
+    count, dimension = queries.shape
+    whole = requests.search(collection, vectors=b"", count=0, dimension=dimension, point_id=None, **options)
+    if not count:
+        return []
+    step = max(1, min(BATCH_QUERIES, BATCH_QUERY_BYTES // (4 * dimension), BATCH_HITS // (whole.k + whole.offset)))
+    parts = []
+    for start in range(0, count, step):
+        block = queries[start : start + step]
+        parts.append(
+            requests.search(
+                collection,
+                vectors=points.wire_bytes(block),
+                count=len(block),
+                dimension=dimension,
+                point_id=None,
+                **options,
+            )
+        )
+    replies = yield from ask_each(session, parts, messages.SearchReply, timeout=seconds)
+    return [result for reply in replies for result in results.search_results(reply)]
+
+
+def count(session: Session, collection: str, filter: object) -> Flow[int]:
+    reply = yield from ask(session, messages.Count(collection, requests.check_filter(filter)), messages.CountReply)
+    return reply.count
+
+
+def scroll(
+    session: Session, collection: str, *, filter: object, limit: object, cursor: object, with_vector: object
+) -> Flow[Page]:
+    request = requests.scroll(collection, filter=filter, limit=limit, cursor=cursor, with_vector=with_vector)
+    reply = yield from ask(session, request, messages.ScrollReply)
+    return results.page(reply)

@@ -1,0 +1,127 @@
+"""Replies into results: the dataclasses of `model`, from columns and dicts.
+
+A field that a newer node added is left out; one that is missing is the node's defect and said to be so.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import struct
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vectron_p2p.model.collections import CollectionInfo
+from vectron_p2p.model.errors import Internal, InvalidArgument
+from vectron_p2p.model.ids import Address, PointId, parse_address
+from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
+from vectron_p2p.model.points import Hit, Page, Point, SearchResult, unpack_payload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from vectron_p2p.model.points import Vector
+    from vectron_p2p.protocol.messages import GetReply, HitList, ScrollReply, SearchReply
+
+D = TypeVar("D")
+
+
+def build(cls: Callable[..., D], fields: dict[str, Any]) -> D:
+    """The dataclass `cls` of the dict that `asdict` made of it at a node."""
+    try:
+        return cls(**{name: fields[name] for name in _names(cls) if name in fields})
+    except TypeError as error:
+        raise Internal(f"the node's answer is incomplete: {error}") from error
+
+
+@functools.cache
+def _names(cls: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(inspect.signature(cls).parameters)
+
+
+def _each(cls: Callable[..., D], items: Iterable[dict[str, Any]]) -> list[D]:
+    return [build(cls, item) for item in items]
+
+
+def collection_info(info: dict[str, Any]) -> CollectionInfo:
+    return build(CollectionInfo, info)
+
+
+def cluster_info(info: dict[str, Any]) -> ClusterInfo:
+    """The answer to `cluster()`."""
+    shards = [
+        build(ShardInfo, {**shard, "replicas": _each(ReplicaInfo, shard.get("replicas", ()))})
+        for shard in info.get("shards", ())
+    ]
+    return build(ClusterInfo, {**info, "nodes": _each(NodeInfo, info.get("nodes", ())), "shards": shards})
+
+
+def cluster_status(status: dict[str, Any]) -> ClusterStatus:
+    """The answer to `status()`."""
+    return build(ClusterStatus, {**status, "nodes": _each(NodeStatus, status.get("nodes", ()))})
+
+
+def addresses(nodes: Iterable[NodeInfo | NodeStatus]) -> list[Address]:
+    """Where the nodes that can answer listen."""
+    found = []
+    for node in nodes:
+        if node.state in ("active", "draining") and node.liveness != "dead":
+            try:
+                found.append(parse_address(node.address))
+            except InvalidArgument:
+                continue  # a form of address that this version does not know cannot be dialled by it
+    return found
+
+
+def search_results(reply: SearchReply) -> list[SearchResult]:
+    """One result per query of the request."""
+    missing = reply.missing_shards
+    return [SearchResult(_hits(hits), bool(missing), missing, reply.took_ms, reply.plan) for hits in reply.results]
+
+
+def _hits(hits: HitList) -> list[Hit]:
+    ids, count = hits.ids, len(hits.ids)
+    if len(hits.scores) != 4 * count or len(hits.versions) != count or (hits.payloads and len(hits.payloads) != count):
+        raise Internal("the node's columns of hits differ in length")
+    if not count:
+        return []
+    payloads: Iterable[Any] = map(unpack_payload, hits.payloads) if hits.payloads else (None,) * count
+    vectors: Iterable[Any] = _rows(hits.vectors, count) if hits.vectors else (None,) * count
+    scores = struct.unpack(f"<{count}f", hits.scores)
+    versions = [version.hex() for version in hits.versions]
+    return list(map(Hit, ids, scores, payloads, vectors, versions))
+
+
+def _rows(vectors: bytes, count: int) -> list[Vector]:
+    import numpy as np  # only results with vectors need it
+
+    if len(vectors) % (4 * count):
+        raise Internal("the node's vectors and ids differ in number")
+    return list(np.frombuffer(vectors, "<f4").astype(np.float32).reshape(count, -1))
+
+
+def points(ids: list[PointId], reply: GetReply) -> list[Point | None]:
+    """The points of one `Get`, None where there is none, in the order asked."""
+    if not len(ids) == len(reply.versions) == len(reply.vectors) == len(reply.payloads):
+        raise Internal("the node's columns of points differ in length")
+    return [
+        None
+        if version is None
+        else Point(
+            id=point_id,
+            vector=None if vector is None else _rows(vector, 1)[0],
+            payload=None if payload is None else unpack_payload(payload),
+            version=version.hex(),
+        )
+        for point_id, version, vector, payload in zip(ids, reply.versions, reply.vectors, reply.payloads, strict=True)
+    ]
+
+
+def page(reply: ScrollReply) -> Page:
+    """One page of a scroll."""
+    count = len(reply.ids)
+    if not count == len(reply.versions) == len(reply.payloads):
+        raise Internal("the node's columns of points differ in length")
+    vectors: Iterable[Any] = _rows(reply.vectors, count) if reply.vectors and count else (None,) * count
+    payloads = map(unpack_payload, reply.payloads)
+    versions = (version.hex() for version in reply.versions)
+    return Page([Point(*row) for row in zip(reply.ids, vectors, payloads, versions, strict=True)], reply.cursor)

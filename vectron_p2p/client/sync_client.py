@@ -1,0 +1,192 @@
+"""`connect` and `Client`: the blocking client."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from vectron_p2p.client import operations
+from vectron_p2p.client.session import RetryPolicy, Session
+from vectron_p2p.client.steps import Call, Flow, LinkLost
+from vectron_p2p.client.sync_transport import SocketTransport
+from vectron_p2p.client.targets import Embedded, Remote, parse_target, refuse_credentials
+from vectron_p2p.model.errors import VectronError
+
+if TYPE_CHECKING:
+    import os
+    from types import TracebackType
+
+    from vectron_p2p.client.collection import Collection
+    from vectron_p2p.model.collections import CollectionInfo
+    from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
+
+T = TypeVar("T")
+
+
+class Transport(Protocol):
+    """Carries out `Call`s; used by several threads at once."""
+
+    def call(self, step: Call) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+class Client:
+    """A cluster, or a node in this process, through blocking calls. Safe to use from several threads.
+
+    Args:
+        target: `"HOST:PORT[,HOST:PORT]"` (nodes of one cluster, any of which will do), a path, or `":memory:"`.
+        api_key: None; keys are not supported yet.
+        tls: None; TLS is not supported yet.
+        timeout: Seconds for each call, all retries included.
+        retry: How often and how long to try again.
+
+    Raises:
+        InvalidArgument: An argument is at fault. Remote nodes are first asked by the first call.
+    """
+
+    def __init__(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        api_key: None = None,
+        tls: None = None,
+        timeout: float = 30.0,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        refuse_credentials(api_key, tls)
+        parsed = parse_target(target)
+        self.session = new_session(parsed, timeout, retry)
+        self._transport: Transport
+        if isinstance(parsed, Embedded):
+            from vectron_p2p.client.embedded import EmbeddedTransport
+
+            self._transport = EmbeddedTransport(parsed.path)
+        else:
+            self._transport = SocketTransport(self.session)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes connections, or stops the embedded node. Further calls raise."""
+        self._transport.close()
+
+    def create_collection(
+        self,
+        name: str,
+        *,
+        dimension: int,
+        metric: str = "cosine",
+        shards: int | None = None,
+        replicas: int = 3,
+        m: int = 16,
+        ef_construction: int = 100,
+        if_not_exists: bool = False,
+    ) -> Collection:
+        """Creates a collection.
+
+        Args:
+            name: 1 to 128 of letters, digits, `_`, `.`, `-`.
+            dimension: Of its vectors, 1 to 4096.
+            metric: "cosine", "dot" or "l2".
+            shards: A power of two up to 256; None chooses the smallest one >= the active nodes.
+            replicas: Copies wished for; with fewer nodes there are fewer.
+            m: Links per point in the graph.
+            ef_construction: Effort when a point is linked.
+            if_not_exists: Return an existing collection of that name as it is.
+
+        Raises:
+            AlreadyExists: There is one of that name.
+        """
+        self.run(
+            operations.create_collection(
+                self.session,
+                name,
+                dimension=dimension,
+                metric=metric,
+                shards=shards,
+                replicas=replicas,
+                m=m,
+                ef_construction=ef_construction,
+                if_not_exists=if_not_exists,
+            )
+        )
+        return self.collection(name)
+
+    def collection(self, name: str) -> Collection:
+        """A handle on a collection; asks nobody."""
+        from vectron_p2p.client.collection import Collection  # with it comes numpy, which status calls do without
+
+        return Collection(self, name)
+
+    def list_collections(self) -> list[CollectionInfo]:
+        """All collections with their figures, by name."""
+        return self.run(operations.list_collections(self.session))
+
+    def delete_collection(self, name: str) -> None:
+        """Deletes a collection with all its points.
+
+        Raises:
+            NotFound: There is none of that name.
+        """
+        self.run(operations.delete_collection(self.session, name))
+
+    def cluster(self) -> ClusterInfo:
+        """Nodes and shard replicas, as the answering node sees them."""
+        return self.run(operations.cluster(self.session))
+
+    def status(self) -> ClusterStatus:
+        """Live figures of every node."""
+        return self.run(operations.status(self.session))
+
+    def run(self, flow: Flow[T]) -> T:
+        """Drives a flow to its result: the whole of this shell."""
+        call = self._transport.call
+        try:
+            step = next(flow)
+            while True:
+                if isinstance(step, Call):
+                    try:
+                        reply = call(step)
+                    except (VectronError, LinkLost) as error:
+                        step = flow.throw(error)
+                    else:
+                        step = flow.send(reply)
+                else:
+                    time.sleep(step.seconds)
+                    step = flow.send(None)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+
+def new_session(target: Remote | Embedded, timeout: float, retry: RetryPolicy | None) -> Session:
+    """The session of a client on the real clock and real randomness."""
+    return Session(
+        target.seeds,
+        timeout=timeout,
+        now=time.monotonic,
+        rng=random.Random(),
+        operation_id=lambda: uuid.uuid4().hex,
+        retry=retry,
+    )
+
+
+def connect(
+    target: str | os.PathLike[str],
+    *,
+    api_key: None = None,
+    tls: None = None,
+    timeout: float = 30.0,
+    retry: RetryPolicy | None = None,
+) -> Client:
+    """A `Client` of `target`; see there."""
+    return Client(target, api_key=api_key, tls=tls, timeout=timeout, retry=retry)
