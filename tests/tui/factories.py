@@ -1,0 +1,197 @@
+"""Model objects for the console's tests, and a cluster in memory that stands in for the client."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import anyio
+
+from vectron_p2p.model.collections import CollectionInfo
+from vectron_p2p.model.errors import Unavailable
+from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
+
+CLUSTER = "c1057e50-0000-4000-8000-000000000000"
+
+
+def node_id(number: int) -> str:
+    return f"{number:08x}-0000-4000-8000-{number:012x}"
+
+
+def node(number: int, **changes: Any) -> NodeStatus:
+    """Node `n<number>` at 127.0.0.1:770<number>, with figures that differ from node to node."""
+    full = NodeStatus(
+        id=node_id(number),
+        name=f"n{number}",
+        address=f"127.0.0.1:{7700 + number}",
+        zone=f"zone-{'abc'[number % 3]}",
+        state="active",
+        liveness="alive",
+        version="0.1.0",
+        epoch=42,
+        uptime_s=3600.0 * number + 125,
+        loop_lag_ms=1.5 * number,
+        loop_lag_max_ms=10.0 * number,
+        rss_bytes=180_000_000 + 9_000_000 * number,
+        cpu_percent=7.0 * number,
+        disk_free_bytes=(90 - number) * 1024**3,
+        data_bytes=420_000_000 + 1_000_000 * number,
+        shards=12,
+        points=61_000 + number,
+        unindexed=0,
+        hints=0,
+        connections=9,
+    )
+    return dataclasses.replace(full, **changes)
+
+
+def silent(number: int, liveness: str = "dead") -> NodeStatus:
+    """A node that does not answer: identity only, as the model says."""
+    full = node(number)
+    return NodeStatus(full.id, full.name, full.address, full.zone, full.state, liveness)
+
+
+def status(*nodes: NodeStatus, **changes: Any) -> ClusterStatus:
+    members = list(nodes) or [node(number) for number in range(1, 6)]
+    full = ClusterStatus(
+        cluster_id=CLUSTER,
+        epoch=42,
+        answered_by=members[0].id,
+        nodes=members,
+        voters=[member.id for member in members[:7]],
+        collections=3,
+        under_replicated=0,
+    )
+    return dataclasses.replace(full, **changes)
+
+
+def collection(name: str = "docs", **changes: Any) -> CollectionInfo:
+    full = CollectionInfo(
+        name=name,
+        dimension=384,
+        metric="cosine",
+        shards=8,
+        replicas=3,
+        m=16,
+        ef_construction=100,
+        count=100_000,
+        indexed=98_500,
+        bytes=220_000_000,
+        id=f"id-{name}",
+    )
+    return dataclasses.replace(full, **changes)
+
+
+def replica(number: int, **changes: Any) -> ReplicaInfo:
+    full = ReplicaInfo(
+        node=node_id(number),
+        state="active",
+        points=12_500,
+        bytes=27_500_000,
+        merkle_root="a3f1c09e77d24b6f8190aa55e1c3d2b4",
+        indexed=12_300,
+        tombstones=40,
+    )
+    return dataclasses.replace(full, **changes)
+
+
+def unreachable(number: int) -> ReplicaInfo:
+    return ReplicaInfo(node_id(number), "unreachable", -1, -1, "")
+
+
+def shard(collection: str, index: int, *replicas: ReplicaInfo) -> ShardInfo:
+    owners = [replica(1 + (index + step) % 5) for step in range(3)]
+    return ShardInfo(collection, index, list(replicas) or owners)
+
+
+def cluster(*shards: ShardInfo, nodes: list[NodeStatus] | None = None) -> ClusterInfo:
+    members = nodes if nodes is not None else [node(number) for number in range(1, 6)]
+    return ClusterInfo(
+        cluster_id=CLUSTER,
+        epoch=42,
+        nodes=[NodeInfo(m.id, m.name, m.address, m.zone, m.state, m.liveness) for m in members],
+        shards=list(shards) or [shard(name, index) for name in ("docs", "images") for index in range(8)],
+    )
+
+
+def _figures() -> ClusterStatus:
+    return status()
+
+
+def _shards() -> ClusterInfo:
+    return cluster()
+
+
+def _collections() -> list[CollectionInfo]:
+    return [collection("docs"), collection("images", dimension=768, metric="l2", count=1_240_000), collection("notes", count=0)]
+
+
+@dataclasses.dataclass
+class FakeCluster:
+    """Answers for any number of addresses; a test changes what it holds while the console runs.
+
+    `dead`: addresses that refuse. `hanging`: addresses that accept and then never answer. `failing`: an error that the
+    detail calls raise. `opened` lists the addresses in the order in which they were opened.
+    """
+
+    figures: ClusterStatus = dataclasses.field(default_factory=_figures)
+    info: ClusterInfo = dataclasses.field(default_factory=_shards)
+    infos: list[CollectionInfo] = dataclasses.field(default_factory=_collections)
+    dead: set[str] = dataclasses.field(default_factory=set)
+    hanging: set[str] = dataclasses.field(default_factory=set)
+    failing: Exception | None = None
+    opened: list[str] = dataclasses.field(default_factory=list)
+    open_now: int = 0
+    refreshes: int = 0
+
+    def open(self, address: str) -> AbstractAsyncContextManager[FakeSource]:
+        return self._open(address)
+
+    @asynccontextmanager
+    async def _open(self, address: str) -> AsyncIterator[FakeSource]:
+        self.opened.append(address)
+        if address in self.dead:
+            raise Unavailable(f"no node answers at {address}")
+        self.open_now += 1
+        try:
+            yield FakeSource(self, address)
+        finally:
+            self.open_now -= 1
+
+
+@dataclasses.dataclass
+class FakeSource:
+    """One open connection of a `FakeCluster`."""
+
+    cluster_: FakeCluster
+    address: str
+
+    async def _answer(self) -> None:
+        await anyio.sleep(0)
+        if self.address in self.hanging_or_dead():
+            if self.address in self.cluster_.dead:
+                raise Unavailable(f"no node answers at {self.address}")
+            await anyio.sleep_forever()
+
+    def hanging_or_dead(self) -> set[str]:
+        return self.cluster_.hanging | self.cluster_.dead
+
+    async def status(self) -> ClusterStatus:
+        await self._answer()
+        self.cluster_.refreshes += 1
+        here = [member.id for member in self.cluster_.figures.nodes if member.address == self.address]
+        return dataclasses.replace(self.cluster_.figures, answered_by=here[0]) if here else self.cluster_.figures
+
+    async def cluster(self) -> ClusterInfo:
+        await self._answer()
+        if self.cluster_.failing is not None:
+            raise self.cluster_.failing
+        return self.cluster_.info
+
+    async def list_collections(self) -> list[CollectionInfo]:
+        await self._answer()
+        if self.cluster_.failing is not None:
+            raise self.cluster_.failing
+        return self.cluster_.infos

@@ -1,0 +1,169 @@
+"""The one worker that keeps the store fed: it connects, asks again and again, and changes the peer when one falls silent.
+
+Owns the only client of the process, opened and closed in the one task that runs `run`. Must not know Textual: it calls
+`changed` after each write to the store. Invariants: one source is open at a time; it never gives up by itself; a peer of
+another cluster is refused, however well it answers; whatever an answer raises ends up on the screen, not in a traceback.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import anyio
+
+from tui.source import ClusterSource, Opener
+from tui.store import Feed, Store
+from vectron_p2p.model.errors import VectronError
+from vectron_p2p.model.nodes import ClusterStatus
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds. The sum of `refresh` and `answer` bounds how long a silent peer is kept: with 1.0 and 2.5 another one
+    answers within 5 s of its death."""
+
+    refresh: float = 1.0
+    answer: float = 2.5  # shorter: a busy node's p99 would look like death; longer: the switch would come too late
+    retry_low: float = 0.5  # first pause after every peer failed
+    retry_high: float = 5.0  # an outage seen to end within 5 s is soon enough, and costs nothing while it lasts
+
+
+class _PeerFailed(Exception):
+    """This peer gives no answer that can be used; the text says why."""
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    if isinstance(error, VectronError):
+        return f"{error.code}: {error.message}"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+class Connection:
+    """Feeds `store` from whichever of the known peers answers."""
+
+    def __init__(
+        self,
+        seeds: Sequence[str],
+        opener: Opener,
+        store: Store,
+        *,
+        timing: Timing | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._seeds = tuple(dict.fromkeys(seeds))
+        self._opener = opener
+        self._store = store
+        self._timing = timing or Timing()
+        self._clock = clock
+        self._changed = changed
+        self._wake = anyio.Event()
+        self._answers = 0
+
+    def wake(self) -> None:
+        """Ends the pause that is on, so that the next question is asked at once."""
+        self._wake.set()
+
+    def candidates(self) -> list[str]:
+        """Addresses to try, best first: members last seen alive, the seeds, then the other members.
+
+        The peer that answered last comes last of the living: it is only asked again when the others failed.
+        """
+        status = self._store.status.value
+        nodes = status.nodes if status is not None else []
+        last = self._store.link.address
+        alive = [node.address for node in nodes if node.liveness == "alive"]
+        if last in alive:
+            cut = alive.index(last) + 1
+            alive = alive[cut:] + alive[:cut]
+        others = [node.address for node in nodes if node.liveness != "alive" and node.state not in ("left", "removed")]
+        return list(dict.fromkeys([*alive, *self._seeds, *others]))
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        pause = self._timing.retry_low
+        while True:
+            answered = False
+            addresses = self.candidates()
+            for address in addresses:
+                self._store.trying(address, len(addresses))
+                self._changed()
+                before = self._answers
+                try:
+                    await self._use(address)
+                except _PeerFailed as failure:
+                    self._store.failed(address, str(failure), self._clock())
+                    self._changed()
+                answered = self._answers != before
+                if answered:  # it worked for a while: who is alive may have changed, so choose afresh
+                    break
+            if answered:
+                pause = self._timing.retry_low
+                continue
+            self._store.exhausted(self._clock())
+            self._changed()
+            await self._pause(pause)
+            pause = min(self._timing.retry_high, pause * 2)
+
+    async def _use(self, address: str) -> None:
+        """Follows one peer until it fails."""
+        try:
+            async with self._opener(address) as source:
+                await self._heartbeat(source, address)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._follow_details, source)
+                    while True:
+                        await self._pause(self._timing.refresh)
+                        await self._heartbeat(source, address)
+        except Exception as error:  # a console outlives whatever a peer does; the text is shown
+            raise _PeerFailed(describe(error)) from error
+
+    async def _heartbeat(self, source: ClusterSource, address: str) -> None:
+        with anyio.fail_after(self._timing.answer):
+            status = await source.status()
+        self._check_cluster(status, address)
+        self._answers += 1
+        self._store.answered(address, status, self._clock())
+        self._changed()
+
+    def _check_cluster(self, status: ClusterStatus, address: str) -> None:
+        held = self._store.status.value
+        if held is not None and held.cluster_id != status.cluster_id:
+            raise _PeerFailed(f"{address} belongs to another cluster, {status.cluster_id[:8]}; start the console anew for it")
+
+    async def _follow_details(self, source: ClusterSource) -> None:
+        """The slower feeds, apart from the heartbeat: a slow owner makes its figures old, not the whole console."""
+        store = self._store
+        while True:
+            info = await self._ask(source.cluster, store.cluster)
+            if info is not None:
+                store.put_cluster(info, self._clock())
+            infos = await self._ask(source.list_collections, store.collections)
+            if infos is not None:
+                store.put_collections(infos, self._clock())
+            self._changed()
+            await anyio.sleep(self._timing.refresh)
+
+    async def _ask(self, call: Callable[[], Awaitable[T]], feed: Feed[T]) -> T | None:
+        try:
+            with anyio.fail_after(self._timing.answer):
+                return await call()
+        except Exception as error:  # said on the screens that need this feed; the heartbeat judges the peer
+            self._store.detail_failed(feed, describe(error))
+            return None
+
+    async def _pause(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds):
+            await self._wake.wait()
+        self._wake = anyio.Event()

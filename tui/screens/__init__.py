@@ -1,0 +1,1 @@
+"""The screens. Each names its feed and asks the render layer what to show; the rest is in `base`."""

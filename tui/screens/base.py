@@ -1,0 +1,263 @@
+"""What all screens share: the bars, painting, freshness; and, for screens around a table, filter, sort and drill-down.
+
+A screen is painted by the app after each change of the store and once a second, and only while it is the one on top.
+Painting reads the store and the clock and nothing else, so that it can be repeated at will.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import DataTable, Footer
+
+from tui.bindings import BACK, TABLE_SCREEN
+from tui.render import link as link_text
+from tui.render.nodes import find as find_node
+from tui.render.table import MAX_ROWS, PADDING, Column, Filter, Sort, Row, Table, arrange, fit, next_sort, toggled
+from tui.render.text import Line, Tone, line
+from tui.store import Feed, Phase, Store
+from tui.widgets.bars import Banner, TopBar
+from tui.widgets.filter_bar import FilterBar
+from tui.widgets.panels import StatePane
+from tui.widgets.resource_table import ResourceTable
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a screen is given."""
+
+    store: Store
+    clock: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a table screen shows: rows, or a message where there are none."""
+
+    title: str
+    table: Table
+    empty: list[Line] = field(default_factory=list)
+
+
+class ConsoleScreen(Screen[None]):
+    MODE: ClassVar[str] = "overview"
+    ABOUT: ClassVar[str] = ""
+    """One sentence for the help."""
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-tall")]
+    BINDINGS = BACK
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__()
+        self.shared = shared
+        self._composed = False
+
+    def on_mount(self) -> None:
+        self._composed = True
+
+    def compose(self) -> ComposeResult:
+        yield TopBar(self.MODE)
+        yield Banner()
+        with Container(classes="body"):
+            yield from self.body()
+        yield Footer(show_command_palette=False)
+
+    def body(self) -> Iterable[Widget]:
+        raise NotImplementedError
+
+    def paint(self) -> None:
+        """Draws what the store holds now."""
+        if not (self._composed and self.is_attached and self.app.is_running):  # not yet, or no longer, all there
+            return
+        store, now = self.shared.store, self.shared.clock()
+        status = store.status.value
+        node = find_node(status, status.answered_by) if status is not None else None
+        self.query_one(TopBar).show(link_text.badge(store.link, node.name if node else "", now), self.app.theme)
+        self.query_one(Banner).show(link_text.banner(store.link, now))
+        self.draw(now)
+
+    def draw(self, now: float) -> None:
+        raise NotImplementedError
+
+    def feeds(self) -> list[Feed[Any]]:
+        """The feeds that the screen stands on; the first rules whether it has anything to show."""
+        raise NotImplementedError
+
+    def phase(self, now: float) -> Phase:
+        phases = [self.shared.store.phase(feed, now) for feed in self.feeds()]
+        return Phase.STALE if phases[0] is Phase.LIVE and Phase.STALE in phases else phases[0]
+
+    def waiting(self, phase: Phase, now: float) -> list[Line]:
+        """What stands in for the content while there is none."""
+        store = self.shared.store
+        if phase is Phase.LOADING:
+            return link_text.loading(store.link)
+        return link_text.failure(store.link, self.feeds()[0].error, now)
+
+    def on_screen_resume(self) -> None:
+        self.call_after_refresh(self.paint)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.call_after_refresh(self.paint)
+
+    def action_back(self) -> None:
+        if len(self.app.screen_stack) > 1:
+            self.app.pop_screen()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "back":
+            return self.can_go_back()
+        return True
+
+    def can_go_back(self) -> bool:
+        return len(self.app.screen_stack) > 1
+
+
+class TableScreen(ConsoleScreen):
+    """A screen around one table."""
+
+    BINDINGS = TABLE_SCREEN
+    SORT: ClassVar[Sort]
+    OPENS: ClassVar[bool] = True
+    """Whether Enter on a row leads on."""
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(shared)
+        self.sort = self.SORT
+        self.filter = Filter()
+        self._columns: tuple[Column, ...] = ()
+        self._widths: dict[str, int] = {}
+
+    def above(self) -> Iterable[Widget]:
+        """Widgets between the bars and the table."""
+        return ()
+
+    def shown(self) -> Shown:
+        """Called only when the first feed has a value."""
+        raise NotImplementedError
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns on show."""
+        return self._columns
+
+    def open_row(self, key: str) -> None:
+        """Enter on a row."""
+
+    def body(self) -> Iterable[Widget]:
+        yield from self.above()
+        yield Container(ResourceTable(opens=self.OPENS), StatePane(), classes="table-frame")
+        yield FilterBar()
+
+    def on_mount(self) -> None:  # besides the base's: Textual calls the handlers of all classes
+        self.query_one(ResourceTable).focus()
+
+    def draw(self, now: float) -> None:
+        phase = self.phase(now)
+        self.set_class(phase is Phase.STALE, "-old")
+        if phase in (Phase.LOADING, Phase.ERROR):
+            self._message(self.waiting(phase, now))
+            return
+        shown = self.shown()
+        rows = arrange(shown.table.rows, self.sort, self.filter)
+        frame = self.query_one(".table-frame", Container)
+        # Titles are markup to Textual, and a filter may hold brackets: an escaped bracket stays itself.
+        frame.border_title = shown.title.replace("[", r"\[")
+        frame.border_subtitle = self._subtitle(len(rows), len(shown.table.rows)).replace("[", r"\[")
+        if not shown.table.rows:
+            self._message(shown.empty)
+        elif not rows:
+            self._message([line("No row matches ", (f"/{self.filter.text}", Tone.ACCENT))])
+        else:
+            self._message(None)
+            self._rows(shown.table.columns, rows)
+
+    def _rows(self, columns: tuple[Column, ...], rows: list[Row]) -> None:
+        table = self.query_one(ResourceTable)
+        rows = rows[:MAX_ROWS]
+        width = (table.size.width or self.size.width - 2) - 1  # the scrollbar's column
+        fitted = fit(columns, rows, width, self._widths)
+        self._widths.update({item.column.key: item.width for item in fitted})
+        self._columns = tuple(item.column for item in fitted)
+        table.show(fitted, rows, self.sort, self.app.theme)
+
+    def _message(self, lines: list[Line] | None) -> None:
+        self.set_class(lines is not None, "-message")
+        if lines is not None:
+            self.query_one(StatePane).show(lines, self.app.theme)
+
+    def _subtitle(self, kept: int, total: int) -> str:
+        parts = []
+        if self.filter.text.strip():
+            parts.append(f"/{self.filter.text} · {kept} of {total}")
+        if kept > MAX_ROWS:
+            parts.append(f"first {MAX_ROWS:,} shown, filter for others")
+        return " · ".join(parts)
+
+    # --- keys and messages ---
+
+    def can_go_back(self) -> bool:
+        return bool(self.filter.text) or super().can_go_back()
+
+    def action_back(self) -> None:
+        if self.filter.text:
+            self.query_one(FilterBar).drop()
+        else:
+            super().action_back()
+
+    def action_filter(self) -> None:
+        self.query_one(FilterBar).open()
+
+    def action_sort(self, step: int) -> None:
+        if self._columns:
+            self._sort_by(next_sort(self._columns, self.sort, step))
+
+    def action_invert(self) -> None:
+        self._sort_by(toggled(self.sort))
+
+    def _sort_by(self, sort: Sort) -> None:
+        self.sort = sort
+        self.paint()
+
+    @on(DataTable.HeaderSelected)
+    def _header(self, event: DataTable.HeaderSelected) -> None:
+        key = event.column_key.value or ""
+        column = next((item for item in self._columns if item.key == key), None)
+        if key == self.sort.column:
+            self.action_invert()
+        elif column is not None:
+            self._sort_by(Sort(key, reverse=column.right))
+
+    @on(DataTable.RowSelected)
+    def _selected(self, event: DataTable.RowSelected) -> None:
+        if event.row_key.value is not None:
+            self.open_row(event.row_key.value)
+
+    @on(FilterBar.Changed)
+    def _filtered(self, event: FilterBar.Changed) -> None:
+        self.filter = Filter(event.text)
+        self.paint()
+        self.refresh_bindings()
+
+    @on(FilterBar.Closed)
+    def _filter_closed(self) -> None:
+        self.query_one(ResourceTable).focus()
+
+
+def names_of(store: Store) -> dict[str, str]:
+    """Node names by id, from whichever feed has them."""
+    info, status = store.cluster.value, store.status.value
+    names = {node.id: node.name for node in info.nodes} if info is not None else {}
+    return names | ({node.id: node.name for node in status.nodes} if status is not None else {})
+
+
+def inner_width(screen: ConsoleScreen) -> int:
+    """Width for text in a panel as wide as the screen: without borders and padding."""
+    return max(20, screen.size.width - 2 - PADDING)

@@ -1,0 +1,116 @@
+"""All collections, the shards of one, the replicas of one shard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from textual.widget import Widget
+
+from tui.render import collections
+from tui.render.panels import columns_of_facts
+from tui.render.table import Table
+from tui.render.text import Tone, line
+from tui.screens.base import Shared, Shown, TableScreen, inner_width, names_of
+from tui.store import Feed
+from tui.widgets.panels import Panel
+from vectron_p2p.model.nodes import ShardInfo
+
+
+class CollectionsScreen(TableScreen):
+    MODE = "collections"
+    ABOUT = "Every collection with its totals, one replica of each shard counted. Enter shows its shards."
+    SORT = collections.DEFAULT_SORT
+
+    def feeds(self) -> list[Feed[Any]]:
+        return [self.shared.store.collections]
+
+    def shown(self) -> Shown:
+        infos = self.shared.store.collections.value
+        assert infos is not None
+        return Shown(collections.title(infos), collections.table(infos), collections.empty())
+
+    def open_row(self, key: str) -> None:
+        self.app.push_screen(CollectionScreen(self.shared, key))
+
+
+class CollectionScreen(TableScreen):
+    """One collection: its options and totals, its shards."""
+
+    MODE = "collections"
+    ABOUT = "One collection: options, totals, and its shards with their owners. Enter shows the replicas of a shard."
+    SORT = collections.SHARD_SORT
+
+    def __init__(self, shared: Shared, key: str) -> None:
+        super().__init__(shared)
+        self.key = key
+        self._called = key
+
+    def feeds(self) -> list[Feed[Any]]:
+        return [self.shared.store.cluster, self.shared.store.collections]
+
+    def above(self) -> Iterable[Widget]:
+        yield Panel(classes="facts")
+
+    def draw(self, now: float) -> None:
+        store, theme = self.shared.store, self.app.theme
+        info = collections.find(store.collections.value, self.key)
+        facts = self.query_one(".facts", Panel)
+        if store.collections.value is None:
+            facts.show(self.waiting(store.phase(store.collections, now), now), theme)
+        elif info is None:
+            facts.show([line((f"{self._called} exists no longer.", Tone.WARN))], theme)
+        else:
+            self._called = info.name
+            facts.border_subtitle = info.id
+            facts.show(columns_of_facts(collections.facts(info), inner_width(self)), theme)
+        facts.border_title = f"Collections › {self._called}"
+        super().draw(now)
+
+    def shown(self) -> Shown:
+        store = self.shared.store
+        cluster, info = store.cluster.value, collections.find(store.collections.value, self.key)
+        assert cluster is not None
+        shards = collections.shards_of(cluster, info) if info is not None else []
+        table = collections.shard_table(shards, info.replicas if info is not None else 0, names_of(store))
+        return Shown(f"Shards · {len(shards)}", table, [line("No shards to show.")])
+
+    def open_row(self, key: str) -> None:
+        self.app.push_screen(ShardScreen(self.shared, self.key, int(key)))
+
+
+class ShardScreen(TableScreen):
+    """The replicas of one shard."""
+
+    MODE = "collections"
+    ABOUT = "One shard: its replicas, how far each one is, and whether their Merkle roots agree."
+    SORT = collections.REPLICA_SORT
+    OPENS = False
+
+    def __init__(self, shared: Shared, collection: str, shard: int) -> None:
+        super().__init__(shared)
+        self.key = collection
+        self.shard = shard
+
+    def feeds(self) -> list[Feed[Any]]:
+        return [self.shared.store.cluster, self.shared.store.collections]
+
+    def _found(self) -> tuple[str, int, ShardInfo | None]:
+        store = self.shared.store
+        info = collections.find(store.collections.value, self.key)
+        if info is None or store.cluster.value is None:
+            return self.key, 0, None
+        shards = collections.shards_of(store.cluster.value, info)
+        return info.name, info.replicas, next((shard for shard in shards if shard.shard == self.shard), None)
+
+    def shown(self) -> Shown:
+        store = self.shared.store
+        name, wanted, shard = self._found()
+        title = f"Collections › {name} › shard {self.shard}"
+        if shard is None:
+            return Shown(title, Table((), ()), [line((f"{name} exists no longer.", Tone.WARN))])
+        status = store.status.value
+        liveness = {node.id: node.liveness for node in status.nodes} if status is not None else {}
+        table = collections.replica_table(shard, names_of(store), liveness)
+        word = collections.health(shard, wanted)[0]
+        return Shown(f"{title} · {word}", table, [line("No replica is placed.")])

@@ -1,0 +1,76 @@
+"""All nodes, and one in detail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from textual.widget import Widget
+
+from tui.render import nodes
+from tui.render.panels import columns_of_facts, draw
+from tui.render.text import Tone, line
+from tui.screens.base import Shared, Shown, TableScreen, inner_width
+from tui.store import Feed
+from tui.widgets.panels import Panel
+
+
+class NodesScreen(TableScreen):
+    MODE = "nodes"
+    ABOUT = "Every member with its live figures; * answers this console. Enter shows one in detail."
+    SORT = nodes.DEFAULT_SORT
+
+    def feeds(self) -> list[Feed[Any]]:
+        return [self.shared.store.status]
+
+    def shown(self) -> Shown:
+        status = self.shared.store.status.value
+        assert status is not None
+        return Shown(nodes.title(status), nodes.table(status), [line("The cluster names no members.")])
+
+    def open_row(self, key: str) -> None:
+        self.app.push_screen(NodeScreen(self.shared, key))
+
+
+class NodeScreen(TableScreen):
+    """One node: its facts, its last minutes, its replicas."""
+
+    MODE = "nodes"
+    ABOUT = "One node: who it is, its last minutes, and the replicas that the placement gives it."
+    SORT = nodes.REPLICA_SORT
+    OPENS = False
+
+    def __init__(self, shared: Shared, node: str) -> None:
+        super().__init__(shared)
+        self.node = node
+        self._called = node[:8]
+
+    def feeds(self) -> list[Feed[Any]]:
+        return [self.shared.store.cluster, self.shared.store.status]
+
+    def above(self) -> Iterable[Widget]:
+        yield Panel(classes="facts")
+        yield Panel("Last minutes", classes="charts")
+
+    def draw(self, now: float) -> None:
+        store, theme = self.shared.store, self.app.theme
+        status, node = store.status.value, nodes.find(store.status.value, self.node)
+        facts, charts = self.query_one(".facts", Panel), self.query_one(".charts", Panel)
+        charts.display = node is not None
+        if status is None:
+            facts.show(self.waiting(store.phase(store.status, now), now), theme)
+        elif node is None:
+            facts.show([line((f"{self._called} is no longer a member of the cluster.", Tone.WARN))], theme)
+        else:
+            self._called = node.name
+            facts.show(columns_of_facts(nodes.facts(node, status), inner_width(self)), theme)
+            charts.show(draw(nodes.charts(store, node), *charts.room), theme)
+        facts.border_subtitle = self.node
+        facts.border_title = f"Nodes › {self._called}"
+        super().draw(now)
+
+    def shown(self) -> Shown:
+        info = self.shared.store.cluster.value
+        assert info is not None
+        table = nodes.replicas(info, self.node)
+        return Shown(f"Replicas · {len(table.rows)}", table, [line("No replica is placed on this node.")])

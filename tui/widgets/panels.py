@@ -1,0 +1,39 @@
+"""Panels of lines, and the pane that stands in for content while there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.widgets import Static
+
+from tui.render.text import Line
+from tui.themes import block
+
+
+class Panel(Static):
+    """A titled box of lines."""
+
+    def __init__(self, title: str = "", *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__("", id=id, classes=classes, markup=False)
+        self.border_title = title
+
+    def show(self, lines: Sequence[Line], theme: str) -> None:
+        self.update(block(lines, theme))
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """Width and height for text; before the first layout a plain terminal's."""
+        size = self.content_size
+        return (size.width or 76, size.height or 4)
+
+
+class StatePane(Container):
+    """Loading, empty and error messages, in the middle of the space."""
+
+    def compose(self) -> ComposeResult:
+        yield Static("", markup=False)
+
+    def show(self, lines: Sequence[Line], theme: str) -> None:
+        self.query_one(Static).update(block(lines, theme))
