@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Step:
-    """What a move of the state did: `puts` in one batch make it durable, and drop the vote that it settled. Empty `puts`:
-    the state did not move.
+    """What a move of the state did. `puts`, in one batch, make it durable and drop the vote that it settled; empty: it
+    did not move.
     """
 
     puts: list[Put] = field(default_factory=list)

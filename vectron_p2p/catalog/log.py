@@ -152,8 +152,6 @@ class EpochLog:
         out += [ProposalFailed(late, self._not_decided(now)) for late in self._pending.expire(now)]
         if self._round is not None and not self._pending and self._vote.accepted is None:
             self._round = None  # nothing left to decide; an accepted value is still worth finishing
-        if self._finish_at == SOON:
-            self._finish_at = self._finish_time(now)
         if self._round is not None and self._round.resend_at <= now:
             self._send_round(self._round, now, out)
         self._drive(now, out)
@@ -233,6 +231,8 @@ class EpochLog:
 
     def _drive(self, now: float, out: list[Effect]) -> None:
         """Begin rounds while there is something to decide: a lone voter finishes them on the spot."""
+        if self._finish_at == SOON:  # found on disk; now there is a clock
+            self._finish_at = self._finish_time(now)
         while self.halted is None and self._round is None and now >= self._begin_at:
             if not self._pending and now < self._finish_at:
                 return
