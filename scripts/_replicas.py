@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vectron_p2p.storage.leveldb import LevelDisk
+from vectron_p2p.storage.folder import LevelDisk
 from vectron_p2p.storage.shard import ShardStore
 
 if TYPE_CHECKING:
@@ -20,11 +20,13 @@ SHARD_PREFIX = "shard-"
 def read_replicas(folder: Path) -> dict[str, Rows]:
     """All rows, tombstones too, of each shard replica in a node's folder."""
     disk = LevelDisk(folder)
+    disk.lock()
     found: dict[str, Rows] = {}
     for name in disk.names(SHARD_PREFIX):
         store = ShardStore(disk.open(name))
         found[name] = {row.id: row for row in store.load()}
         store.close()
+    disk.unlock()
     return found
 
 

@@ -127,8 +127,9 @@ def verify(words: Collection, sample: Sample, through: str) -> None:
     """Every acknowledged write and delete, read back."""
     ids, vectors = new_points(sample)
     for point, vector in zip(words.get(ids, with_vector=True), vectors, strict=True):
-        check(point is not None, f"a point written while {through} was dead is missing there")
-        check(point is not None and np.array_equal(point.vector, vector), "a vector came back changed")
+        if point is None or point.vector is None:
+            raise StepFailed(f"a point written while {through} was dead is missing there")
+        check(np.array_equal(point.vector, vector), "a vector came back changed")
     check(words.get(sample.ids[:DELETED]) == [None] * DELETED, f"a deleted point is back, seen through {through}")
     kept = sample.ids[DELETED:]
     for rows in batches(len(kept)):

@@ -33,8 +33,9 @@ def nearest(queries: npt.NDArray[np.float32], rows: npt.NDArray[np.float32]) -> 
     """Exact cosine neighbours, in double precision, best first; equal scores by row."""
 
     def unit(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        wide = array.astype(np.float64)
-        return wide / np.linalg.norm(wide, axis=1, keepdims=True)
+        wide: npt.NDArray[np.float64] = array.astype(np.float64)
+        wide /= np.linalg.norm(wide, axis=1, keepdims=True)
+        return wide
 
     scores = unit(queries) @ unit(rows).T
     return np.argsort(-scores, axis=1, kind="stable")[:, :NEIGHBOURS].astype(np.int32)

@@ -28,6 +28,7 @@ from vectron_p2p import connect, errors
 
 if TYPE_CHECKING:
     from vectron_p2p import Client
+    from vectron_p2p.model.points import Point
 
 NAME = "chaos"
 REPLICAS = 3
@@ -42,6 +43,11 @@ MAX_BATCH = 5
 def vector_of(number: int, dimension: int) -> Any:
     """The vector of operation `number`: a row that mixes two writes is found by it."""
     return np.random.default_rng(number).standard_normal(dimension).astype(np.float32)
+
+
+def operation_of(point: Point | None) -> int | None:
+    """The number of the write that this point came from."""
+    return None if point is None or point.payload is None else int(point.payload["n"])
 
 
 class Writer(threading.Thread):
@@ -116,7 +122,7 @@ class Writer(threading.Thread):
             return
         self.succeeded["get"] += 1
         for point_id, point in zip(ids, points, strict=True):
-            self.ledger.observe(point_id, None if point is None else point.payload["n"], "read meanwhile")
+            self.ledger.observe(point_id, operation_of(point), "read meanwhile")
 
 
 def kill_loop(cluster: Cluster, seconds: float, rng: random.Random) -> tuple[int, list[float], float]:
@@ -151,7 +157,7 @@ def read_back(db: Client, writers: list[Writer]) -> int:
         ids = list(writer.ledger.entries)
         for rows in batches(len(ids), 500):
             for point_id, point in zip(ids[rows], collection.get(ids[rows], consistency="quorum"), strict=True):
-                writer.ledger.observe(point_id, None if point is None else point.payload["n"], "get at quorum")
+                writer.ledger.observe(point_id, operation_of(point), "get at quorum")
         count += len(ids)
     return count
 

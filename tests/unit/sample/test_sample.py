@@ -27,7 +27,8 @@ def test_shapes_and_types(sample: Sample) -> None:
     assert sample.vectors.shape == (len(sample.payloads), DIMENSION)
     assert sample.queries.shape == (len(sample.query_texts), DIMENSION)
     assert sample.truth.shape == (len(sample.queries), 10)
-    assert (sample.vectors.dtype, sample.queries.dtype, sample.truth.dtype) == (np.float32, np.float32, np.int32)
+    assert sample.vectors.dtype == sample.queries.dtype == np.dtype(np.float32)
+    assert sample.truth.dtype == np.dtype(np.int32)
     assert np.isfinite(sample.vectors).all()
     assert (
         np.linalg.norm(sample.vectors, axis=1).min() > 0.9
