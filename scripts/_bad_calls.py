@@ -82,7 +82,8 @@ def client_calls() -> list[BadCall]:
     bad_filters: list[tuple[str, Any]] = [
         ("unknown operator", {"a": {"$foo": 1}}), ("unknown logic", {"$xor": []}), ("$in of an int", {"a": {"$in": 3}}),
         ("$gt of a list", {"a": {"$gt": [1]}}), ("$exists of text", {"a": {"$exists": "yes"}}),
-        ("$and of a dict", {"$and": {}}), ("no dict", [1]), ("17 deep", deep_filter(17)), ("1,001 conditions", {"$or": [{"a": i} for i in range(1001)]}),
+        ("$and of a dict", {"$and": {}}), ("no dict", [1]), ("17 deep", deep_filter(17)),
+        ("1,001 conditions", {"$or": [{"a": i} for i in range(1001)]}),
     ]  # fmt: skip
     calls = [BadCall(f"id {value!r:.20}", _upsert(ids=[value])) for value in bad_ids]
     calls += [BadCall(f"get id {value!r:.20}", _call("get", [value])) for value in bad_ids]
