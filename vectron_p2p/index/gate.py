@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 class Gate:
-    """Phases alternate, so neither side starves: who waits to share while another has it alone goes next, and who waits to
-    have it alone lets nobody else share first.
+    """Phases alternate, so neither side starves: who waits to share while another has it alone goes next, and who waits
+    to have it alone lets nobody else share first.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,9 @@
 """The HNSW graph: the one file that knows hnswlib, and what is unsafe in it.
 
-Rules it keeps (each was measured): every label is new, labels are never deleted or reused; the beam of a query is its `k`,
-as `ef` is global; queries run on one thread of theirs; a query that cannot fill its answer raises there, which never
-leaves here; an index without elements is never asked. Callers see to it that nothing else runs during `add`, `grow` and
-`save` (`Gate`), that vectors are finite, and that a file to load was written by `save` and checked.
+Rules it keeps (each was measured): every label is new, labels are never deleted or reused; the beam of a query is its
+`k`, as `ef` is global; queries run on one thread of theirs; a query that cannot fill its answer raises there, which
+never leaves here; an index without elements is never asked. Callers see to it that nothing else runs during `add`,
+`grow` and `save` (`Gate`), that vectors are finite, and that a file to load was written by `save` and checked.
 """
 
 from __future__ import annotations

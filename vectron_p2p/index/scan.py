@@ -52,7 +52,7 @@ def ranks_of(queries: Matrix, rows: Matrix, metric: str) -> Matrix:
 
 
 def margins(queries: Matrix, largest: float, metric: str) -> Matrix:
-    """How far two ranks of one query may be apart and yet belong in the other order; `largest` is the longest row's square.
+    """How far two ranks of one query may be apart and yet belong in the other order; `largest`: longest row, squared.
 
     Rounding of a sum of d products grows like sqrt(d) in practice; 8 times that leaves room for unkind data.
     """
@@ -62,7 +62,7 @@ def margins(queries: Matrix, largest: float, metric: str) -> Matrix:
 
 
 def scan(queries: Matrix, blocks: Iterator[Block], k: int, metric: str) -> list[tuple[Slots, Matrix]]:
-    """For each query the slots and ranks of its k best rows and of all that might tie with the last of them; unordered."""
+    """For each query the slots and ranks of its k best rows and of all that might tie with the last; unordered."""
     count = len(queries)
     slots: list[list[Slots]] = [[] for _ in range(count)]
     ranks: list[list[Matrix]] = [[] for _ in range(count)]

@@ -24,12 +24,13 @@ FIRST_ROWS = 64
 
 
 class VectorStore:
-    """`rows` has room for at least as many rows as were appended. Not locked: one writer at a time, readers as they like."""
+    """`rows` has room for at least as many rows as were appended. Not locked: one writer at a time, any readers."""
 
     def __init__(self, dimension: int, folder: Path | None) -> None:
         self._dimension = dimension
         self._folder = folder
         self._file: IO[bytes] | None = None
+        self._mapped = False
         self.count = 0
         self.rows: Matrix = np.zeros((0, dimension), dtype=np.float32)
 
@@ -54,9 +55,10 @@ class VectorStore:
             larger = np.zeros((capacity, self._dimension), dtype=np.float32)
         else:
             larger = self._map(capacity, row_bytes)
-            if self.rows.base is not None and isinstance(self.rows.base, np.memmap):
+            if self._mapped:
                 self.rows = larger  # the same pages
                 return
+            self._mapped = True
         larger[: self.count] = self.rows[: self.count]
         self.rows = larger
 

@@ -1,7 +1,7 @@
 """Lists of hits into one: over shards, and over the owners of one shard in a QUORUM search.
 
-Owns the order of hits (score, then the id's byte form) and the QUORUM search. Must not know how owners are asked or rows
-read. Invariant of `QuorumSearchRound`: a hit in `result()` is in its newest version known to a quorum, and unless
+Owns the order of hits (score, then the id's byte form) and the QUORUM search. Must not know how owners are asked or
+rows read. Invariant of `QuorumSearchRound`: a hit in `result()` is in its newest version known to a quorum, and unless
 `needs_refill`, no acknowledged row that an owner's list had room for ranks before the last hit and is left out.
 """
 

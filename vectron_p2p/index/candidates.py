@@ -1,0 +1,155 @@
+"""Candidates of a batch of queries: collected from graph and tail at one moment, scored exactly, put in order.
+
+The gate is shared only while the graph is asked. The `View` taken meanwhile stays true, so scoring and all else follow
+outside. Matrices have a row per query; a place that holds no candidate has slot -1 and rank -inf. A rank is a score
+turned so that higher is better.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from vectron_p2p.index.hnsw import NONE
+from vectron_p2p.index.scan import Slots, blocks_of_range, scan
+from vectron_p2p.model.ids import encode_point_id
+from vectron_p2p.query.scoring import pair_scores
+
+if TYPE_CHECKING:
+    import threading
+
+    from vectron_p2p.index.layer import Layer
+    from vectron_p2p.index.slots import Mask, View
+    from vectron_p2p.query.planner import Plan
+    from vectron_p2p.query.scoring import Matrix
+
+SLACK = 4  # labels scored beyond the wanted ones: the graph's sums round differently from ours
+SCORING_FLOATS = 1 << 22  # floats gathered at a time for scoring: 16 MB
+
+
+class Found(NamedTuple):
+    """Live candidates at one moment, best first.
+
+    `bound`: per query the rank down to which nothing is missing but what a graph does not reach; -inf: all is here.
+    `scanned`: points that were scanned, not asked of the graph.
+    """
+
+    view: View
+    slots: Slots
+    ranks: Matrix
+    bound: Matrix
+    live: int
+    scanned: int
+
+
+def collect(layer: Layer, mutex: threading.Lock, queries: Matrix, plan: Plan, *, depth: int) -> Found:
+    """The best `depth` of the graph's answer, if the plan asks it, and of the points that it leaves out."""
+    metric = layer.options.metric
+    labels: Slots | None = None
+    with layer.gate.shared():
+        with mutex:
+            view, live, linked = layer.table.view(), layer.table.live, layer.linked_to
+        if plan.kind == "graph" and layer.graph is not None:
+            labels, rough = layer.graph.search(queries, plan.fetch)
+            if layer.postings:
+                labels = _with_postings(layer, labels, rough)
+    bound = np.full(len(queries), -np.inf, dtype=np.float32)
+    slots, ranks = np.empty((len(queries), 0), dtype=np.int64), np.empty((len(queries), 0), dtype=np.float32)
+    if labels is not None:
+        if live < view.end:
+            labels = _only(labels, view.alive(np.maximum(labels, 0)))
+        slots = labels[:, : depth + SLACK]
+        ranks = _ranks(view, queries, slots, metric)
+        bound = np.where(slots != NONE, ranks, np.inf).min(axis=1, initial=np.inf).astype(np.float32)
+    start = 0 if labels is None else linked
+    alive = view.alive_between(start, view.end)
+    scanned = int(np.count_nonzero(alive))
+    if scanned:
+        lists = scan(queries, blocks_of_range(view.rows, alive, start, view.end), depth, metric)
+        more = _padded([found for found, _ in lists])
+        more_ranks = _ranks(view, queries, more, metric)
+        if scanned > depth:
+            bound = np.maximum(bound, -np.partition(-more_ranks, depth - 1, axis=1)[:, depth - 1])
+        slots, ranks = np.concatenate([slots, more], axis=1), np.concatenate([ranks, more_ranks], axis=1)
+    order = np.argsort(-ranks, axis=1, kind="stable")
+    slots, ranks = np.take_along_axis(slots, order, axis=1), np.take_along_axis(ranks, order, axis=1)
+    return Found(view, slots, ranks, bound, live, scanned)
+
+
+def everything(layer: Layer, mutex: threading.Lock) -> tuple[View, Slots]:
+    """All live slots."""
+    with mutex:
+        view = layer.table.view()
+    return view, np.flatnonzero(view.alive_between(0, view.end)).astype(np.int64)
+
+
+def ordered(view: View, slots: Slots, ranks: Matrix, k: int) -> tuple[Slots, Matrix]:
+    """The k best of one query's candidates (best first already); equal ranks by the ids' byte form."""
+    valid = int(np.count_nonzero(slots != NONE))
+    slots, ranks = slots[:valid], ranks[:valid]
+    if valid > 1 and bool((ranks[1 : k + 1] == ranks[: min(k, valid - 1)]).any()):
+        reach = int(np.searchsorted(-ranks, -ranks[min(k, valid) - 1], side="right"))  # with all that tie with the k-th
+        keys = [
+            (-rank, encode_point_id(view.ids[slot])) for slot, rank in zip(slots[:reach], ranks[:reach], strict=True)
+        ]
+        order = sorted(range(reach), key=keys.__getitem__)
+        slots, ranks = slots[order], ranks[order]
+    return slots[:k], ranks[:k]
+
+
+def scores(ranks: Matrix, metric: str) -> Matrix:
+    """Ranks as scores of the metric, or the other way round."""
+    return np.negative(ranks) + np.float32(0.0) if metric == "l2" else ranks  # + 0: no negative zero
+
+
+def _ranks(view: View, queries: Matrix, slots: Slots, metric: str) -> Matrix:
+    """Exact ranks of `slots`, row by row for each query."""
+    ranks = np.full(slots.shape, -np.inf, dtype=np.float32)
+    dimension = queries.shape[1]
+    columns = max(1, min(slots.shape[1], SCORING_FLOATS // dimension))
+    rows = max(1, SCORING_FLOATS // (columns * dimension))
+    for top in range(0, slots.shape[0], rows):
+        for left in range(0, slots.shape[1], columns):
+            part = slots[top : top + rows, left : left + columns]
+            gathered = view.rows[np.maximum(part, 0)]
+            found = scores(pair_scores(queries[top : top + rows, None, :], gathered, metric), metric)
+            ranks[top : top + rows, left : left + columns] = np.where(part != NONE, found, -np.inf)
+    return ranks
+
+
+def rank_slots(view: View, query: Matrix, slots: Slots, metric: str) -> Matrix:
+    """Exact ranks of `slots` for one query."""
+    ranks: Matrix = _ranks(view, query.reshape(1, -1), slots.reshape(1, -1), metric)[0]
+    return ranks
+
+
+def _only(labels: Slots, wanted: Mask) -> Slots:
+    """The wanted labels of each row moved to the front, in their order; -1 behind them."""
+    kept = np.where(wanted & (labels != NONE), labels, NONE)
+    order = np.argsort(kept == NONE, axis=1, kind="stable")
+    return np.take_along_axis(kept, order, axis=1)
+
+
+def _padded(lists: list[Slots]) -> Slots:
+    matrix = np.full((len(lists), max(map(len, lists))), NONE, dtype=np.int64)
+    for row, found in enumerate(lists):
+        matrix[row, : len(found)] = found
+    return matrix
+
+
+def _with_postings(layer: Layer, labels: Slots, ranks: Matrix) -> Slots:
+    """Labels that several slots share replaced by all those slots, each row still best first. The gate is shared."""
+    shared = layer.has_posting[np.maximum(labels, 0)] & (labels != NONE)
+    if not shared.any():
+        return labels
+    rows = []
+    for row in range(len(labels)):
+        if shared[row].any():
+            expanded: list[int] = []
+            for label, many in zip(labels[row].tolist(), shared[row].tolist(), strict=True):
+                expanded.extend(layer.postings[label]) if many else expanded.append(label)
+            rows.append(np.asarray(expanded, dtype=np.int64))
+        else:
+            rows.append(labels[row])
+    return _padded(rows)

@@ -1,0 +1,210 @@
+"""A slot table with its graph: which slots are linked, under which label, and which labels stand for a live point.
+
+Slots are linked in order, so the unlinked ones are a tail: `linked_to`..count. Equal vectors share one label, as copies
+of one vector never prune each other and become a sink that spoils the search for everything else; a label is the number
+of the first slot that brought it. Dead slots on the way are never linked.
+
+Locking: changes of the table, `died`, `plan_link` and `finish_link` under the owner's mutex; whoever asks the graph or
+reads postings shares the gate, whoever changes them has it alone. One thread links at a time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from vectron_p2p.index.gate import Gate
+from vectron_p2p.index.hnsw import Graph, Labels
+from vectron_p2p.index.slots import SlotTable
+
+if TYPE_CHECKING:
+    import threading
+    from pathlib import Path
+
+    from vectron_p2p.query.scoring import Matrix
+
+Int32s: TypeAlias = npt.NDArray[np.int32]
+
+UNLINKED = -1
+PRUNE_FROM = 8  # dead slots in one posting before it is worth a pass
+
+
+class IndexOptions(NamedTuple):
+    """What a collection fixed for its shards."""
+
+    dimension: int
+    metric: str
+    m: int = 16
+    ef_construction: int = 100
+
+
+class Batch(NamedTuple):
+    """One turn: slots that bring a new label, those that join one (slot, label), and where the tail begins next."""
+
+    labels: Labels
+    rows: Matrix
+    hashes: list[int]
+    joins: list[tuple[int, int]]
+    end: int
+
+
+class Layer:
+    """One generation of a shard's index; a rebuild makes the next one."""
+
+    def __init__(self, options: IndexOptions, folder: Path | None) -> None:
+        self.options = options
+        self.table = SlotTable(options.dimension, folder)
+        self.graph: Graph | None = None
+        self.gate = Gate()
+        self.linked_to = 0
+        self.linked_live = 0
+        """Live slots that the graph answers for."""
+        self.dead_labels = 0
+        self.postings: dict[int, list[int]] = {}
+        """Slots of a label that has had more than one."""
+        self.has_posting = np.zeros(0, dtype=np.bool_)
+        """By label, for a quick look at many."""
+        self._slot_by_hash: dict[int, int] = {}
+        self._label_of: Int32s = np.zeros(0, dtype=np.int32)
+        self._live_in: Int32s = np.zeros(0, dtype=np.int32)
+
+    # --- what is linked -----------------------------------------------------------------------------------------------
+
+    @property
+    def labels(self) -> int:
+        return self.graph.count if self.graph is not None else 0
+
+    @property
+    def tail(self) -> int:
+        """Slots not yet looked at for linking."""
+        return self.table.count - self.linked_to
+
+    def label_of(self, count: int) -> Int32s:
+        """The labels of the first `count` slots (-1: not linked), copied."""
+        self._reserve(count)
+        return self._label_of[:count].copy()
+
+    def died(self, slot: int) -> None:
+        """A slot died in the table: its label may now stand for nothing."""
+        if slot >= len(self._label_of):
+            return
+        label = int(self._label_of[slot])
+        if label != UNLINKED:
+            self.linked_live -= 1
+            self._live_in[label] -= 1
+            if not self._live_in[label]:
+                self.dead_labels += 1
+
+    def _reserve(self, slots: int) -> None:
+        held = len(self._label_of)
+        if slots > held:
+            capacity = max(slots, 64, held * 3 // 2)
+            self._label_of = np.concatenate([self._label_of, np.full(capacity - held, UNLINKED, dtype=np.int32)])
+            self._live_in = np.concatenate([self._live_in, np.zeros(capacity - held, dtype=np.int32)])
+            self.has_posting = np.concatenate([self.has_posting, np.zeros(capacity - held, dtype=np.bool_)])
+
+    # --- linking ------------------------------------------------------------------------------------------------------
+
+    def open_graph(self) -> Graph:
+        if self.graph is None:
+            options = self.options
+            self.graph = Graph(options.dimension, options.metric, options.m, options.ef_construction)
+        return self.graph
+
+    def plan_link(self, points: int) -> Batch:
+        """The next turn: up to `points` new labels, and whatever equal vectors lie between."""
+        rows = self.table.rows
+        labels: list[int] = []
+        hashes: list[int] = []
+        joins: list[tuple[int, int]] = []
+        fresh: dict[int, int] = {}
+        slot, end = (
+            self.linked_to,
+            min(self.table.count, self.linked_to + 64 * points),
+        )  # a bound on the dead passed over
+        while slot < end and len(labels) < points:
+            if self.table.is_alive(slot):
+                key = xxhash.xxh3_64_intdigest(rows[slot])
+                twin = fresh.get(key, self._slot_by_hash.get(key, UNLINKED))
+                if twin != UNLINKED and np.array_equal(rows[twin], rows[slot]):
+                    joins.append((slot, twin if twin >= self.linked_to else int(self._label_of[twin])))
+                else:
+                    fresh[key] = slot
+                    labels.append(slot)
+                    hashes.append(key)
+            slot += 1
+        at = np.asarray(labels, dtype=np.int64)
+        return Batch(at, np.ascontiguousarray(rows[at]), hashes, joins, slot)
+
+    def finish_link(self, batch: Batch) -> None:
+        """After `Graph.add` of the batch: its slots are answered for by the graph from now on."""
+        self._reserve(self.table.count)
+        for label, key in zip(batch.labels.tolist(), batch.hashes, strict=True):
+            self._slot_by_hash.setdefault(key, label)
+            self._join(label, label)
+        for slot, label in batch.joins:
+            self._join(slot, label)
+        self.linked_to = batch.end
+
+    def _join(self, slot: int, label: int) -> None:
+        alive = self.table.is_alive(slot)  # it may have died since the batch was planned
+        first = slot == label
+        if first:
+            self._label_of[slot] = label
+            self.dead_labels += not alive
+        elif alive:
+            self._label_of[slot] = label
+            self.dead_labels -= not self._live_in[label]
+        if alive:
+            self._live_in[label] += 1
+            self.linked_live += 1
+            if not first:
+                self._post(slot, label)
+
+    def _post(self, slot: int, label: int) -> None:
+        posting = self.postings.get(label)
+        if posting is None:
+            posting = self.postings[label] = [label]
+            self.has_posting[label] = True
+        posting.append(slot)
+        if len(posting) > 2 * int(self._live_in[label]) + PRUNE_FROM:  # nobody searches now, so no view needs the dead
+            posting[:] = [member for member in posting if self.table.is_alive(member)]
+
+    def link(self, points: int, threads: int, mutex: threading.Lock) -> None:
+        """One turn, alone at the gate for as long as hnswlib takes for `points` points."""
+        graph = self.open_graph()
+        with mutex:
+            batch = self.plan_link(points)
+        with self.gate.alone():
+            if graph.needs_growth(len(batch.labels)):
+                graph.grow(len(batch.labels))
+            if len(batch.labels):
+                graph.add(batch.labels, batch.rows, threads)
+            with mutex:
+                self.finish_link(batch)
+
+    # --- restoring ----------------------------------------------------------------------------------------------------
+
+    def adopt(self, graph: Graph, label_of: Int32s) -> None:
+        """A restored graph: slots 0..len(label_of) exist in the table already, alive where a row was found for them."""
+        count = len(label_of)
+        self.graph = graph
+        self._reserve(max(count, self.table.count))
+        self._label_of[:count] = label_of
+        self.linked_to = count
+        rows = self.table.rows
+        self.dead_labels = graph.count
+        for slot in range(count):
+            label = int(label_of[slot])
+            if label == UNLINKED or not self.table.is_alive(slot):
+                continue
+            if not self._live_in[label]:
+                self.dead_labels -= 1
+            self._live_in[label] += 1
+            self.linked_live += 1
+            self._slot_by_hash.setdefault(xxhash.xxh3_64_intdigest(rows[slot]), slot)
+            if slot != label:
+                self._post(slot, label)

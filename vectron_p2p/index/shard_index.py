@@ -1,0 +1,283 @@
+"""The index of one shard replica: what writes tell, what searches ask, and the upkeep in between.
+
+Invariants: a row given to `apply` is in every search that starts after `apply` returned, and what it replaced is in
+none; no search waits for more than one exclusive turn (`link_turn`, a graph's growth, the moment of a fork). Every
+method may be called from any thread and may block: not from an event loop. `load` comes first and alone.
+
+Locks, in the order they are taken: upkeep, a layer's gate, mutex. The mutex is held for copying a batch at most.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from vectron_p2p.index import snapshot
+from vectron_p2p.index.layer import IndexOptions, Layer
+from vectron_p2p.index.rebuild import Rebuild
+from vectron_p2p.index.search import Hits, Request, Searcher
+from vectron_p2p.query import planner
+from vectron_p2p.query.scoring import prepare, stack_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from vectron_p2p.index.search import Keep
+    from vectron_p2p.index.slots import RowLike
+    from vectron_p2p.model.ids import PointId
+    from vectron_p2p.query.scoring import Matrix
+
+QUERY_CHUNK = 64  # queries per turn at the gate: about 15 ms, which a linking turn then waits
+LOAD_CHUNK = 1_000
+
+# Points per exclusive turn. At 384 dimensions and ef_construction 100 on two threads 16 take 5 ms, 48 take 13 ms; a
+# search that comes meanwhile waits that long. Larger turns link faster: for when nobody searched since the last one.
+BUSY_TURN, IDLE_TURN = 16, 40
+_TURN_COST = (
+    384 + 384
+) * 100  # (dimension + what a hop costs besides distances) * ef_construction those were measured at
+
+GARBAGE_SHARE = 0.2  # dead labels take their part of every beam
+GARBAGE_FLOOR = 1_000  # below that many a rebuild is not worth its work
+DEAD_SLOT_SHARE = 0.6  # dead vectors only cost memory (and scans, while there is no graph)
+
+
+class LoadReport(NamedTuple):
+    """`restored`: rows that a snapshot's graph answers for; `snapshot`: "used", or why not."""
+
+    rows: int
+    restored: int
+    snapshot: str
+
+
+class ShardIndex:
+    """See the module."""
+
+    def __init__(self, options: IndexOptions, folder: Path | None, *, link_threads: int) -> None:
+        """`folder` holds mapped vectors and the graph snapshot; None keeps all in memory and saves nothing."""
+        self.options = options
+        self._folder = folder
+        self._threads = link_threads
+        self._mutex = threading.Lock()
+        self._upkeep = threading.Lock()
+        self._layer = Layer(options, folder)
+        self._rebuild: Rebuild | None = None
+        self._searches_seen = 0
+        self._saved_to = 0
+        self._closed = False
+        turn = _TURN_COST / ((options.dimension + 384) * max(options.ef_construction, options.m))
+        self._busy_turn, self._idle_turn = (
+            max(1, min(2 * size, round(size * turn))) for size in (BUSY_TURN, IDLE_TURN)
+        )
+
+    # --- figures ------------------------------------------------------------------------------------------------------
+
+    @property
+    def live(self) -> int:
+        """Points."""
+        return self._layer.table.live
+
+    @property
+    def linked(self) -> int:
+        """Points that the graph answers for."""
+        return self._layer.linked_live
+
+    @property
+    def unlinked(self) -> int:
+        """Slots waiting to be linked; 0 while the shard is too small for a graph."""
+        layer = self._layer
+        return layer.tail if layer.graph is not None or layer.table.live >= planner.GRAPH_FROM else 0
+
+    @property
+    def garbage(self) -> int:
+        """Labels in the graph that stand for no point any more."""
+        return self._layer.dead_labels
+
+    @property
+    def unsaved(self) -> int:
+        """Slots linked since the last snapshot."""
+        return self._layer.linked_to - self._saved_to
+
+    @property
+    def needs_rebuild(self) -> bool:
+        """Whether garbage is worth a rebuild (also while one is under way)."""
+        layer = self._layer
+        dead = layer.table.count - layer.table.live
+        return (
+            self._rebuild is not None
+            or layer.dead_labels >= max(GARBAGE_FLOOR, GARBAGE_SHARE * layer.labels)
+            or dead >= max(4 * GARBAGE_FLOOR, DEAD_SLOT_SHARE * layer.table.count)
+        )
+
+    # --- rows ---------------------------------------------------------------------------------------------------------
+
+    def load(self, rows: Iterable[RowLike]) -> LoadReport:
+        """Fill an empty index with all rows of the store, restoring the graph from its snapshot where they match."""
+        shot, why = None, "no folder"
+        if self._folder is not None:
+            try:
+                shot, why = snapshot.read(self._folder, self.options), "used"
+            except snapshot.SnapshotError as error:
+                why = str(error)
+        slot_of: dict[bytes, int] = {}
+        if shot is not None:
+            slot_of = shot.slot_of
+            self._layer.table.append_dead(len(shot.label_of))  # its slots keep their numbers, new ones follow
+        fresh: list[RowLike] = []
+        known: list[tuple[int, RowLike]] = []
+        count = restored = 0
+        for row in rows:
+            if row.vector is None:
+                continue
+            count += 1
+            slot = slot_of.pop(snapshot.row_digest(row.id, row.version), None) if slot_of else None
+            if slot is None:
+                fresh.append(row)
+                if len(fresh) >= LOAD_CHUNK:
+                    self.apply(fresh)
+                    fresh.clear()
+            else:
+                known.append((slot, row))
+                restored += 1
+                if len(known) >= LOAD_CHUNK:
+                    self._revive(known)
+        self.apply(fresh)
+        self._revive(known)
+        if shot is not None:
+            self._layer.adopt(shot.graph, shot.label_of)
+            self._saved_to = self._layer.linked_to
+        return LoadReport(count, restored, why)
+
+    def _revive(self, known: list[tuple[int, RowLike]]) -> None:
+        if known:
+            slots, rows = [slot for slot, _ in known], [row for _, row in known]
+            matrix = self._matrix(rows)
+            self._layer.table.revive(slots, [row.id for row in rows], [row.version for row in rows], matrix)
+            known.clear()
+
+    def _matrix(self, rows: Sequence[RowLike]) -> Matrix:
+        vectors = [row.vector for row in rows if row.vector is not None]
+        return prepare(stack_bytes(vectors, self.options.dimension), self.options.metric)
+
+    def apply(self, rows: Sequence[RowLike]) -> None:
+        """Take over rows that the store has just made current, in the store's order; tombstones (vector None) remove.
+
+        A row not newer than the live one held is left out, so a repeat does no harm.
+
+        Raises:
+            OSError: No room for the mapped vectors; nothing was applied.
+        """
+        filled = [row for row in rows if row.vector is not None]
+        matrix = self._matrix(filled)
+        places = {id(row): place for place, row in enumerate(filled)}
+        with self._mutex:
+            layer, table = self._layer, self._layer.table
+            current: dict[PointId, RowLike] = {}
+            for row in rows:
+                before = current.get(row.id)
+                held = before.version if before is not None else table.version_of(row.id)
+                if held is None or row.version > held:
+                    current[row.id] = row
+            table.reserve(len(current))
+            table.next_moment()
+            for point in current:
+                slot = table.remove(point)
+                if slot is not None:
+                    layer.died(slot)
+            written = [row for row in current.values() if row.vector is not None]
+            table.append(
+                [row.id for row in written],
+                [row.version for row in written],
+                matrix if len(written) == len(filled) == len(rows) else matrix[[places[id(row)] for row in written]],
+            )
+            if self._rebuild is not None:
+                self._rebuild.touch(current)
+
+    # --- searches -----------------------------------------------------------------------------------------------------
+
+    def search(
+        self,
+        queries: Matrix,
+        *,
+        k: int,
+        ef: int | None = None,
+        exact: bool = False,
+        keep: Keep | None = None,
+        score_threshold: float | None = None,
+    ) -> tuple[list[Hits], dict[str, Any]]:
+        """The k best points for each query (checked, as written), and the plan of the first of them for `explain`.
+
+        `keep` says for each of some ids whether it passes a filter; it is asked in chunks, outside of all locks.
+        """
+        prepared = prepare(np.ascontiguousarray(queries, dtype=np.float32), self.options.metric)
+        request = Request(k, ef, exact, keep, score_threshold)
+        hits: list[Hits] = []
+        plan: dict[str, Any] = {}
+        for at in range(0, len(prepared), QUERY_CHUNK):
+            found, used = Searcher(self._layer, self._mutex, prepared[at : at + QUERY_CHUNK], request).run()
+            hits.extend(found)
+            plan = plan or used
+        return hits, plan
+
+    # --- upkeep -------------------------------------------------------------------------------------------------------
+
+    def link_turn(self, points: int | None = None) -> int:
+        """Link a few points in one short exclusive turn; returns how many slots wait still."""
+        with self._upkeep:
+            if self._closed or not self.unlinked:
+                return 0
+            layer = self._layer
+            seen, self._searches_seen = self._searches_seen, layer.gate.shared_entries
+            if points is None:
+                points = self._idle_turn if layer.gate.shared_entries == seen else self._busy_turn
+            layer.link(points, self._threads, self._mutex)
+            return self.unlinked
+
+    def rebuild_turn(self) -> bool:
+        """Go on with building a new layer of the live points aside; the first call begins. True when it was swapped in.
+
+        Searches and writes go on meanwhile.
+        """
+        with self._upkeep:
+            if self._closed:
+                return True
+            if self._rebuild is None:
+                fresh = Layer(self.options, self._folder)
+                with self._mutex:
+                    self._rebuild = Rebuild(self._layer, fresh, self._mutex, self._idle_turn, self._threads)
+            if not self._rebuild.step():
+                return False
+            with self._mutex:
+                self._rebuild.finish()
+                self._layer = self._rebuild.new  # searches that began on the old one end on it
+                self._rebuild = None
+            self._saved_to = self._searches_seen = 0
+            return True
+
+    def rebuild(self) -> None:
+        """A whole rebuild."""
+        while not self.rebuild_turn():
+            pass
+
+    def save(self) -> bool:
+        """Have a forked child write a snapshot of the graph, and wait for it; False: nothing to save, or it failed.
+
+        Searches and writes go on, but for the moment of the fork.
+
+        Raises:
+            OSError: The disk refused; the snapshot before is still there.
+        """
+        with self._upkeep:
+            if self._closed or self._folder is None:
+                return False
+            saved_to = snapshot.save(self._layer, self._mutex, self._folder)
+            self._saved_to = max(self._saved_to, saved_to)
+            return saved_to > 0
+
+    def close(self) -> None:
+        """No more upkeep; waits for the turn that runs."""
+        with self._upkeep:
+            self._closed = True

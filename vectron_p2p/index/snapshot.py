@@ -1,0 +1,169 @@
+"""A graph on disk: saved by a forked child, admitted back only where it is provably ours and matches the rows.
+
+Two files in the shard's folder: the graph as hnswlib writes it, and a sidecar, renamed into place last, with the
+graph's checksum, the options it was built with, and for each slot its label and a digest of (id, version). A slot is
+used again only for a row with that digest, so a snapshot older or newer than the rows does no harm. Anything torn,
+missing or foreign means that the graph is built anew: never a refusal, never a guess.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgpack
+import numpy as np
+import xxhash
+
+from vectron_p2p.index import forking
+from vectron_p2p.index.hnsw import Graph
+from vectron_p2p.model.ids import encode_point_id
+
+if TYPE_CHECKING:
+    import threading
+    from pathlib import Path
+
+    from vectron_p2p.index.layer import IndexOptions, Int32s, Layer
+    from vectron_p2p.model.ids import PointId
+
+SIDECAR = "graph.meta"
+PREFIX = "graph-"
+FORMAT = 1
+MAGIC = b"VGRAPH1\n"
+DIGEST_BYTES = 16
+NO_DIGEST = bytes(DIGEST_BYTES)  # of slots that were dead already
+HASH_BLOCK = 1 << 20
+
+
+class SnapshotError(Exception):
+    """No usable snapshot; says why."""
+
+
+class Snapshot(NamedTuple):
+    """A graph and what its slots were: `slot_of` by row digest, labels by slot (-1: not linked)."""
+
+    graph: Graph
+    slot_of: dict[bytes, int]
+    label_of: Int32s
+
+
+def row_digest(point: PointId, version: bytes) -> bytes:
+    """What stands for one version of one point in a sidecar. A version covers the content, so it covers the vector."""
+    return xxhash.xxh3_128_digest(encode_point_id(point) + version)
+
+
+def save(layer: Layer, mutex: threading.Lock, folder: Path) -> int:
+    """Write the layer's graph in a forked child and make it the snapshot; returns up to which slot, 0 if it failed.
+
+    The gate is held alone at the fork only: a graph forked in the middle of an insert holds points that it cannot find.
+
+    Raises:
+        OSError: The disk refused; the snapshot before is still there.
+    """
+    graph = layer.graph
+    if graph is None or not layer.labels:
+        return 0
+    with layer.gate.alone():
+        with mutex:
+            linked_to, count = layer.linked_to, layer.labels
+            label_of, view = layer.label_of(linked_to), layer.table.view()
+        name = f"{PREFIX}{os.getpid()}-{linked_to}-{count}.new"
+        path = folder / name
+        child = forking.start(lambda: _write_graph(graph, path))
+    digests = b"".join(
+        row_digest(view.ids[slot], bytes(view.versions[slot])) if alive else NO_DIGEST
+        for slot, alive in enumerate(view.alive_between(0, linked_to).tolist())
+    )
+    if not forking.wait(child):
+        path.unlink(missing_ok=True)
+        return 0
+    _write_sidecar(folder, layer.options, path, count, digests, label_of)
+    return linked_to
+
+
+def _write_graph(graph: Graph, path: Path) -> None:
+    graph.save(path)
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def _write_sidecar(
+    folder: Path, options: IndexOptions, path: Path, count: int, digests: bytes, label_of: Int32s
+) -> None:
+    """Makes the graph in `path` the snapshot, atomically, and removes older ones."""
+    checksum = _checksum(path)
+    graph_file = f"{PREFIX}{checksum.hex()}"  # named by content: never the name that the present sidecar means
+    path.replace(folder / graph_file)
+    header = {
+        "format": FORMAT,
+        "options": list(options),
+        "count": count,
+        "slots": len(label_of),
+        "file": graph_file,
+        "size": (folder / graph_file).stat().st_size,
+        "checksum": checksum,
+    }
+    body = MAGIC + msgpack.packb([header, digests, label_of.astype("<i4").tobytes()])
+    temporary = folder / f"{SIDECAR}.new"
+    with temporary.open("wb") as file:
+        file.write(body + xxhash.xxh3_128_digest(body))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / SIDECAR)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    for other in sorted(folder.glob(f"{PREFIX}*")):  # older ones, and those that a crash cut short
+        if other.name != graph_file:
+            other.unlink(missing_ok=True)
+
+
+def read(folder: Path, options: IndexOptions) -> Snapshot:
+    """The snapshot in `folder`.
+
+    Raises:
+        SnapshotError: There is none, or it is torn, of another format, or of other options.
+    """
+    try:
+        sidecar = (folder / SIDECAR).read_bytes()
+    except FileNotFoundError:
+        raise SnapshotError("missing") from None
+    except OSError as error:
+        raise SnapshotError(f"unreadable: {error}") from error
+    body, checksum = sidecar[:-DIGEST_BYTES], sidecar[-DIGEST_BYTES:]
+    if not body.startswith(MAGIC) or xxhash.xxh3_128_digest(body) != checksum:
+        raise SnapshotError("torn or of another format")
+    header, digests, labels = msgpack.unpackb(body[len(MAGIC) :])
+    if header["format"] != FORMAT or header["options"] != list(options):
+        raise SnapshotError("made with other options")
+    path = folder / header["file"]
+    try:
+        sound = path.stat().st_size == header["size"] and _checksum(path) == header["checksum"]
+        if not sound:
+            raise SnapshotError("the graph file is torn")
+        graph = Graph.load(path, options.dimension, options.metric, options.m, options.ef_construction, header["count"])
+    except OSError as error:
+        raise SnapshotError(f"unreadable: {error}") from error
+    except RuntimeError as error:  # hnswlib's own
+        raise SnapshotError(f"refused by hnswlib: {error}") from error
+    if graph.count != header["count"]:
+        raise SnapshotError("the graph has another number of labels")
+    label_of = np.frombuffer(labels, dtype="<i4").astype(np.int32)
+    slot_of = {
+        digests[at : at + DIGEST_BYTES]: at // DIGEST_BYTES
+        for at in range(0, len(digests), DIGEST_BYTES)
+        if label_of[at // DIGEST_BYTES] >= 0
+    }
+    slot_of.pop(NO_DIGEST, None)
+    return Snapshot(graph, slot_of, label_of)
+
+
+def _checksum(path: Path) -> bytes:
+    state = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(HASH_BLOCK):
+            state.update(block)
+    return state.digest()
