@@ -53,7 +53,7 @@ def ask(
 
     Args:
         session: Where to ask, and how often.
-        message: A request; the `timeout` of a `Search` is set to the time left at each attempt.
+        message: A request; the `timeout` of a `Search` is set to the time left when it is sent again.
         reply_type: The class of a sound answer.
         timeout: Seconds for everything together; None for the client's.
         spread: Number of the seed to begin with, instead of the preferred node.
@@ -70,7 +70,8 @@ def ask(
             left = attempts.time_left()
             pause = 0.0
         address = attempts.next_address()
-        request = replace(message, timeout=left) if isinstance(message, Search) else message
+        request = replace(message, timeout=left) if attempts.again and isinstance(message, Search) else message
+        attempts.again = True
         dial = DIAL_ELSEWHERE_S if len(session.addresses) > 1 else DIAL_S
         try:
             reply = yield Call(address, request, left + GRACE_S, min(dial, left))
@@ -100,6 +101,7 @@ class _Attempts:
         self.rounds_lost = 0
         self.refusals = 0
         self.overloads = 0
+        self.again = False
         self.sent = False
         self.reached = False
         self.out_of_reach: ConsistencyError | None = None
@@ -183,8 +185,9 @@ def ask_each(
             raise DeadlineExceeded(
                 f"{index} of {len(messages)} parts of this call were done within {whole:g} s; split it or raise timeout"
             )
+        part = replace(message, timeout=left) if index and isinstance(message, Search) else message
         try:
-            replies.append((yield from ask(session, message, reply_type, timeout=left, spread=spread)))
+            replies.append((yield from ask(session, part, reply_type, timeout=left, spread=spread)))
         except VectronError as error:
             if index:
                 error.message = f"{error.message} ({index} of {len(messages)} parts of this call were done before)"

@@ -60,12 +60,14 @@ def search(
 ) -> Flow[SearchResult]:
     if (vector is None) == (point_id is None):
         raise InvalidArgument("give exactly one of vector and id", field="vector")
-    seconds = None if timeout is None else check_timeout(timeout)
+    seconds = session.timeout if timeout is None else check_timeout(timeout)
     raw, dimension = b"", 0
     if vector is not None:
         query = points.check_vector(vector)
         raw, dimension = points.wire_bytes(query), query.size
-    request = requests.search(collection, vectors=raw, count=1, dimension=dimension, point_id=point_id, **options)
+    request = requests.search(
+        collection, vectors=raw, count=1, dimension=dimension, point_id=point_id, timeout=seconds, **options
+    )
     reply = yield from ask(session, request, messages.SearchReply, timeout=seconds)
     return results.search_results(reply)[0]
 
@@ -73,10 +75,12 @@ def search(
 def search_batch(
     session: Session, collection: str, vectors: object, timeout: object, **options: Any
 ) -> Flow[list[SearchResult]]:
-    seconds = None if timeout is None else check_timeout(timeout)
+    seconds = session.timeout if timeout is None else check_timeout(timeout)
     queries = points.check_matrix(vectors)
     count, dimension = queries.shape
-    whole = requests.search(collection, vectors=b"", count=0, dimension=dimension, point_id=None, **options)
+    whole = requests.search(
+        collection, vectors=b"", count=0, dimension=dimension, point_id=None, timeout=seconds, **options
+    )
     if not count:
         return []
     step = max(1, min(BATCH_QUERIES, BATCH_QUERY_BYTES // (4 * dimension), BATCH_HITS // (whole.k + whole.offset)))

@@ -120,9 +120,10 @@ def search(
     with_payload: object,
     with_vector: object,
     consistency: object,
+    timeout: float,
     explain: object,
 ) -> messages.Search:
-    """The request of a search; its `timeout` is set when it is sent."""
+    """The request of a search."""
     wanted = k if type(k) is int and 0 < k <= MAX_WINDOW else check_int(k, 1, MAX_WINDOW, field="k")
     skipped = 0 if offset == 0 and type(offset) is int else check_int(offset, 0, MAX_WINDOW, field="offset")
     if skipped + wanted > MAX_WINDOW:
@@ -144,7 +145,7 @@ def search(
         with_payload=bool(with_payload),
         with_vector=bool(with_vector),
         consistency=parse_consistency(consistency).value,
-        timeout=None,
+        timeout=timeout,
         explain=bool(explain),
     )
 

@@ -1,0 +1,135 @@
+"""The cluster at a glance: status, nodes, shards, collections."""
+
+from __future__ import annotations
+
+import click
+
+from vectron_p2p.cli import output
+from vectron_p2p.cli.options import client, client_options
+
+
+@click.command()
+@client_options
+def status(connect: str, as_json: bool) -> None:
+    """The cluster and live figures of every node."""
+    with client(connect) as db:
+        found = db.status()
+    if as_json:
+        output.document(found)
+        return
+    alive = sum(node.liveness == "alive" for node in found.nodes)
+    nodes_alive = f"nodes {alive}/{len(found.nodes)} alive"
+    output.text(f"cluster {found.cluster_id}  epoch {found.epoch}  {nodes_alive}  collections {found.collections}")
+    output.table(
+        (
+            "NAME",
+            "ADDRESS",
+            "STATE",
+            "LIVENESS",
+            "SHARDS",
+            "POINTS",
+            "UNINDEXED",
+            "HINTS",
+            "DATA",
+            "RSS",
+            "LOOP_LAG_MS",
+            "VERSION",
+        ),
+        [
+            (node.name, node.address, node.state, node.liveness)
+            + (
+                (
+                    node.shards,
+                    output.figure(node.points),
+                    node.unindexed,
+                    node.hints,
+                    output.size(node.data_bytes),
+                    output.size(node.rss_bytes),
+                    f"{node.loop_lag_ms:.1f}",
+                    node.version + (" read-only" if node.read_only else ""),
+                )
+                if node.liveness == "alive"
+                else ("-",) * 8
+            )
+            for node in found.nodes
+        ],
+        numbers=("SHARDS", "POINTS", "UNINDEXED", "HINTS", "DATA", "RSS", "LOOP_LAG_MS"),
+    )
+    if found.under_replicated:
+        output.text(f"under-replicated shards: {found.under_replicated}")
+    for warning in found.warnings:
+        output.text(f"warning: {warning}")
+
+
+@click.command()
+@client_options
+def nodes(connect: str, as_json: bool) -> None:
+    """The members: STATE is agreed, LIVENESS what the answering node sees."""
+    with client(connect) as db:
+        found = db.cluster().nodes
+    if as_json:
+        output.document(found)
+        return
+    output.table(
+        ("NAME", "ID", "ADDRESS", "ZONE", "STATE", "LIVENESS"),
+        [(node.name, node.id, node.address, node.zone or "-", node.state, node.liveness) for node in found],
+    )
+
+
+@click.command()
+@client_options
+def shards(connect: str, as_json: bool) -> None:
+    """Every shard's replicas."""
+    with client(connect) as db:
+        found = db.cluster()
+    if as_json:
+        output.document(found.shards)
+        return
+    names = {node.id: node.name for node in found.nodes}
+    output.table(
+        ("COLLECTION", "SHARD", "NODE", "STATE", "POINTS", "INDEXED", "TOMBSTONES", "BYTES", "MERKLE_ROOT"),
+        [
+            (
+                shard.collection,
+                shard.shard,
+                names.get(replica.node, replica.node),
+                replica.state,
+                output.figure(replica.points),
+                output.figure(replica.indexed),
+                output.figure(replica.tombstones),
+                output.size(replica.bytes),
+                replica.merkle_root[:12] or "-",
+            )
+            for shard in found.shards
+            for replica in shard.replicas
+        ],
+        numbers=("SHARD", "POINTS", "INDEXED", "TOMBSTONES", "BYTES"),
+    )
+
+
+@click.command()
+@client_options
+def collections(connect: str, as_json: bool) -> None:
+    """All collections."""
+    with client(connect) as db:
+        found = db.list_collections()
+    if as_json:
+        output.document(found)
+        return
+    output.table(
+        ("NAME", "DIMENSION", "METRIC", "SHARDS", "REPLICAS", "COUNT", "INDEXED", "BYTES"),
+        [
+            (
+                info.name,
+                info.dimension,
+                info.metric,
+                info.shards,
+                info.replicas,
+                output.figure(info.count),
+                output.figure(info.indexed),
+                output.size(info.bytes),
+            )
+            for info in found
+        ],
+        numbers=("DIMENSION", "SHARDS", "REPLICAS", "COUNT", "INDEXED", "BYTES"),
+    )

@@ -1,0 +1,66 @@
+"""`vectron collection`: create, show, delete."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vectron_p2p.cli import output
+from vectron_p2p.cli.options import client, client_options
+
+if TYPE_CHECKING:
+    from vectron_p2p.model.collections import CollectionInfo
+
+
+def show_info(info: CollectionInfo, *, as_json: bool) -> None:
+    if as_json:
+        output.document(info)
+    else:
+        output.table(
+            ("FIELD", "VALUE"), [(field.name, getattr(info, field.name)) for field in dataclasses.fields(info)]
+        )
+
+
+@click.group()
+def collection() -> None:
+    """Create, show and delete a collection."""
+
+
+@collection.command()
+@click.argument("name")
+@click.option("--dimension", type=int, required=True, help="Of the vectors, 1 to 4096.")
+@click.option("--metric", type=click.Choice(["cosine", "dot", "l2"]), default="cosine", show_default=True)
+@click.option("--shards", type=int, help="A power of two; default: the smallest one >= the active nodes.")
+@click.option("--replicas", type=int, default=3, show_default=True, help="Copies of each shard.")
+@click.option("--m", type=int, default=16, show_default=True, help="Links per point in the graph.")
+@click.option("--ef-construction", type=int, default=100, show_default=True, help="Effort when a point is linked.")
+@click.option("--if-not-exists", is_flag=True, help="An existing collection of that name is fine.")
+@client_options
+def create(name: str, connect: str, as_json: bool, **options: Any) -> None:
+    """Create the collection NAME."""
+    with client(connect) as db:
+        show_info(db.create_collection(name, **options).info(), as_json=as_json)
+
+
+@collection.command()
+@click.argument("name")
+@client_options
+def show(name: str, connect: str, as_json: bool) -> None:
+    """Options and figures of the collection NAME."""
+    with client(connect) as db:
+        show_info(db.collection(name).info(), as_json=as_json)
+
+
+@collection.command()
+@click.argument("name")
+@client_options
+def delete(name: str, connect: str, as_json: bool) -> None:
+    """Delete the collection NAME with all its points."""
+    with client(connect) as db:
+        db.delete_collection(name)
+    if as_json:
+        output.document({"deleted": name})
+    else:
+        output.text(f"deleted {name}")

@@ -1,0 +1,28 @@
+"""`vectron console`: the terminal console."""
+
+from __future__ import annotations
+
+import click
+
+from vectron_p2p.cli.options import DEFAULT_CONNECT
+
+
+@click.command()
+@click.option(
+    "--connect",
+    default=DEFAULT_CONNECT,
+    show_default=True,
+    show_envvar=True,
+    envvar="VECTRON_CONNECT",
+    metavar="HOST:PORT[,HOST:PORT]",
+    help="Nodes of the cluster; any one will do.",
+)
+def console(connect: str) -> None:
+    """The terminal console."""
+    try:
+        from tui.app import run
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in ("textual", "tui"):
+            raise
+        raise click.ClickException("the console needs Textual: pip install 'vectron-p2p[tui]'") from None
+    run([text.strip() for text in connect.split(",")])

@@ -1,0 +1,151 @@
+"""`vectron node`: one node of a cluster, in the foreground."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vectron_p2p.model.collections import check_name
+from vectron_p2p.model.errors import InvalidArgument
+from vectron_p2p.model.ids import Address, parse_address
+
+
+class HostPort(click.ParamType):  # type: ignore[type-arg]  # generic only in new releases of click
+    """HOST:PORT."""
+
+    name = "HOST:PORT"
+
+    def __init__(self, *, zero: bool = False) -> None:
+        self.zero = zero
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        if isinstance(value, Address):
+            return value
+        try:
+            address = parse_address(str(value))
+        except InvalidArgument as error:
+            self.fail(error.message, param, ctx)
+        if not address.port and not self.zero:
+            self.fail("port 0 is no port that others could reach", param, ctx)
+        return address
+
+
+def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+    """Takes defaults of the other options from a TOML file; flags win over it."""
+    if path is None:
+        return None
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise click.BadParameter(f"{path}: {error}", ctx, param) from None
+    known = {option.name: option for option in ctx.command.params if option.name != param.name}
+    for key, value in values.items():
+        option = known.get(key)
+        if option is None:
+            close = difflib.get_close_matches(key, [name for name in known if name], 1)
+            advice = (
+                f"; did you mean {close[0]!r}?" if close else f"; the keys are {', '.join(sorted(map(str, known)))}"
+            )
+            raise click.BadParameter(f"{path}: unknown key {key!r}{advice}", ctx, param)
+        expected: type = bool if isinstance(option, click.Option) and option.is_flag else str
+        if option.multiple:
+            value = values[key] = [value] if isinstance(value, str) else value
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                raise click.BadParameter(f"{path}: {key} is a list of strings", ctx, param)
+        elif not isinstance(value, expected):
+            kind = "true or false" if expected is bool else "a string"
+            raise click.BadParameter(f"{path}: {key} is {kind}", ctx, param)
+    ctx.default_map = {**(ctx.default_map or {}), **values}
+    return path
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of the node; made if needed.",
+)
+@click.option(
+    "--listen",
+    type=HostPort(zero=True),
+    default="127.0.0.1:7700",
+    show_default=True,
+    help="TCP and UDP, clients and peers; port 0 picks a free one.",
+)
+@click.option("--advertise", type=HostPort(), help="What others connect to, when it is not --listen.")
+@click.option(
+    "--join", type=HostPort(), multiple=True, help="A node of the cluster to join; may be given several times."
+)
+@click.option("--zone", default="", help="Replicas are spread over zones.")
+@click.option("--name", help="Unique in the cluster; default: made from the node's id.")
+@click.option(
+    "--durability",
+    type=click.Choice(["fsync", "interval"]),
+    default="fsync",
+    show_default=True,
+    help="When a write is acknowledged: on disk, or in memory and on disk within 100 ms.",
+)
+@click.option("--insecure", is_flag=True, help="Listen beyond this machine, although nothing is encrypted.")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    callback=read_config,
+    is_eager=True,
+    expose_value=False,
+    help="TOML file with these options as keys.",
+)
+def node(
+    data: Path,
+    listen: Address,
+    advertise: Address | None,
+    join: tuple[Address, ...],
+    zone: str,
+    name: str | None,
+    durability: str,
+    insecure: bool,
+) -> int:
+    """Run a node until SIGTERM or Ctrl-C.
+
+    Prints one line, `ready node=... name=... listen=... http=...`, when it serves. Without --join an empty folder
+    founds a cluster, and a used one rejoins its own.
+    """
+    if not insecure and not is_loopback(listen.host):
+        raise click.UsageError(
+            f"--listen {listen} is open to other machines and nothing is encrypted yet: on a trusted network add --insecure"
+        )
+    if name is not None:
+        try:
+            check_name(name)
+        except InvalidArgument as error:
+            raise click.BadParameter(error.message, param_hint="--name") from None
+    from vectron_p2p.node.config import NodeConfig
+    from vectron_p2p.node.main import run_node
+
+    return run_node(
+        NodeConfig(
+            data=data,
+            listen=listen,
+            advertise=advertise,
+            join=list(join),
+            zone=zone,
+            name=name,
+            durability=durability,
+            insecure=insecure,
+        )
+    )
