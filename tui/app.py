@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
-from textual.screen import Screen
 
 from tui.bindings import APP
 from tui.commands import ConsoleCommands
 from tui.connection import Connection, Timing
 from tui.dialogs.help import HelpScreen
-from tui.screens.base import Shared, ConsoleScreen, TableScreen
+from tui.screens.base import ConsoleScreen, Shared, TableScreen
 from tui.screens.collections import CollectionScreen, CollectionsScreen
 from tui.screens.nodes import NodeScreen, NodesScreen
 from tui.screens.overview import OverviewScreen
 from tui.source import Opener, client_opener
 from tui.store import Store
 from tui.themes import DARK, LIGHT
-from tui.widgets.bars import Tab
 from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.ids import parse_address
 
 if TYPE_CHECKING:
-    import ssl
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
+
+    from textual.binding import BindingType
+    from textual.screen import Screen
+
+    from tui.widgets.bars import Tab
 
 AGE_S = 1.0  # ages are shown in whole seconds
 _SCREENS = (OverviewScreen, NodesScreen, CollectionsScreen)
@@ -36,7 +38,7 @@ class ConsoleApp(App[None]):
     TITLE = "vectron"
     CSS_PATH = "styles/app.tcss"
     COMMANDS = {ConsoleCommands}
-    BINDINGS = APP
+    BINDINGS: ClassVar[list[BindingType]] = [*APP]
 
     def __init__(
         self,
@@ -55,7 +57,7 @@ class ConsoleApp(App[None]):
         self.register_theme(LIGHT)
         self.theme = DARK.name
         for screen in _SCREENS:
-            self.add_mode(screen.MODE, lambda screen=screen: screen(self.shared))
+            self.add_mode(screen.MODE, partial(screen, self.shared))
 
     def on_mount(self) -> None:
         self.switch_mode("overview")
@@ -125,12 +127,11 @@ def seeds_of(connect: Sequence[str]) -> list[str]:
     return [str(parse_address(part, field="connect")) for part in parts]
 
 
-def run(connect: Sequence[str], api_key: str | None = None, tls: ssl.SSLContext | str | Path | None = None) -> None:
+def run(connect: Sequence[str]) -> None:
     """Runs the console until the user leaves it.
 
     Raises:
         InvalidArgument: `connect` holds no usable address.
     """
     timing = Timing()
-    opener = client_opener(timeout_s=timing.answer, api_key=api_key, tls=tls)
-    ConsoleApp(seeds_of(connect), opener, timing=timing).run()
+    ConsoleApp(seeds_of(connect), client_opener(timing.answer), timing=timing).run()

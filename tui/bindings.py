@@ -5,7 +5,9 @@ from __future__ import annotations
 from textual.binding import Binding
 
 
-def _key(key: str, action: str, label: str, help: str, *, id: str, show: bool = True, display: str | None = None) -> Binding:
+def _key(
+    key: str, action: str, label: str, help: str, *, id: str, show: bool = True, display: str | None = None
+) -> Binding:
     return Binding(key, action, label, show=show, key_display=display, tooltip=help, id=id)
 
 

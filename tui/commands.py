@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
@@ -11,6 +10,8 @@ from tui.bindings import APP, MODES
 from tui.render import format as fmt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tui.app import ConsoleApp
 
 SHOWN = 20  # entries offered before anything is typed; a palette is for typing

@@ -1,23 +1,27 @@
-"""The one worker that keeps the store fed: it connects, asks again and again, and changes the peer when one falls silent.
+"""The one worker that feeds the store: it connects, asks again and again, and changes the peer when one falls silent.
 
 Owns the only client of the process, opened and closed in the one task that runs `run`. Must not know Textual: it calls
-`changed` after each write to the store. Invariants: one source is open at a time; it never gives up by itself; a peer of
-another cluster is refused, however well it answers; whatever an answer raises ends up on the screen, not in a traceback.
+`changed` after each write to the store. Invariants: one source is open at a time; it never gives up by itself; a peer
+of another cluster is refused, however well it answers; whatever an answer raises ends up on the screen, not in a
+traceback.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from tui.source import ClusterSource, Opener
-from tui.store import Feed, Store
 from vectron_p2p.model.errors import VectronError
-from vectron_p2p.model.nodes import ClusterStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from tui.source import ClusterSource, Opener
+    from tui.store import Feed, Store
+    from vectron_p2p.model.nodes import ClusterStatus
 
 T = TypeVar("T")
 
@@ -140,7 +144,9 @@ class Connection:
     def _check_cluster(self, status: ClusterStatus, address: str) -> None:
         held = self._store.status.value
         if held is not None and held.cluster_id != status.cluster_id:
-            raise _PeerFailed(f"{address} belongs to another cluster, {status.cluster_id[:8]}; start the console anew for it")
+            raise _PeerFailed(
+                f"{address} belongs to another cluster, {status.cluster_id[:8]}; start the console anew for it"
+            )
 
     async def _follow_details(self, source: ClusterSource) -> None:
         """The slower feeds, apart from the heartbeat: a slow owner makes its figures old, not the whole console."""

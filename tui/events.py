@@ -1,20 +1,23 @@
 """What changed between two snapshots, in words.
 
-Pure. The cluster keeps no event log that the console could read, so it tells changes from the differences of what it saw:
-a change undone between two snapshots is not seen.
+Pure. The cluster keeps no event log that the console could read, so it tells changes from the differences of what it
+saw: a change undone between two snapshots is not seen.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from vectron_p2p.model.collections import CollectionInfo
-from vectron_p2p.model.nodes import ClusterStatus, NodeStatus
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from vectron_p2p.model.collections import CollectionInfo
+    from vectron_p2p.model.nodes import ClusterStatus, NodeStatus
 
 
-class Severity(str, enum.Enum):
+class Severity(enum.StrEnum):
     INFO = "info"
     GOOD = "good"
     WARN = "warn"
@@ -42,7 +45,11 @@ def _node_changes(old: NodeStatus, new: NodeStatus) -> Iterator[tuple[Severity, 
     if old.address != new.address:
         yield Severity.INFO, f"{new.name}: moved to {new.address}"
     if old.read_only != new.read_only and new.liveness == "alive":
-        yield (Severity.BAD, f"{new.name}: read-only") if new.read_only else (Severity.GOOD, f"{new.name}: writable again")
+        yield (
+            (Severity.BAD, f"{new.name}: read-only")
+            if new.read_only
+            else (Severity.GOOD, f"{new.name}: writable again")
+        )
 
 
 def status_changes(old: ClusterStatus, new: ClusterStatus) -> Iterator[tuple[Severity, str]]:

@@ -10,12 +10,9 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from vectron_p2p.model.collections import CollectionInfo
-from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
-
 if TYPE_CHECKING:
-    import ssl
-    from pathlib import Path
+    from vectron_p2p.model.collections import CollectionInfo
+    from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
 
 
 class ClusterSource(Protocol):
@@ -36,9 +33,7 @@ Opener: TypeAlias = Callable[[str], AbstractAsyncContextManager[ClusterSource]]
 """Opens a source on one `HOST:PORT`."""
 
 
-def client_opener(
-    *, timeout_s: float, api_key: str | None = None, tls: ssl.SSLContext | str | Path | None = None
-) -> Opener:
+def client_opener(timeout_s: float) -> Opener:
     """An opener of real clients.
 
     Each gets one address only: the console itself chooses the peer, so that it always knows, and says, who answers.
@@ -46,6 +41,6 @@ def client_opener(
     from vectron_p2p.client.async_client import AsyncClient  # late: tests of the console need no client
 
     def open_source(address: str) -> AbstractAsyncContextManager[ClusterSource]:
-        return AsyncClient(address, api_key=api_key, tls=tls, timeout=timeout_s)
+        return AsyncClient(address, timeout=timeout_s)
 
     return open_source

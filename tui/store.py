@@ -1,21 +1,24 @@
 """All that the console knows, and how old it is: the latest snapshots, their history, the state of the link.
 
-Owns no task, no clock and no widget: the connection writes, the screens read, both pass `now`. Invariants: a snapshot is
-never called live unless the link is live and the snapshot itself is fresh; data once seen stays until newer data replaces
-it; every collection here is bounded.
+Owns no task, no clock and no widget: the connection writes, the screens read, both pass `now`. Invariants: a snapshot
+is never called live unless the link is live and the snapshot itself is fresh; data once seen stays until newer data
+replaces it; every collection here is bounded.
 """
 
 from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from tui.events import Event, Severity, collection_changes, status_changes
-from vectron_p2p.model.collections import CollectionInfo
-from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vectron_p2p.model.collections import CollectionInfo
+    from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
 
 T = TypeVar("T")
 
@@ -25,14 +28,14 @@ HISTORY = 600  # ten minutes at one a second; twice what the widest chart draws
 EVENTS = 200  # what an operator scrolls through; a flapping node cannot grow it
 
 
-class LinkState(str, enum.Enum):
+class LinkState(enum.StrEnum):
     CONNECTING = "connecting"
     LIVE = "live"
     STALE = "stale"
     LOST = "lost"
 
 
-class Phase(str, enum.Enum):
+class Phase(enum.StrEnum):
     """What a screen has to show of one feed."""
 
     LOADING = "loading"

@@ -6,12 +6,15 @@ Textual itself takes the colours out; the signs of `render.marks` carry the stat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.theme import Theme
 
 from tui.render.text import Line, Span, Tone
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DARK = Theme(
     name="vectron-dark",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 
 from vectron_p2p.model.collections import CollectionInfo
 from vectron_p2p.model.errors import Unavailable
 from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 CLUSTER = "c1057e50-0000-4000-8000-000000000000"
 
@@ -125,7 +128,11 @@ def _shards() -> ClusterInfo:
 
 
 def _collections() -> list[CollectionInfo]:
-    return [collection("docs"), collection("images", dimension=768, metric="l2", count=1_240_000), collection("notes", count=0)]
+    return [
+        collection("docs"),
+        collection("images", dimension=768, metric="l2", count=1_240_000),
+        collection("notes", count=0),
+    ]
 
 
 @dataclasses.dataclass
@@ -169,7 +176,7 @@ class FakeSource:
     address: str
 
     async def _answer(self) -> None:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         if self.address in self.hanging_or_dead():
             if self.address in self.cluster_.dead:
                 raise Unavailable(f"no node answers at {self.address}")

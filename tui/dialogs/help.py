@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import ComposeResult
 from textual.containers import VerticalScroll
-from textual.screen import ActiveBinding, ModalScreen
+from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.bindings import APP, BACK, HELP, TABLE, TABLE_SCREEN
-from tui.render.table import Column
 from tui.render.text import Line, Tone, line
 from tui.themes import block
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.app import ComposeResult
+    from textual.binding import ActiveBinding, BindingType
+
+    from tui.render.table import Column
 
 GROUPS = (
     ("Screens", tuple(item.id for item in APP)),
@@ -20,7 +26,14 @@ GROUPS = (
     ("Rows", tuple(item.id for item in TABLE)),
 )
 SIGNS = line(
-    ("●", Tone.OK), " good   ", ("◐", Tone.WARN), " look at it   ", ("✕", Tone.BAD), " broken   ", ("–", Tone.MUTED), " not known"
+    ("●", Tone.OK),
+    " good   ",
+    ("◐", Tone.WARN),
+    " look at it   ",
+    ("✕", Tone.BAD),
+    " broken   ",
+    ("–", Tone.MUTED),
+    " not known",
 )
 
 
@@ -45,7 +58,7 @@ def help_lines(about: str, keys: Iterable[tuple[str, str, str]], columns: Iterab
 
 
 class HelpScreen(ModalScreen[None]):
-    BINDINGS = HELP
+    BINDINGS: ClassVar[list[BindingType]] = [*HELP]
 
     def __init__(self, about: str, bindings: Iterable[ActiveBinding], columns: Iterable[Column]) -> None:
         super().__init__()
@@ -55,7 +68,9 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         keys = [(item.id or "", self.app.get_key_display(item), item.tooltip) for item in self._active]
-        window = VerticalScroll(Static(block(help_lines(self._about, keys, self._columns), self.app.theme), markup=False))
+        window = VerticalScroll(
+            Static(block(help_lines(self._about, keys, self._columns), self.app.theme), markup=False)
+        )
         window.border_title = "Help"
         yield window
 

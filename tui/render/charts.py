@@ -1,12 +1,15 @@
 """Charts in block characters: one line (`spark`) or several (`area`).
 
-The newest value is at the right edge; None leaves a gap. `top` is the value of a full column: a chart that scales itself
-to its own maximum would draw an idle cluster as a busy one, so callers give the scale a floor.
+The newest value is at the right edge; None leaves a gap. `top` is the value of a full column: a chart that scales
+itself to its own maximum would draw an idle cluster as a busy one, so callers give the scale a floor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 AIR = 1.15  # a curve that touches the top looks cut off
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -31,18 +34,12 @@ def area(values: Sequence[float | None], width: int, height: int, top: float) ->
         else:
             part = 0.0 if top <= 0 else min(1.0, max(0.0, value / top))
             columns.append(max(1, round(part * steps)))
-    lines = []
-    for row in range(height - 1, -1, -1):
-        lines.append("".join(" " if filled is None else _BLOCKS[min(8, max(0, filled - row * 8))] for filled in columns))
-    return lines
+    return [
+        "".join(" " if filled is None else _BLOCKS[min(8, max(0, filled - row * 8))] for filled in columns)
+        for row in range(height - 1, -1, -1)
+    ]
 
 
 def spark(values: Sequence[float | None], width: int, top: float) -> str:
     lines = area(values, width, 1, top)
     return lines[0] if lines else ""
-
-
-def bar(part: float, width: int) -> str:
-    """A share of 0..1 as a bar of `width`."""
-    filled = round(min(1.0, max(0.0, part)) * width)
-    return "━" * filled + "╌" * (width - filled)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tui.render import format as fmt
 from tui.render import marks
 from tui.render.table import Cell, Column, Row, Sort, Table, cell
 from tui.render.text import Line, Span, Tone, line
-from vectron_p2p.model.collections import CollectionInfo
-from vectron_p2p.model.nodes import ClusterInfo, ReplicaInfo, ShardInfo
+
+if TYPE_CHECKING:
+    from vectron_p2p.model.collections import CollectionInfo
+    from vectron_p2p.model.nodes import ClusterInfo, ReplicaInfo, ShardInfo
 
 COLUMNS = (
     Column("name", "COLLECTION", most=48),
@@ -33,7 +37,9 @@ def _row(info: CollectionInfo) -> Row:
         {
             "name": cell(info.name, Tone.STRONG),
             "points": cell(fmt.count(info.count), sort=float(info.count)),
-            "indexed": cell(fmt.share(info.indexed, info.count), sort=info.indexed / info.count if info.count > 0 else 0.0),
+            "indexed": cell(
+                fmt.share(info.indexed, info.count), sort=info.indexed / info.count if info.count > 0 else 0.0
+            ),
             "size": cell(fmt.size(info.bytes), sort=float(info.bytes)),
             "dimension": cell(str(info.dimension), sort=float(info.dimension)),
             "metric": cell(info.metric, Tone.MUTED),

@@ -1,4 +1,4 @@
-"""The link in words: the badge in the top bar, the banner below it, and what stands where there is nothing to show yet."""
+"""The link in words: the badge in the top bar, the banner below it, and what stands where there is nothing to show."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def banner(link: Link, now: float) -> tuple[LinkState, str] | None:
         return state, f"Connecting to {link.trying}" + (f": {link.error}" if link.error else "")
     reason = f" ({link.error})" if link.error else ""
     if state is LinkState.LOST:
-        tried = fmt.plural(link.known, "address", "addresses")
+        tried = link.trying if link.known == 1 else f"any of {link.known} addresses"
         shown = f"; figures are {fmt.age(link.age(now))} old" if link.answered_at is not None else ""
-        return state, f"Lost: none of {tried} answers{shown}. Trying on.{reason}"
+        return state, f"Lost: no answer from {tried}{shown}. Trying on.{reason}"
     trying = f"; trying {link.trying}" if link.trying != link.address else ""
     return state, f"Stale: no answer from {link.address} for {fmt.age(link.age(now))}{trying}{reason}"
 
@@ -53,7 +53,13 @@ def failure(link: Link, error: str, now: float) -> list[Line]:
             line((link.error, Tone.MUTED)),
             (),
             line("Is a node running there? Start one with ", ("vectron node --data DIR", Tone.ACCENT)),
-            line("or give another with ", ("--connect HOST:PORT", Tone.ACCENT), ". ", ("r", Tone.ACCENT), " tries again now."),
+            line(
+                "or give another with ",
+                ("--connect HOST:PORT", Tone.ACCENT),
+                ". ",
+                ("r", Tone.ACCENT),
+                " tries again now.",
+            ),
         ]
     return [
         line(("✕ ", Tone.BAD), ("These figures could not be read", Tone.STRONG)),

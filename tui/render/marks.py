@@ -20,7 +20,13 @@ SEVERITY = {
     Severity.BAD: ("✕", Tone.BAD),
 }
 LAG_WARN_MS, LAG_BAD_MS = 50.0, 250.0  # a node promises to stay below 250 ms; 50 ms is felt in a search
-_STATE = {"active": Tone.NORMAL, "joining": Tone.ACCENT, "draining": Tone.WARN, "left": Tone.MUTED, "removed": Tone.MUTED}
+_STATE = {
+    "active": Tone.NORMAL,
+    "joining": Tone.ACCENT,
+    "draining": Tone.WARN,
+    "left": Tone.MUTED,
+    "removed": Tone.MUTED,
+}
 
 
 def liveness(value: str) -> tuple[str, Tone]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tui.render import format as fmt
 from tui.render import marks
 from tui.render.panels import Chart
 from tui.render.table import Cell, Column, Row, Sort, Table, cell
 from tui.render.text import Line, Span, Tone, line
-from tui.store import Store
-from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tui.store import Store
+    from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeStatus
 
 CPU_WARN = 85.0  # percent of one core: the event loop runs on one
 FREE_WARN_BYTES = 1024**3  # four times the floor at which a node turns read-only
@@ -27,7 +31,9 @@ COLUMNS = (
     Column("free", "FREE", priority=9, right=True, help="free space on its disk"),
     Column("shards", "SHARDS", priority=5, right=True, help="replicas it holds"),
     Column("points", "POINTS", priority=4, right=True, help="points in these replicas"),
-    Column("waiting", "TO INDEX", priority=12, right=True, help="points that are searched exactly until a graph has them"),
+    Column(
+        "waiting", "TO INDEX", priority=12, right=True, help="points that are searched exactly until a graph has them"
+    ),
     Column("hints", "HINTS", priority=10, right=True, help="writes kept for nodes that were away"),
     Column("lag", "LAG", priority=3, right=True, help="p99 of the event-loop lag over a minute"),
     Column("connections", "CONN", priority=13, right=True, help="open connections"),
@@ -146,7 +152,10 @@ def facts(node: NodeStatus, status: ClusterStatus) -> list[tuple[str, Line]]:
     epoch = f"{node.epoch} ({behind} behind)" if behind > 0 else f"{node.epoch}"
     return [
         ("Liveness", line((f"{sign} {node.liveness}", tone))),
-        ("Membership", line((node.state, marks.state(node.state)), (", voter" if node.id in status.voters else "", Tone.MUTED))),
+        (
+            "Membership",
+            line((node.state, marks.state(node.state)), (", voter" if node.id in status.voters else "", Tone.MUTED)),
+        ),
         ("Address", line(node.address)),
         ("Zone", line(node.zone or fmt.UNKNOWN)),
         ("Uptime", known(fmt.duration(node.uptime_s))),
@@ -165,7 +174,12 @@ def charts(store: Store, node: NodeStatus) -> list[Chart]:
     figures = (
         ("CPU", "cpu", fmt.percent(node.cpu_percent), 100.0),
         ("Memory", "memory", fmt.size(node.rss_bytes), 1.0),
-        ("Loop lag p99", "lag", f"{fmt.milliseconds(node.loop_lag_ms)}, max {fmt.milliseconds(node.loop_lag_max_ms)}", 10.0),
+        (
+            "Loop lag p99",
+            "lag",
+            f"{fmt.milliseconds(node.loop_lag_ms)}, max {fmt.milliseconds(node.loop_lag_max_ms)}",
+            10.0,
+        ),
     )
     return [
         Chart(label, text if alive else fmt.UNKNOWN, tuple(store.history(node.id, key).values), floor)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tui.events import Event
 from tui.render import format as fmt
 from tui.render import marks
 from tui.render.panels import Chart
 from tui.render.text import Line, Span, Tone, clip, line
 from tui.store import Store, total_points
-from vectron_p2p.model.collections import CollectionInfo
-from vectron_p2p.model.nodes import ClusterStatus, NodeStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tui.events import Event
+    from vectron_p2p.model.collections import CollectionInfo
+    from vectron_p2p.model.nodes import ClusterStatus, NodeStatus
 
 LABEL = 14  # width of the first column of the services; the longest label is "Catalog quorum"
 STRIP = 16  # signs of nodes that fit on a card
@@ -82,7 +86,9 @@ def cards(status: ClusterStatus, collections: list[CollectionInfo] | None) -> li
 
 def _service(label: str, tone: Tone, text: str, more: str = "") -> Line:
     sign = {Tone.OK: "●", Tone.WARN: "◐", Tone.BAD: "✕"}.get(tone, "·")
-    return line((f"{sign} ", tone), (label.ljust(LABEL + 1), Tone.STRONG), text, (f"  {more}" if more else "", Tone.MUTED))
+    return line(
+        (f"{sign} ", tone), (label.ljust(LABEL + 1), Tone.STRONG), text, (f"  {more}" if more else "", Tone.MUTED)
+    )
 
 
 def _membership(status: ClusterStatus) -> Line:
@@ -133,7 +139,9 @@ def _nodes_health(status: ClusterStatus) -> Line:
         return _service("Node health", Tone.BAD, "no node answers")
     worst = marks.lag(slowest.loop_lag_ms)
     tone = Tone.OK if worst is Tone.NORMAL else worst
-    return _service("Node health", tone, f"loop lag ≤ {fmt.milliseconds(slowest.loop_lag_ms)}", f"most at {slowest.name}")
+    return _service(
+        "Node health", tone, f"loop lag ≤ {fmt.milliseconds(slowest.loop_lag_ms)}", f"most at {slowest.name}"
+    )
 
 
 def services(status: ClusterStatus) -> list[Line]:
@@ -168,7 +176,7 @@ def events(items: Iterable[Event], now: float, width: int, height: int) -> list[
     """The newest changes first, with their age."""
     newest = list(items)[::-1][: max(0, height)]
     if not newest:
-        return [line(("No change seen since the console started.", Tone.MUTED))]
+        return [line(("No change seen yet.", Tone.MUTED))]
     lines = []
     for item in newest:
         sign, tone = marks.SEVERITY[item.severity]

@@ -6,11 +6,13 @@ order of the source; the columns left out when space is short are those of the l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from tui.render.text import Line, Span, Tone, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 SortValue: TypeAlias = float | str
 
@@ -110,7 +112,7 @@ class Fitted:
 def fit(columns: Sequence[Column], rows: Iterable[Row], width: int, least: Mapping[str, int]) -> list[Fitted]:
     """The columns that fit into `width`, each as wide as its longest text.
 
-    `least` holds widths that a column keeps once it had them: a table whose columns jump as figures change cannot be read.
+    `least` holds widths that columns keep once they had them: a table that jumps as figures change cannot be read.
     """
     sample = list(rows)
     natural: dict[str, int] = {}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-class Tone(str, enum.Enum):
+class Tone(enum.StrEnum):
     NORMAL = "normal"
     MUTED = "muted"
     STRONG = "strong"

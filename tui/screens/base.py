@@ -6,27 +6,31 @@ Painting reads the store and the clock and nothing else, so that it can be repea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
-from textual.app import ComposeResult
 from textual.containers import Container
 from textual.screen import Screen
-from textual.widget import Widget
 from textual.widgets import DataTable, Footer
 
 from tui.bindings import BACK, TABLE_SCREEN
 from tui.render import link as link_text
 from tui.render.nodes import find as find_node
-from tui.render.table import MAX_ROWS, PADDING, Column, Filter, Sort, Row, Table, arrange, fit, next_sort, toggled
+from tui.render.table import MAX_ROWS, PADDING, Column, Filter, Row, Sort, Table, arrange, fit, next_sort, toggled
 from tui.render.text import Line, Tone, line
 from tui.store import Feed, Phase, Store
 from tui.widgets.bars import Banner, TopBar
 from tui.widgets.filter_bar import FilterBar
 from tui.widgets.panels import StatePane
 from tui.widgets.resource_table import ResourceTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+    from textual.widget import Widget
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class ConsoleScreen(Screen[None]):
     """One sentence for the help."""
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-tall")]
-    BINDINGS = BACK
+    BINDINGS: ClassVar[list[BindingType]] = [*BACK]
 
     def __init__(self, shared: Shared) -> None:
         super().__init__()
@@ -123,7 +127,9 @@ class ConsoleScreen(Screen[None]):
 class TableScreen(ConsoleScreen):
     """A screen around one table."""
 
-    BINDINGS = TABLE_SCREEN
+    BINDINGS: ClassVar[list[BindingType]] = [*TABLE_SCREEN]
+    LABEL: ClassVar[str]
+    """Title of the table while nothing is known of its rows."""
     SORT: ClassVar[Sort]
     OPENS: ClassVar[bool] = True
     """Whether Enter on a row leads on."""
@@ -163,6 +169,7 @@ class TableScreen(ConsoleScreen):
         phase = self.phase(now)
         self.set_class(phase is Phase.STALE, "-old")
         if phase in (Phase.LOADING, Phase.ERROR):
+            self.query_one(".table-frame").border_title = self.LABEL
             self._message(self.waiting(phase, now))
             return
         shown = self.shown()

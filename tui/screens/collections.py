@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
-from textual.widget import Widget
+from typing import TYPE_CHECKING, Any
 
 from tui.render import collections
 from tui.render.panels import columns_of_facts
 from tui.render.table import Table
 from tui.render.text import Tone, line
 from tui.screens.base import Shared, Shown, TableScreen, inner_width, names_of
-from tui.store import Feed
 from tui.widgets.panels import Panel
-from vectron_p2p.model.nodes import ShardInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.widget import Widget
+
+    from tui.store import Feed
+    from vectron_p2p.model.nodes import ShardInfo
 
 
 class CollectionsScreen(TableScreen):
     MODE = "collections"
     ABOUT = "Every collection with its totals, one replica of each shard counted. Enter shows its shards."
+    LABEL = "Collections"
     SORT = collections.DEFAULT_SORT
 
     def feeds(self) -> list[Feed[Any]]:
@@ -39,6 +43,7 @@ class CollectionScreen(TableScreen):
 
     MODE = "collections"
     ABOUT = "One collection: options, totals, and its shards with their owners. Enter shows the replicas of a shard."
+    LABEL = "Shards"
     SORT = collections.SHARD_SORT
 
     def __init__(self, shared: Shared, key: str) -> None:
@@ -84,6 +89,7 @@ class ShardScreen(TableScreen):
 
     MODE = "collections"
     ABOUT = "One shard: its replicas, how far each one is, and whether their Merkle roots agree."
+    LABEL = "Replicas"
     SORT = collections.REPLICA_SORT
     OPENS = False
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
-from textual.widget import Widget
+from typing import TYPE_CHECKING, Any
 
 from tui.render import nodes
 from tui.render.panels import columns_of_facts, draw
 from tui.render.text import Tone, line
 from tui.screens.base import Shared, Shown, TableScreen, inner_width
-from tui.store import Feed
 from tui.widgets.panels import Panel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.widget import Widget
+
+    from tui.store import Feed
 
 
 class NodesScreen(TableScreen):
     MODE = "nodes"
     ABOUT = "Every member with its live figures; * answers this console. Enter shows one in detail."
+    LABEL = "Nodes"
     SORT = nodes.DEFAULT_SORT
 
     def feeds(self) -> list[Feed[Any]]:
@@ -37,6 +41,7 @@ class NodeScreen(TableScreen):
 
     MODE = "nodes"
     ABOUT = "One node: who it is, its last minutes, and the replicas that the placement gives it."
+    LABEL = "Replicas"
     SORT = nodes.REPLICA_SORT
     OPENS = False
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.containers import Container, Horizontal
-from textual.widget import Widget
 
 from tui.render import overview
 from tui.render.panels import draw
 from tui.screens.base import ConsoleScreen
 from tui.store import Feed, Phase
 from tui.widgets.panels import Panel, StatePane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.widget import Widget
 
 
 class OverviewScreen(ConsoleScreen):
@@ -39,7 +42,9 @@ class OverviewScreen(ConsoleScreen):
         if status is None:
             self.query_one(StatePane).show(self.waiting(phase, now), theme)
             return
-        for panel, card in zip(self.query("#cards > Panel").results(Panel), overview.cards(status, store.collections.value), strict=True):
+        for panel, card in zip(
+            self.query("#cards > Panel").results(Panel), overview.cards(status, store.collections.value), strict=True
+        ):
             panel.border_title = card.title
             panel.show(card.lines, theme)
         services = overview.services(status)

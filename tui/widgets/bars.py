@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from textual import events
-from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Static
@@ -15,6 +13,12 @@ from tui.render import format as fmt
 from tui.render.text import Line, clip
 from tui.store import LinkState
 from tui.themes import styled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from textual import events
+    from textual.app import ComposeResult
 
 
 class Tab(Static):

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.widgets import DataTable
 from textual.widgets.data_table import CellDoesNotExist
 
 from tui.bindings import TABLE
-from tui.render.table import Cell, Fitted, Row, Sort
 from tui.themes import styled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.binding import BindingType
+
+    from tui.render.table import Cell, Fitted, Row, Sort
 
 
 class ResourceTable(DataTable[Text]):
     """Shows fitted columns and arranged rows."""
 
-    BINDINGS = TABLE
+    BINDINGS: ClassVar[list[BindingType]] = [*TABLE]
 
     def __init__(self, *, opens: bool) -> None:
         """`opens`: whether Enter on a row leads on."""
