@@ -1,7 +1,7 @@
 """What the rest of the node knows of a network.
 
-Invariant: whatever goes wrong on the way surfaces as `ConnectionLost`, or as another `OSError` where an address cannot be
-listened on; trio's and the platform's own exceptions stay behind these interfaces.
+Invariant: whatever goes wrong on the way surfaces as `ConnectionLost`, or as another `OSError` where an address cannot
+be listened on; trio's and the platform's own exceptions stay behind these interfaces.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ class Stream(Protocol):
         """
         ...
 
+    def send_nowait(self, data: bytes) -> int:
+        """How many of the bytes could be taken at once, 0 to all; never raises. Not while `send_all` is under way."""
+        ...
+
     async def receive_some(self, max_bytes: int) -> bytes:
         """At least one byte; b"" at the end of the stream.
 
@@ -44,7 +48,9 @@ class Stream(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Closes at once, whatever is under way; waiting calls end with `ConnectionLost`. Never waits for the other side."""
+        """Closes at once, whatever is under way; waiting calls end with `ConnectionLost`. Never waits for the other
+        side.
+        """
         ...
 
 

@@ -125,6 +125,7 @@ class Connection:
             return events
         if not data:
             cut = " in the middle of a frame" if self._reader.held else ""
+            self._out.clear()
             self._close(f"the other side closed the stream{cut}", None, events)
             return events
         try:
@@ -132,6 +133,7 @@ class Connection:
             self._drain(events)
         except RemoteProtocolError as error:
             reason = str(error)
+            self._out.clear()
             self.goodbye(reason)
             self._close(f"broken protocol: {reason}", InvalidArgument(f"broken protocol: {reason}"), events)
         return events
@@ -366,6 +368,13 @@ class Connection:
         if self.accepting and not self.closed:
             self.accepting = False
             self._out.add(Kind.GOODBYE, 0, reason[:MAX_REASON].encode("utf-8", "replace"))
+
+    def stop(self) -> None:
+        """The stream is gone: nothing more comes or goes."""
+        self.state = State.CLOSED
+        self.accepting = False
+        self._parts = Reassembly()
+        self._out.clear()
 
     def _open(self) -> None:
         self.state = State.OPEN

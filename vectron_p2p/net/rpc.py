@@ -1,0 +1,241 @@
+"""The answering end of connections: one task per request, and the server that accepts connections.
+
+Owns deadlines, cancellation and the way from exceptions to error frames. Must not know what messages mean: a handler is
+called with each request. Invariants: every request is answered exactly once or cancelled; nothing a caller sends or
+omits takes down more than its own connection; tasks, queued bytes and connections are bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import structlog
+import trio
+
+from vectron_p2p.model.errors import DeadlineExceeded, Internal, VectronError
+from vectron_p2p.net.interfaces import ConnectionLost
+from vectron_p2p.net.link import Link
+from vectron_p2p.net.rpc_client import RpcConnection
+from vectron_p2p.protocol.connection import MAX_IN_FLIGHT, Connection
+from vectron_p2p.protocol.errors import LocalProtocolError
+from vectron_p2p.protocol.events import Cancelled, Closed, Event, HandshakeDone, Note, Request
+from vectron_p2p.protocol.messages import Hello, Welcome
+
+if TYPE_CHECKING:
+    from vectron_p2p.model.ids import Address
+    from vectron_p2p.net.interfaces import Endpoint, Stream
+    from vectron_p2p.runtime import Clock
+
+__all__ = ["Caller", "Handler", "NoteHandler", "RpcConnection", "RpcServer", "serve_connection"]
+
+log = structlog.get_logger(__name__)
+
+HANDSHAKE_TIMEOUT = 5.0  # strangers hold a descriptor for no longer than this
+MAX_CONNECTIONS = 4096  # clients of one node; past that the newest are turned away at once
+DRAIN_POLL = 0.02  # how often a stopping server looks whether the last answers are out
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request. `node` is None for a client."""
+
+    role: str
+    node: str | None
+    address: Address
+    hello: Hello
+
+
+Handler: TypeAlias = Callable[[Any, Caller], Awaitable[Any]]
+NoteHandler: TypeAlias = Callable[[Any, Caller], None]
+WelcomeFor: TypeAlias = Callable[[Hello], Welcome]
+
+
+class _Serving:
+    """One connection being served."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        clock: Clock,
+        welcome: WelcomeFor,
+        handler: Handler,
+        on_note: NoteHandler | None,
+        max_in_flight: int,
+    ) -> None:
+        self.core = Connection("server", max_in_flight=max_in_flight)
+        self.link = Link(stream, self.core, clock, greet_within=HANDSHAKE_TIMEOUT)
+        self._clock = clock
+        self._welcome = welcome
+        self._handler = handler
+        self._on_note = on_note
+        self._address = stream.remote
+        self._caller: Caller | None = None
+        self._scopes: dict[int, trio.CancelScope] = {}
+
+    async def run(self) -> None:
+        await self.link.run(self._handle)
+
+    def _handle(self, event: Event, tasks: trio.Nursery) -> None:
+        match event:
+            case Request(request_id, message, timeout):
+                # The scope is made here, so that its deadline and a CANCEL also count while the task waits for its
+                # turn.
+                scope = self._clock.move_on_after(float("inf") if timeout is None else timeout)
+                self._scopes[request_id] = scope
+                tasks.start_soon(self._answer, request_id, message, scope)
+            case Cancelled(request_id):
+                self._scopes[request_id].cancel()
+            case Note(message):
+                self._take_note(message)
+            case HandshakeDone(peer):
+                assert isinstance(peer, Hello)
+                self._greet(peer)
+            case Closed(reason, error):
+                self.link.reason = self.link.reason or reason
+                if error is not None:
+                    log.info("connection refused or broken", remote=str(self._address), reason=reason)
+            case _:
+                pass  # the core gives a server nothing else
+
+    def _greet(self, hello: Hello) -> None:
+        try:
+            welcome = self._welcome(hello)
+        except VectronError as error:
+            log.info("caller refused", remote=str(self._address), node=hello.node, reason=error.message)
+            self.core.refuse(error)
+        else:
+            self._caller = Caller(hello.role, hello.node, self._address, hello)
+            self.core.accept(welcome)
+
+    def _take_note(self, message: Any) -> None:
+        assert self._caller is not None
+        if self._on_note is None:
+            return
+        try:
+            self._on_note(message, self._caller)
+        except Exception:
+            log.exception("a note could not be taken", message=type(message).__name__)
+
+    async def _answer(self, request_id: int, message: Any, scope: trio.CancelScope) -> None:
+        assert self._caller is not None
+        reply: Any = None
+        error: VectronError | None = None
+        try:
+            with scope:
+                reply = await self._handler(message, self._caller)
+            if scope.cancelled_caught:
+                error = DeadlineExceeded("the time given ran out on the node that was asked")
+        except Exception as caught:
+            error = _as_answer(caught, message)
+        finally:
+            del self._scopes[request_id]
+        await self.link.room()  # the reply stays an object until the reader of the others has caught up
+        if error is None:
+            try:
+                self.core.respond(request_id, reply)
+            except LocalProtocolError as caught:
+                error = _as_answer(caught, message)
+        if error is not None:
+            self.core.respond_error(request_id, error)  # of no effect when the request was cancelled
+        self.link.wake()
+
+
+def _as_answer(caught: Exception, message: Any) -> VectronError:
+    while isinstance(caught, ExceptionGroup) and len(caught.exceptions) == 1:
+        caught = caught.exceptions[0]  # a handler's nursery wraps the error of its one failed child
+    if isinstance(caught, VectronError):
+        return caught
+    log.error("a handler failed", message=type(message).__name__, exc_info=caught)
+    return Internal(f"{type(caught).__name__} while answering {type(message).__name__}: {caught}")
+
+
+async def serve_connection(
+    stream: Stream,
+    *,
+    clock: Clock,
+    welcome: WelcomeFor,
+    handler: Handler,
+    on_note: NoteHandler | None = None,
+    max_in_flight: int = MAX_IN_FLIGHT,
+) -> None:
+    """Serves one stream until it ends, and closes it.
+
+    Args:
+        welcome: Answers a caller's Hello, or raises the `VectronError` that turns it away.
+        handler: Answers a request, or raises a `VectronError`; anything else is logged and answered `Internal`.
+        Cancelled when
+            the caller takes the request back, goes away, or its time is over.
+        on_note: Takes one-way messages; must not block.
+        max_in_flight: Requests at once; more are answered `Overloaded`.
+    """
+    await _Serving(stream, clock, welcome, handler, on_note, max_in_flight).run()
+
+
+class RpcServer:
+    """Accepts the connections of one endpoint and serves them."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        clock: Clock,
+        welcome: WelcomeFor,
+        handler: Handler,
+        on_note: NoteHandler | None = None,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> None:
+        self._endpoint = endpoint
+        self._clock = clock
+        self._welcome = welcome
+        self._handler = handler
+        self._on_note = on_note
+        self._max_connections = max_connections
+        self._serving: dict[_Serving, None] = {}  # ordered: goodbyes go out in the same order in each run
+        self._accepting = trio.CancelScope()
+
+    @property
+    def connections(self) -> int:
+        return len(self._serving)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests being answered."""
+        return sum(serving.core.in_flight for serving in self._serving)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serves until cancelled, or until the endpoint is closed or `drain` was called and all callers have left."""
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            with self._accepting:
+                while True:
+                    try:
+                        stream = await self._endpoint.accept()
+                    except ConnectionLost:
+                        break
+                    if len(self._serving) >= self._max_connections:
+                        log.warning("too many connections", connections=len(self._serving))
+                        await stream.aclose()
+                        continue
+                    nursery.start_soon(self._serve, stream)
+
+    async def _serve(self, stream: Stream) -> None:
+        serving = _Serving(stream, self._clock, self._welcome, self._handler, self._on_note, MAX_IN_FLIGHT)
+        self._serving[serving] = None
+        try:
+            await serving.run()
+        finally:
+            del self._serving[serving]
+
+    async def drain(self, timeout: float) -> None:
+        """Takes no new connections and requests, and waits up to `timeout` seconds for those in flight; then ends all."""
+        self._accepting.cancel()
+        for serving in self._serving:
+            serving.core.goodbye("the node is stopping")
+            serving.link.wake()
+        with self._clock.move_on_after(timeout):
+            while any(serving.core.in_flight or serving.core.pending_bytes for serving in self._serving):
+                await self._clock.sleep(DRAIN_POLL)
+        for serving in self._serving:
+            serving.link.end("the node is stopping")
