@@ -115,13 +115,13 @@ class Pool:
         """
         deadline = self._clock.now() + timeout
         connection = self._ready(node, bulk) or await self._connect(node, bulk, timeout)
-        return await connection.call(message, timeout=deadline - self._clock.now())
+        return await connection.call(message, timeout=max(deadline - self._clock.now(), 0.0))
 
     async def note(self, node: NodeId, message: Any, *, timeout: float, bulk: bool = False) -> None:
         """Sends a one-way message. Raises as `call`; no error does not mean that it arrived."""
         deadline = self._clock.now() + timeout
         connection = self._ready(node, bulk) or await self._connect(node, bulk, timeout)
-        with self._clock.move_on_after(deadline - self._clock.now()) as scope:
+        with self._clock.move_on_after(max(deadline - self._clock.now(), 0.0)) as scope:
             await connection.note(message)
         if scope.cancelled_caught:
             raise DeadlineExceeded(f"node {node} took no data for {timeout:.3g} s", node=node)
@@ -131,7 +131,7 @@ class Pool:
         deadline = self._clock.now() + timeout
         dial = min(timeout, DIAL_TIMEOUT)
         async with RpcConnection.open(self._network, address, self._hello(), self._clock, timeout=dial) as connection:
-            return await connection.call(message, timeout=deadline - self._clock.now())
+            return await connection.call(message, timeout=max(deadline - self._clock.now(), 0.0))
 
     def reset(self, node: NodeId) -> None:
         """The node was seen alive: the next call dials at once."""
@@ -210,6 +210,8 @@ class Pool:
         try:
             await nursery.start(self._hold, peer, lane, connection)
             answered = connection.welcome.node
+            if not connection.usable:
+                raise ConnectionLost(f"{address} ended the connection at once")
             if answered != peer.node:
                 connection.close("another node answered")
                 raise ConnectionLost(f"{address} is node {answered} now")

@@ -86,7 +86,8 @@ class _Serving:
                 self._scopes[request_id] = scope
                 tasks.start_soon(self._answer, request_id, message, scope)
             case Cancelled(request_id):
-                self._scopes[request_id].cancel()
+                if (scope := self._scopes.get(request_id)) is not None:  # else the handler is through already
+                    scope.cancel()
             case Note(message):
                 self._take_note(message)
             case HandshakeDone(peer):
@@ -229,7 +230,7 @@ class RpcServer:
             del self._serving[serving]
 
     async def drain(self, timeout: float) -> None:
-        """Takes no new connections and requests, and waits up to `timeout` seconds for those in flight; then ends all."""
+        """Takes no new connections and requests, waits up to `timeout` seconds for those in flight, then ends all."""
         self._accepting.cancel()
         for serving in self._serving:
             serving.core.goodbye("the node is stopping")

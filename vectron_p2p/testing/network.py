@@ -51,7 +51,7 @@ class MemoryNetwork:
         self._changed = trio.Event()
 
     def host(self, name: str) -> MemoryHost:
-        """The network as a process on `name` sees it. Asked again after `kill`, it belongs to the next process there."""
+        """The network as a process on `name` sees it. After `kill`, ask again: for the next process there."""
         known = self._hosts.get(name)
         if known is None or known.dead:
             known = self._hosts[name] = MemoryHost(self, name)
@@ -83,7 +83,7 @@ class MemoryNetwork:
 
     def heal(self) -> None:
         """Ends partitions and blocks. Of the streams that held something back, half go on and half break."""
-        stalled = [stream for stream in self._streams if stream.stalled]
+        stalled = [stream for stream in self._streams if stream.caller and stream.stalled]
         self._blocked.clear()
         self._groups = {}
         for stream in stalled:
@@ -92,7 +92,7 @@ class MemoryNetwork:
         self._notify()
 
     def kill(self, name: str) -> None:
-        """All endpoints and streams of `name` vanish at once. Peers see resets, or (as drawn) nothing at all any more."""
+        """All endpoints and streams of `name` vanish at once. Peers see resets, or (as drawn) nothing any more."""
         host = self._hosts.get(name)
         if host is None or host.dead:
             return
@@ -102,6 +102,7 @@ class MemoryNetwork:
         if silent:
             self._silent.add(name)
         for endpoint in [endpoint for endpoint in self._endpoints.values() if endpoint.host is host]:
+            endpoint.callers.clear()  # their streams are dealt with below, like all others
             endpoint.close()
         for stream in [stream for stream in self._streams if stream.host == name]:
             other = stream.other
@@ -185,9 +186,10 @@ class MemoryNetwork:
         if host.dead or endpoint is None or len(endpoint.callers) >= ACCEPT_QUEUE:
             raise ConnectionLost(f"{address}: connection refused")
         there, back = Pipe(self, host.name, target), Pipe(self, target, host.name)
-        here = MemoryStream(self, host.name, address, incoming=back, outgoing=there)
+        here = MemoryStream(self, host.name, address, incoming=back, outgoing=there, caller=True)
         self._next_port += 1
-        far = MemoryStream(self, target, Address(host.name, self._next_port), incoming=there, outgoing=back)
+        source = Address(host.name, self._next_port)
+        far = MemoryStream(self, target, source, incoming=there, outgoing=back, caller=False)
         here.other, far.other = far, here
         self._streams[here] = self._streams[far] = None
         endpoint.callers.append(far)
