@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vectron_p2p.query.planner import Plan
     from vectron_p2p.query.scoring import Matrix
 
-SLACK = 4  # labels scored beyond the wanted ones: the graph's sums round differently from ours
+SLACK = 2  # labels scored beyond the wanted ones: the graph's sums round differently from ours
 SCORING_FLOATS = 1 << 22  # floats gathered at a time for scoring: 16 MB
 
 
@@ -72,8 +72,10 @@ def collect(layer: Layer, mutex: threading.Lock, queries: Matrix, plan: Plan, *,
         if scanned > depth:
             bound = np.maximum(bound, -np.partition(-more_ranks, depth - 1, axis=1)[:, depth - 1])
         slots, ranks = np.concatenate([slots, more], axis=1), np.concatenate([ranks, more_ranks], axis=1)
-    order = np.argsort(-ranks, axis=1, kind="stable")
-    slots, ranks = np.take_along_axis(slots, order, axis=1), np.take_along_axis(ranks, order, axis=1)
+    if (ranks[:, 1:] > ranks[:, :-1]).any():
+        order = np.argsort(-ranks, axis=1, kind="stable")
+        row = np.arange(len(queries))[:, None]
+        slots, ranks = slots[row, order], ranks[row, order]
     return Found(view, slots, ranks, bound, live, scanned)
 
 
@@ -105,8 +107,12 @@ def scores(ranks: Matrix, metric: str) -> Matrix:
 
 def _ranks(view: View, queries: Matrix, slots: Slots, metric: str) -> Matrix:
     """Exact ranks of `slots`, row by row for each query."""
-    ranks = np.full(slots.shape, -np.inf, dtype=np.float32)
     dimension = queries.shape[1]
+    if slots.size * dimension <= SCORING_FLOATS:
+        found = scores(pair_scores(queries[:, None, :], view.rows[np.maximum(slots, 0)], metric), metric)
+        found[slots == NONE] = -np.inf
+        return found
+    ranks = np.full(slots.shape, -np.inf, dtype=np.float32)
     columns = max(1, min(slots.shape[1], SCORING_FLOATS // dimension))
     rows = max(1, SCORING_FLOATS // (columns * dimension))
     for top in range(0, slots.shape[0], rows):

@@ -66,18 +66,18 @@ class Graph:
         """The `fetch` labels found nearest to each query with a beam of `fetch`, best first, and their ranks (higher is
         better: inner product, or minus the squared distance). Unfilled places have label -1 and rank -inf.
         """
+        if self.count and len(queries):
+            try:
+                return self._query(queries, min(fetch, self.count))
+            except RuntimeError:  # one query could not be filled, and the whole batch is lost
+                pass
         labels = np.full((len(queries), fetch), NONE, dtype=np.int64)
         ranks = np.full((len(queries), fetch), -np.inf, dtype=np.float32)
-        if not self.count or not len(queries):
-            return labels, ranks
-        try:
-            return self._query(queries, min(fetch, self.count))
-        except RuntimeError:  # one query could not be filled, and the whole batch is lost
-            for row in range(len(queries)):
-                found = self._query_one(queries[row : row + 1], min(fetch, self.count))
-                if found is not None:
-                    width = found[0].shape[1]
-                    labels[row, :width], ranks[row, :width] = found[0][0], found[1][0]
+        for row in range(len(queries) if self.count else 0):
+            found = self._query_one(queries[row : row + 1], min(fetch, self.count))
+            if found is not None:
+                width = found[0].shape[1]
+                labels[row, :width], ranks[row, :width] = found[0][0], found[1][0]
         return labels, ranks
 
     def _query_one(self, query: Matrix, fetch: int) -> tuple[Labels, Matrix] | None:
@@ -91,7 +91,7 @@ class Graph:
     def _query(self, queries: Matrix, fetch: int) -> tuple[Labels, Matrix]:
         labels, distances = self._index.knn_query(queries, k=fetch, num_threads=1)
         ranks = np.negative(distances) if self._space == "l2" else np.subtract(1.0, distances, dtype=np.float32)
-        return labels.astype(np.int64), ranks
+        return labels.view(np.int64), ranks
 
     def save(self, path: Path) -> None:
         """Write to `path`; not synced. Holds the interpreter lock throughout: for a forked child. Exclusive."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.index.layer import Layer
     from vectron_p2p.index.scan import Slots
-    from vectron_p2p.index.slots import View
+    from vectron_p2p.index.slots import Ints, Mask, View
     from vectron_p2p.model.ids import PointId
     from vectron_p2p.query.scoring import Matrix
 
@@ -91,17 +91,37 @@ class Searcher:
             found = collect(self._layer, self._mutex, self._queries[rows], attempt, depth=k)
             if attempt is plan:
                 self._plan["scanned"] = found.scanned
-            sure = (found.ranks >= found.bound[:, None]) & (found.slots != NONE)
-            enough = np.count_nonzero(sure, axis=1) >= min(k, found.live)
-            if attempt.kind == "exact":
-                enough[:] = True  # a scan has all there is
-            for at, row in enumerate(rows.tolist()):
-                if enough[at]:
-                    self._finish(row, found.view, *ordered(found.view, found.slots[at], found.ranks[at], k))
+            want = min(k, found.live)
+            if attempt.kind == "exact" or not want:
+                enough = np.ones(len(rows), dtype=np.bool_)  # a scan has all there is
+            elif found.slots.shape[1] < want:
+                enough = np.zeros(len(rows), dtype=np.bool_)
+            else:
+                enough = (found.slots[:, want - 1] != NONE) & (found.ranks[:, want - 1] >= found.bound)
+            self._finish_many(found, rows, enough)
             rows = rows[~enough]
             if not len(rows):
                 return
             self._plan["rescanned"] = len(rows)  # dead labels, or points that the graph does not reach
+
+    def _finish_many(self, found: Found, rows: Ints, enough: Mask) -> None:
+        """`_finish` for all rows of `found` that have `enough`; in one go for those without ties and empty places."""
+        k = min(self._request.k, found.slots.shape[1])
+        slots, ranks, view = found.slots[:, :k], found.ranks[:, :k], found.view
+        plain = enough if self._request.score_threshold is None and k else np.zeros_like(enough)
+        if k:
+            ties = (found.ranks[:, 1 : k + 1] == found.ranks[:, : found.ranks[:, 1 : k + 1].shape[1]]).any(axis=1)
+            plain = plain & (slots[:, -1] != NONE) & ~ties
+        for at in np.flatnonzero(enough & ~plain).tolist():
+            self._finish(int(rows[at]), view, *ordered(view, found.slots[at], found.ranks[at], self._request.k))
+        chosen = np.flatnonzero(plain)
+        if len(chosen):
+            flat = slots[chosen].ravel()
+            ids, versions = [view.ids[slot] for slot in flat.tolist()], view.versions_of(flat)
+            found_scores = scores(ranks[chosen], self._metric)
+            for place, at in enumerate(chosen.tolist()):
+                part = slice(place * k, place * k + k)
+                self._hits[int(rows[at])] = Hits(ids[part], found_scores[place], versions[part])
 
     # --- with one -----------------------------------------------------------------------------------------------------
 

@@ -89,6 +89,8 @@ class ShardIndex:
     def unlinked(self) -> int:
         """Slots waiting to be linked; 0 while the shard is too small for a graph."""
         layer = self._layer
+        if self._closed:
+            return 0
         return layer.tail if layer.graph is not None or layer.table.live >= planner.GRAPH_FROM else 0
 
     @property
@@ -106,6 +108,8 @@ class ShardIndex:
         """Whether garbage is worth a rebuild (also while one is under way)."""
         layer = self._layer
         dead = layer.table.count - layer.table.live
+        if self._closed:
+            return False
         return (
             self._rebuild is not None
             or layer.dead_labels >= max(GARBAGE_FLOOR, GARBAGE_SHARE * layer.labels)
@@ -278,6 +282,6 @@ class ShardIndex:
             return saved_to > 0
 
     def close(self) -> None:
-        """No more upkeep; waits for the turn that runs."""
+        """No more upkeep; waits for the turn or save that runs. Searches that run end well."""
         with self._upkeep:
             self._closed = True

@@ -1,0 +1,155 @@
+"""Upkeep of all shard indexes of a node: linking, rebuilding, snapshots; in small portions, shard by shard.
+
+Must not know where rows come from. Invariant: of every shard with unlinked points some are linked in every round, so
+one shard's import does not keep the others' points in the slow tail.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from vectron_p2p.index.shard_index import ShardIndex
+    from vectron_p2p.runtime import Clock, Executor
+
+K = TypeVar("K", bound="Hashable")
+
+MAX_UNLINKED = 200_000  # every search scans the tail: at this length (300 MB at 384 dimensions) it takes about 30 ms
+TURNS = 8  # per hop to a thread, about 100 ms: hops do not count then, and a stop need not wait long
+IDLE_POLL = 1.0  # a missed `wake` costs no more than this
+
+# A snapshot when little is left to link, or now and then during a long import, so that a kill costs a part of it only.
+SAVE_SHARE, SAVE_FLOOR, SAVE_PAUSE = 0.05, 1_000, 30.0
+BUSY_SAVE_SHARE, BUSY_SAVE_FLOOR, BUSY_SAVE_PAUSE = 0.25, 20_000, 60.0
+
+ERROR_PAUSE = 10.0  # a full disk does not empty itself at once
+
+
+class _Shard:
+    __slots__ = ("index", "last_save", "not_before")
+
+    def __init__(self, index: ShardIndex) -> None:
+        self.index = index
+        self.last_save = -math.inf
+        self.not_before = -math.inf
+
+
+def link_some(index: ShardIndex) -> None:
+    """A portion of linking."""
+    for _ in range(TURNS):
+        if not index.link_turn():
+            return
+
+
+def rebuild_some(index: ShardIndex) -> bool:
+    """A portion of a rebuild; whether it is done."""
+    return any(index.rebuild_turn() for _ in range(TURNS))
+
+
+class Linker(Generic[K]):
+    """A service over indexes that come and go; `K` names them (a ShardId)."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        clock: Clock,
+        *,
+        on_error: Callable[[K, Exception], None],
+        max_unlinked: int = MAX_UNLINKED,
+    ) -> None:
+        """`on_error` hears of failures (a full disk); the shard's upkeep pauses for a while and goes on."""
+        self._executor = executor
+        self._clock = clock
+        self._on_error = on_error
+        self._max_unlinked = max_unlinked
+        self._shards: dict[K, _Shard] = {}
+        self._rebuilding: K | None = None
+        self._wake = trio.Event()
+
+    def add(self, key: K, index: ShardIndex) -> None:
+        self._shards[key] = _Shard(index)
+        self.wake()
+
+    def remove(self, key: K) -> None:
+        """No more upkeep for it; a portion that runs goes on to its end, which does no harm."""
+        self._shards.pop(key, None)
+        if self._rebuilding == key:
+            self._rebuilding = None
+
+    def wake(self) -> None:
+        """Rows have been written."""
+        self._wake.set()
+
+    @property
+    def unlinked(self) -> int:
+        """Points of all shards that searches scan."""
+        return sum(shard.index.unlinked for shard in self._shards.values())
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether writes should be refused until linking has caught up."""
+        return self.unlinked > self._max_unlinked
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Work while there is work, until cancelled."""
+        task_status.started()
+        while True:
+            if self._wake.is_set():
+                self._wake = trio.Event()
+            if not await self.run_once():
+                with self._clock.move_on_after(IDLE_POLL):
+                    await self._wake.wait()
+
+    async def run_once(self) -> bool:
+        """A portion for every shard that needs one; whether any did."""
+        worked = False
+        for key in list(self._shards):
+            shard = self._shards.get(key)  # it may have been removed meanwhile
+            if shard is None or self._clock.now() < shard.not_before:
+                continue
+            try:
+                worked |= await self._upkeep(key, shard)
+            except Exception as error:
+                shard.not_before = self._clock.now() + ERROR_PAUSE
+                self._on_error(key, error)
+        return worked
+
+    async def save_all(self) -> None:
+        """A snapshot of every graph that changed since its last: before a stop."""
+        for key, shard in list(self._shards.items()):
+            if shard.index.unsaved > 0:
+                try:
+                    await self._executor.run("index", shard.index.save)
+                except Exception as error:
+                    self._on_error(key, error)
+
+    async def _upkeep(self, key: K, shard: _Shard) -> bool:
+        index, worked = shard.index, False
+        if index.unlinked:
+            await self._executor.run("index", link_some, index)
+            worked = True
+        if index.needs_rebuild and self._rebuilding in (
+            None,
+            key,
+        ):  # one at a time: it needs the memory of a second index
+            self._rebuilding = key
+            if await self._executor.run("index", rebuild_some, index):
+                self._rebuilding = None
+            worked = True
+        if self._save_due(shard):
+            shard.last_save = self._clock.now()
+            await self._executor.run("index", index.save)
+            worked = True
+        return worked
+
+    def _save_due(self, shard: _Shard) -> bool:
+        index = shard.index
+        since = self._clock.now() - shard.last_save
+        if index.unlinked:
+            return since >= BUSY_SAVE_PAUSE and index.unsaved >= max(BUSY_SAVE_FLOOR, BUSY_SAVE_SHARE * index.linked)
+        return since >= SAVE_PAUSE and index.unsaved >= max(SAVE_FLOOR, SAVE_SHARE * index.linked)
