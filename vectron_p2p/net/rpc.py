@@ -86,8 +86,8 @@ class _Serving:
                 self._scopes[request_id] = scope
                 tasks.start_soon(self._answer, request_id, message, scope)
             case Cancelled(request_id):
-                if (scope := self._scopes.get(request_id)) is not None:  # else the handler is through already
-                    scope.cancel()
+                if request_id in self._scopes:  # else the handler is through already
+                    self._scopes[request_id].cancel()
             case Note(message):
                 self._take_note(message)
             case HandshakeDone(peer):

@@ -13,7 +13,7 @@ from vectron_p2p.model.errors import VectronError, from_wire
 from vectron_p2p.protocol.errors import RemoteProtocolError
 from vectron_p2p.protocol.registry import unpack
 
-MAX_TEXT = 2000  # characters of a message: a sentence or two; in UTF-8 and with the rest it also fits a greeting
+MAX_TEXT = 2000  # bytes of a message: some sentences; with the rest it also fits a greeting
 MAX_MISSING = 256  # the shards of the largest collection
 
 
@@ -37,7 +37,7 @@ def decode_error(body: bytes) -> VectronError:
 
 def _text(value: Any, limit: int) -> str:
     # A lone surrogate (from a file name, say) must not make the error itself impossible to send.
-    return str(value)[:limit].encode("utf-8", "replace").decode()
+    return str(value)[:limit].encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
 
 
 def _clean(wire: dict[Any, Any]) -> dict[str, Any]:
