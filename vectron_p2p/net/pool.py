@@ -179,7 +179,7 @@ class Pool:
         if peer is None:
             peer = self._peers[node] = _Peer(node)
         lane = peer.lanes[bulk]
-        dialled = lane.dialled or self._dial_soon(peer, lane)
+        dialled = lane.dialled if lane.dialled is not None else self._dial_soon(peer, lane)
         with self._clock.move_on_after(timeout) as scope:
             await dialled.wait()
         if scope.cancelled_caught:

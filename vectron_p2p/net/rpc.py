@@ -144,8 +144,8 @@ class _Serving:
 
 
 def _as_answer(caught: Exception, message: Any) -> VectronError:
-    while isinstance(caught, ExceptionGroup) and len(caught.exceptions) == 1:
-        caught = caught.exceptions[0]  # a handler's nursery wraps the error of its one failed child
+    while isinstance(caught, ExceptionGroup) and all(isinstance(e, VectronError) for e in caught.exceptions[1:]):
+        caught = caught.exceptions[0]  # a handler's nursery wraps the errors of its failed children: one tells enough
     if isinstance(caught, VectronError):
         return caught
     log.error("a handler failed", message=type(message).__name__, exc_info=caught)

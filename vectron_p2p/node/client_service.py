@@ -1,0 +1,232 @@
+"""The requests of clients: admit each argument at the edge, have it done, answer.
+
+Invariant: nothing reaches a coordinator unchecked, whatever client sent it; every refusal names the field.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from vectron_p2p.catalog import commands
+from vectron_p2p.model.collections import CollectionOptions, check_int, check_name, check_options
+from vectron_p2p.model.consistency import parse_consistency
+from vectron_p2p.model.errors import InvalidArgument, NotFound
+from vectron_p2p.model.ids import CollectionId, OperationId, PointId, check_point_id
+from vectron_p2p.model.points import MAX_WINDOW, check_payload_bytes
+from vectron_p2p.node.coordinator.writes import Rows, Writes
+from vectron_p2p.node.runtime import Runtime, new_uuid
+from vectron_p2p.protocol import messages as m
+from vectron_p2p.query.filters import parse_filter
+from vectron_p2p.query.scoring import check_vectors, vectors_from_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from vectron_p2p.catalog.state import Collection
+    from vectron_p2p.node.catalog import Catalog
+    from vectron_p2p.node.coordinator.reads import Reads
+    from vectron_p2p.node.coordinator.searches import Searches
+    from vectron_p2p.node.reports import Reports
+
+MAX_BATCH = 10_000  # points or ids of one request: more does not fit a frame of sensible rows anyway, clients split
+MAX_QUERIES = 1_000  # vectors of one search request: keeps one request's turn on the search threads short; clients split
+DEFAULT_TIMEOUT = 30.0  # seconds, for a request that came without a deadline: the client library's own default
+
+
+class ClientService:
+    """Answers the messages of `protocol.messages` "client requests"."""
+
+    def __init__(
+        self, catalog: Catalog, writes: Writes, reads: Reads, searches: Searches, reports: Reports, runtime: Runtime
+    ) -> None:
+        self._catalog = catalog
+        self._writes = writes
+        self._reads = reads
+        self._searches = searches
+        self._reports = reports
+        self._runtime = runtime
+        self._handlers: dict[type, Callable[[Any, float], Awaitable[Any]]] = {
+            m.GetCluster: self._cluster,
+            m.GetStatus: self._status,
+            m.CreateCollection: self._create_collection,
+            m.DeleteCollection: self._delete_collection,
+            m.ListCollections: self._list_collections,
+            m.DescribeCollection: self._describe_collection,
+            m.Upsert: self._upsert,
+            m.Delete: self._delete,
+            m.Get: self._get,
+            m.Search: self._search,
+            m.Count: self._count,
+            m.Scroll: self._scroll,
+        }
+
+    def handles(self, message: object) -> bool:
+        return type(message) in self._handlers
+
+    async def handle(self, message: Any, timeout: float | None) -> Any:
+        return await self._handlers[type(message)](message, DEFAULT_TIMEOUT if timeout is None else timeout)
+
+    async def _collection(self, name: str) -> Collection:
+        """By name; a name not known here is looked for in newer epochs first (PROTOCOLS §1.6)."""
+        check_name(name, field="collection")
+        found = self._catalog.state.collection(name)
+        if found is None:
+            await self._catalog.catch_up_with_peers()
+            found = self._catalog.state.collection(name)
+        if found is None:
+            raise NotFound(f"there is no collection {name!r}", field="collection")
+        return found
+
+    # --- cluster and collections -------------------------------------------------------------------------------------
+
+    async def _cluster(self, message: m.GetCluster, timeout: float) -> m.ClusterReply:
+        return m.ClusterReply(dataclasses.asdict(await self._reports.cluster(replicas=message.shards)))
+
+    async def _status(self, message: m.GetStatus, timeout: float) -> m.StatusReply:
+        return m.StatusReply(dataclasses.asdict(await self._reports.status()))
+
+    async def _create_collection(self, message: m.CreateCollection, timeout: float) -> m.CollectionReply:
+        check_name(message.name)
+        options = check_options(
+            CollectionOptions(
+                message.dimension, message.metric, message.shards, message.replicas, message.m, message.ef_construction
+            )
+        )
+        await self._catalog.propose(
+            commands.CreateCollection(
+                operation_id=_operation(message.operation_id),
+                collection_id=CollectionId(new_uuid(self._runtime.random)),
+                name=message.name, options=options, if_not_exists=message.if_not_exists,
+            ),
+            timeout=timeout,
+        )  # fmt: skip
+        collection = await self._collection(message.name)
+        return m.CollectionReply(dataclasses.asdict(self._reports.collection(collection, [])))
+
+    async def _delete_collection(self, message: m.DeleteCollection, timeout: float) -> m.Done:
+        check_name(message.name)
+        await self._catalog.propose(
+            commands.DeleteCollection(operation_id=_operation(message.operation_id), name=message.name), timeout=timeout
+        )
+        return m.Done()
+
+    async def _list_collections(self, message: m.ListCollections, timeout: float) -> m.CollectionsReply:
+        replicas = await self._reports.replicas()
+        infos = [self._reports.collection(collection, replicas) for collection in self._catalog.collections()]
+        return m.CollectionsReply([dataclasses.asdict(info) for info in infos])
+
+    async def _describe_collection(self, message: m.DescribeCollection, timeout: float) -> m.CollectionReply:
+        collection = await self._collection(message.name)
+        replicas = await self._reports.replicas()
+        return m.CollectionReply(dataclasses.asdict(self._reports.collection(collection, replicas)))
+
+    # --- points -----------------------------------------------------------------------------------------------------------
+
+    async def _upsert(self, message: m.Upsert, timeout: float) -> m.WriteReply:
+        collection = await self._collection(message.collection)
+        level = parse_consistency(message.consistency)
+        ids = _ids(message.ids)
+        dimension = collection.options.dimension
+        if message.dimension != dimension:
+            raise InvalidArgument(
+                f"collection {message.collection!r} has dimension {dimension}, these vectors {message.dimension}",
+                field="vector",
+            )
+        matrix = check_vectors(vectors_from_bytes(message.vectors, dimension), dimension, collection.options.metric)
+        if len(matrix) != len(ids) or len(message.payloads) != len(ids):
+            raise InvalidArgument(
+                f"{len(ids)} ids, {len(matrix)} vectors and {len(message.payloads)} payloads: give one of each per point",
+                field="ids",
+            )
+        for payload in message.payloads:
+            check_payload_bytes(payload)
+        size = 4 * dimension
+        vectors: list[bytes | None] = [message.vectors[i : i + size] for i in range(0, len(ids) * size, size)]
+        await self._writes.write(
+            collection, Rows(ids, vectors, list(message.payloads)), level,
+            epoch=self._catalog.state.epoch, timeout=timeout,
+        )  # fmt: skip
+        return m.WriteReply(len(ids))
+
+    async def _delete(self, message: m.Delete, timeout: float) -> m.WriteReply:
+        collection = await self._collection(message.collection)
+        level = parse_consistency(message.consistency)
+        ids = _ids(message.ids)
+        nothing: list[bytes | None] = [None] * len(ids)
+        await self._writes.write(
+            collection, Rows(ids, nothing, nothing), level, epoch=self._catalog.state.epoch, timeout=timeout
+        )
+        return m.WriteReply(len(ids))
+
+    async def _get(self, message: m.Get, timeout: float) -> m.GetReply:
+        collection = await self._collection(message.collection)
+        rows = await self._reads.get(
+            collection, _ids(message.ids), parse_consistency(message.consistency),
+            with_vector=message.with_vector, with_payload=message.with_payload,
+            epoch=self._catalog.state.epoch, timeout=timeout,
+        )  # fmt: skip
+        live = [row if row is not None and row.live else None for row in rows]
+        return m.GetReply(
+            versions=[row.version if row else None for row in live],
+            vectors=[row.vector if row and message.with_vector else None for row in live],
+            payloads=[row.payload if row and message.with_payload else None for row in live],
+        )
+
+    async def _search(self, message: m.Search, timeout: float) -> m.SearchReply:
+        collection = await self._collection(message.collection)
+        parse_consistency(message.consistency)
+        options = collection.options
+        k = check_int(message.k, 1, MAX_WINDOW, field="k")
+        offset = check_int(message.offset, 0, MAX_WINDOW - 1, field="offset")
+        if offset + k > MAX_WINDOW:
+            raise InvalidArgument(f"offset + k is at most {MAX_WINDOW}; use scroll to go deeper", field="offset")
+        if message.ef is not None:
+            check_int(message.ef, 1, MAX_WINDOW, field="ef")
+        if message.timeout is not None and not message.timeout > 0:
+            raise InvalidArgument("timeout is a number of seconds above 0", field="timeout")
+        threshold = message.score_threshold
+        if threshold is not None and threshold != threshold:
+            raise InvalidArgument("score_threshold is a number, not NaN", field="score_threshold")
+        parse_filter(message.filter)
+        if message.id is None:
+            check_int(message.count, 1, MAX_QUERIES, field="vectors")
+            if message.dimension != options.dimension:
+                raise InvalidArgument(
+                    f"collection {message.collection!r} has dimension {options.dimension}, "
+                    f"this vector {message.dimension}",
+                    field="vector",
+                )
+            queries = check_vectors(
+                vectors_from_bytes(message.vectors, options.dimension), options.dimension, options.metric
+            )
+            if len(queries) != message.count:
+                raise InvalidArgument(f"{message.count} queries announced, {len(queries)} sent", field="vector")
+        else:
+            check_point_id(message.id)
+        return await self._searches.search(
+            collection, message, epoch=self._catalog.state.epoch, timeout=min(timeout, message.timeout or timeout)
+        )
+
+    async def _count(self, message: m.Count, timeout: float) -> m.CountReply:
+        collection = await self._collection(message.collection)
+        parse_filter(message.filter)
+        return m.CountReply(await self._searches.count(collection, message.filter, epoch=self._catalog.state.epoch, timeout=timeout))
+
+    async def _scroll(self, message: m.Scroll, timeout: float) -> m.ScrollReply:
+        collection = await self._collection(message.collection)
+        parse_filter(message.filter)
+        check_int(message.limit, 1, MAX_BATCH, field="limit")
+        return await self._searches.scroll(collection, message, epoch=self._catalog.state.epoch, timeout=timeout)
+
+
+def _ids(values: list[int | str]) -> list[PointId]:
+    if not 0 < len(values) <= MAX_BATCH:
+        raise InvalidArgument(f"a request has 1 to {MAX_BATCH} ids, this one {len(values)}", field="ids")
+    return [check_point_id(value, field="ids") for value in values]
+
+
+def _operation(operation_id: str) -> OperationId:
+    if not 0 < len(operation_id) <= 64:  # a UUID with room to spare: the last 1,000 are kept in every catalog state
+        raise InvalidArgument("operation_id has 1 to 64 characters", field="operation_id")
+    return OperationId(operation_id)

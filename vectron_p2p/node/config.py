@@ -1,0 +1,56 @@
+"""What an operator can set for a node, and the node's own limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from vectron_p2p.model.ids import Address
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vectron_p2p.membership.config import SwimConfig
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """The options of `vectron node`."""
+
+    data: Path | None
+    """Folder of the node; None keeps everything in memory."""
+    listen: Address = Address("127.0.0.1", 7700)
+    advertise: Address | None = None
+    """The address others should use, when it is not `listen`."""
+    join: list[Address] = field(default_factory=list)
+    zone: str = "default"
+    name: str | None = None
+    """None: made from the node's UUID."""
+    durability: str = "fsync"
+    """"fsync": an ack is on disk; "interval": it is in memory of W owners and on disk within 100 ms."""
+    insecure: bool = False
+    """Listen beyond loopback although nothing is encrypted yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times and bounds inside a node, each with its reason. Simulation uses the same."""
+
+    swim: SwimConfig
+    call_timeout: float = 10.0
+    """A request between nodes that has no deadline of its own: longer than any healthy disk stall, shorter than a client's 30 s."""
+    write_timeout: float = 10.0
+    """How long a write waits for its acks: a client's retry at another coordinator should still fit its 30 s."""
+    hedge_after: float = 0.3
+    """A search or read not answered by then is asked at another owner too: about 10x a slow search, and routing has to leave
+    a dead node within 1 s."""
+    background_sends: int = 4096
+    """Rows batches still being sent to slow owners after the ack; above it writes are refused as Overloaded."""
+    hint_interval: float = 5.0
+    """Looking for hints whose target is back, besides the moment it comes back."""
+    repair_interval: float = 10.0
+    """Between anti-entropy rounds of a replica: 16 bytes a shard, so a short period costs nothing."""
+    drain_timeout: float = 5.0
+    """How long a stopping node waits for the requests it is serving: longer than a search, shorter than a supervisor's kill."""
+    counter_interval: float = 1.0
+    """PROTOCOLS §1.4: the durable counter grows each second."""

@@ -1,0 +1,211 @@
+"""Reads by id: the newest row that enough owners hold, written back to those that trail (PROTOCOLS §3.4)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+import trio
+
+from vectron_p2p.catalog.placement import shard_of
+from vectron_p2p.model.errors import ConsistencyError, DeadlineExceeded, VectronError
+from vectron_p2p.model.ids import NodeId, PointId, ShardId
+from vectron_p2p.node.services.anti_entropy import to_message
+from vectron_p2p.protocol import messages as m
+from vectron_p2p.replication.reads import ReadRound, WriteBack
+from vectron_p2p.storage.records import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vectron_p2p.catalog.state import Collection
+    from vectron_p2p.model.consistency import Consistency
+    from vectron_p2p.node.config import Limits
+    from vectron_p2p.node.peers import Peers
+    from vectron_p2p.runtime import Clock
+
+MAX_ROUNDS = 4  # a row that changed under the read three times is being written all the time: let the client decide
+
+
+class ReadRow(NamedTuple):
+    """A row as read; vector and payload None where not asked for, or of a deleted row (`live` false)."""
+
+    id: PointId
+    version: bytes
+    live: bool
+    vector: bytes | None
+    payload: bytes | None
+
+
+class Reads:
+    """Gets of a coordinator."""
+
+    def __init__(self, peers: Peers, clock: Clock, limits: Limits) -> None:
+        self._peers = peers
+        self._clock = clock
+        self._limits = limits
+
+    async def get(
+        self, collection: Collection, ids: Sequence[PointId], level: Consistency, *, with_vector: bool,
+        with_payload: bool, epoch: int, timeout: float,
+    ) -> list[ReadRow | None]:  # fmt: skip
+        """Rows (tombstones too) in the order asked; None where no owner asked has seen the id.
+
+        Raises:
+            ConsistencyError: Too few owners answered with one version.
+        """
+        by_shard: defaultdict[int, dict[PointId, None]] = defaultdict(dict)
+        for point in ids:
+            by_shard[shard_of(point, collection.shards)][point] = None
+        found: dict[PointId, ReadRow | None] = {}
+        failures: list[VectronError] = []
+
+        async def one(index: int) -> None:
+            shard, points = ShardId(collection.id, index), list(by_shard[index])
+            owners = collection.placement[index]
+            try:
+                rows = await self._read(
+                    shard, points, owners, level.required(len(owners)), with_vector, with_payload, epoch
+                )
+            except VectronError as error:
+                failures.append(error)
+            else:
+                found.update(zip(points, rows, strict=True))
+
+        with self._clock.move_on_after(timeout) as scope:
+            if len(by_shard) == 1:
+                await one(next(iter(by_shard)))
+            else:
+                async with trio.open_nursery() as nursery:
+                    for index in sorted(by_shard):
+                        nursery.start_soon(one, index)
+        if failures:
+            raise failures[0]
+        if scope.cancelled_caught:
+            raise DeadlineExceeded("the owners did not answer this read in the time given; retry")
+        return [found[point] for point in ids]
+
+    async def _read(
+        self, shard: ShardId, ids: list[PointId], owners: Sequence[NodeId], required: int, with_vector: bool,
+        with_payload: bool, epoch: int,
+    ) -> list[ReadRow | None]:  # fmt: skip
+        alive = sum(self._peers.alive(owner) for owner in owners)
+        if alive < required:
+            raise ConsistencyError(
+                f"shard {shard.index} has {alive} of {len(owners)} owners alive, this read needs {required}: "
+                "retry when nodes are back, or ask for a lower consistency",
+                acked=0, required=required,
+            )  # fmt: skip
+        # A row may have to be written back whole, so from more than one owner whole rows are asked.
+        whole = required > 1
+        rows: dict[PointId, ReadRow | None] = {}
+        wanted = list(ids)
+        for _ in range(MAX_ROUNDS):
+            ask = m.FetchRows(
+                shard.collection, shard.index, epoch, wanted, with_vector or whole, with_payload or whole
+            )
+            round_ = await _Round(self._peers, self._clock, self._limits, shard, ask, owners, required).run()
+            again = set(round_.again)
+            for i, point in enumerate(wanted):
+                if i not in again:
+                    rows[point] = round_.row(i)
+            wanted = [wanted[i] for i in sorted(again)]
+            if not wanted:
+                return [rows[point] for point in ids]
+        raise ConsistencyError(
+            f"shard {shard.index}: the rows changed while they were read, {MAX_ROUNDS} times in a row; retry",
+            acked=0, required=required,
+        )  # fmt: skip
+
+
+class _Round:
+    """One `ReadRound` and the calls it needs: `required` owners first, one more for each that fails or is slow."""
+
+    def __init__(
+        self, peers: Peers, clock: Clock, limits: Limits, shard: ShardId, ask: m.FetchRows, owners: Sequence[NodeId],
+        required: int,
+    ) -> None:  # fmt: skip
+        self._peers = peers
+        self._clock = clock
+        self._limits = limits
+        self._shard = shard
+        self._ask = ask
+        self._required = required
+        self._untried = peers.prefer(owners)
+        self._round = ReadRound(owners, required, len(ask.ids))
+        self._replies: dict[NodeId, m.RowsReply] = {}
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self) -> _Round:
+        async with trio.open_nursery() as self._nursery:
+            for _ in range(self._required):
+                self._ask_next()
+        if not (self._round.complete or self._settled()):
+            raise self._round.error()
+        return self
+
+    @property
+    def again(self) -> list[int]:
+        return self._round.again
+
+    def row(self, index: int) -> ReadRow | None:
+        """The newest row of the id at `index`, None when never seen."""
+        source = self._round.source(index)
+        if source is None or self._round.newest(index) is None:
+            return None
+        reply = self._replies[source]
+        version = reply.versions[index]
+        assert version is not None
+        live = not reply.tombstones[index]
+        return ReadRow(self._ask.ids[index], version, live, reply.vectors[index], reply.payloads[index])
+
+    def _settled(self) -> bool:
+        """Confirmed, but for rows that changed meanwhile and are read again."""
+        again = set(self._round.again)
+        return bool(again) and all(i in again for i in self._round.unconfirmed)
+
+    def _ask_next(self) -> None:
+        assert self._nursery is not None
+        if self._untried:
+            self._nursery.start_soon(self._ask_one, self._untried.pop(0))
+
+    async def _ask_one(self, owner: NodeId) -> None:
+        assert self._nursery is not None
+        late = trio.CancelScope()
+
+        async def hedge() -> None:
+            with late:
+                await self._clock.sleep(self._limits.hedge_after)
+                self._ask_next()
+
+        if self._untried and owner != self._peers.me:
+            self._nursery.start_soon(hedge)
+        try:
+            reply = await self._peers.call(owner, self._ask, timeout=self._limits.call_timeout)
+            self._replies[owner] = reply
+            self._round.record(owner, reply.versions)
+        except VectronError as error:
+            self._round.record_failure(owner, error)
+            self._ask_next()
+        finally:
+            late.cancel()
+        if self._round.complete:
+            self._nursery.cancel_scope.cancel()
+            return
+        for write_back in self._round.write_backs():
+            self._nursery.start_soon(self._write_back, write_back)
+
+    async def _write_back(self, write_back: WriteBack) -> None:
+        assert self._nursery is not None
+        rows = [
+            Row(row.id, row.version, row.vector, row.payload) for row in map(self.row, write_back.rows) if row is not None
+        ]
+        message = to_message(self._shard, rows, epoch=self._ask.epoch, kind="write_back")
+        try:
+            reply = await self._peers.call(write_back.owner, message, timeout=self._limits.call_timeout)
+            self._round.record_write_back(write_back.owner, write_back.rows, reply.held)
+        except VectronError as error:
+            self._round.record_failure(write_back.owner, error)
+            self._ask_next()
+        if self._round.complete:
+            self._nursery.cancel_scope.cancel()

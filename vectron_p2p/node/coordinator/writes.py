@@ -1,0 +1,180 @@
+"""Writes: stamp, send to all owners, count exact acks (PROTOCOLS §3).
+
+Invariants: an ack counts only when the owner holds exactly the version sent. After the call has returned nothing is stamped
+again; what still goes on (sends to slow owners, hints) carries the versions already sent.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trio
+
+from vectron_p2p.catalog.placement import shard_of
+from vectron_p2p.model.errors import ConsistencyError, Overloaded, VectronError
+from vectron_p2p.model.ids import NodeId, PointId, ShardId
+from vectron_p2p.protocol import messages as m
+from vectron_p2p.replication.quorum import WriteOutcome, WriteRound
+from vectron_p2p.replication.version import content_digest, make_version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vectron_p2p.catalog.state import Collection
+    from vectron_p2p.model.consistency import Consistency
+    from vectron_p2p.node.config import Limits
+    from vectron_p2p.node.peers import Peers
+    from vectron_p2p.node.services.hints import Hints
+    from vectron_p2p.node.stamps import Stamps
+    from vectron_p2p.runtime import Clock
+
+MAX_RESTAMPS = 3  # every round above all that was seen; a fourth loss means a storm of writers of one id: let the client back off
+OWN_ACK = 0.05  # seconds past the quorum that this node's own replica is waited for: it is about as fast as the others
+BULK_BYTES = 64 * 1024  # larger batches take the bulk connection, so that probes and searches do not wait behind them
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Columns of a batch without versions; vector and payload None in a delete."""
+
+    ids: list[PointId]
+    vectors: list[bytes | None]
+    payloads: list[bytes | None]
+
+    def take(self, indices: Sequence[int]) -> Rows:
+        return Rows(
+            [self.ids[i] for i in indices], [self.vectors[i] for i in indices], [self.payloads[i] for i in indices]
+        )
+
+
+class Writes:
+    """`background` is a nursery of the node: it outlives the call, for sends to owners slower than the quorum."""
+
+    def __init__(
+        self, peers: Peers, clock: Clock, stamps: Stamps, hints: Hints, limits: Limits, *, background: trio.Nursery,
+    ) -> None:  # fmt: skip
+        self._peers = peers
+        self._clock = clock
+        self._stamps = stamps
+        self._hints = hints
+        self._limits = limits
+        self._background = background
+        self._sending = 0
+
+    async def write(
+        self, collection: Collection, rows: Rows, level: Consistency, *, epoch: int, timeout: float
+    ) -> None:
+        """Returns once every row is acknowledged at `level`; of rows with one id the last counts.
+
+        Raises:
+            ConsistencyError: Too few owners acknowledged; `acked` 0 and nothing sent when that was known before.
+        """
+        last = {point_id: i for i, point_id in enumerate(rows.ids)}
+        by_shard: defaultdict[int, list[int]] = defaultdict(list)
+        for point_id, i in last.items():
+            by_shard[shard_of(point_id, collection.shards)].append(i)
+        parts = [
+            (ShardId(collection.id, index), rows.take(by_shard[index]), collection.placement[index])
+            for index in sorted(by_shard)
+        ]
+        for shard, _, owners in parts:
+            self._check_reachable(shard, owners, level)
+        if self._sending >= self._limits.background_sends:
+            raise Overloaded("too many writes are still on their way to slow owners; retry", retry_after=0.5)
+        failures: list[VectronError] = []
+
+        async def one(shard: ShardId, part: Rows, owners: Sequence[NodeId]) -> None:
+            try:
+                await self._write_shard(shard, part, owners, level, epoch, timeout)
+            except VectronError as error:
+                failures.append(error)
+
+        if len(parts) == 1:
+            await one(*parts[0])
+        else:
+            async with trio.open_nursery() as nursery:
+                for part in parts:
+                    nursery.start_soon(one, *part)
+        if failures:
+            raise min(failures, key=lambda error: error.acked if isinstance(error, ConsistencyError) else -1)
+
+    def _check_reachable(self, shard: ShardId, owners: Sequence[NodeId], level: Consistency) -> None:
+        required = level.required(len(owners))
+        alive = sum(self._peers.alive(owner) for owner in owners)
+        if alive < required:
+            raise ConsistencyError(
+                f"shard {shard.index} has {alive} of {len(owners)} owners alive, {level.value} needs {required}; "
+                "nothing was written: retry when nodes are back, or ask for a lower consistency",
+                acked=0, required=required,
+            )  # fmt: skip
+
+    async def _write_shard(
+        self, shard: ShardId, rows: Rows, owners: Sequence[NodeId], level: Consistency, epoch: int, timeout: float
+    ) -> None:
+        required = level.required(len(owners))
+        above = 0
+        for _ in range(MAX_RESTAMPS + 1):
+            outcome = await self._send_round(shard, rows, owners, required, epoch, timeout, above)
+            if outcome.error is not None:
+                raise outcome.error
+            if not outcome.restamp:
+                return
+            # Applied nowhere: every owner that was sent it holds newer rows of these ids (PROTOCOLS §3.2).
+            rows, above = rows.take(outcome.restamp), max(outcome.above)
+        raise ConsistencyError(
+            f"shard {shard.index}: other writes of the same ids were newer {MAX_RESTAMPS + 1} times in a row; "
+            "nothing was written: retry",
+            acked=0, required=required,
+        )  # fmt: skip
+
+    async def _send_round(
+        self, shard: ShardId, rows: Rows, owners: Sequence[NodeId], required: int, epoch: int, timeout: float, above: int
+    ) -> WriteOutcome:
+        stamp = await self._stamps.next(above)
+        versions = [
+            make_version(stamp, self._peers.me, content_digest(*columns))
+            for columns in zip(rows.ids, rows.vectors, rows.payloads, strict=True)
+        ]
+        message = m.ApplyRows(
+            collection=shard.collection, shard=shard.index, epoch=epoch, kind="write",
+            ids=rows.ids, versions=versions, vectors=rows.vectors, payloads=rows.payloads,
+        )  # fmt: skip
+        bulk = sum(map(len, filter(None, rows.vectors))) + sum(map(len, filter(None, rows.payloads))) > BULK_BYTES
+        round_ = WriteRound(owners, required, versions)
+        decided, own = trio.Event(), trio.Event()
+        for owner in owners:
+            if self._peers.alive(owner):
+                done = own if owner == self._peers.me else trio.Event()
+                self._background.start_soon(self._send, owner, message, bulk, round_, decided, done)
+            else:
+                round_.record_unsent(owner)
+                self._hints.add(owner, message)
+        if round_.decided:
+            decided.set()
+        with self._clock.move_on_after(timeout):
+            await decided.wait()
+        if self._peers.me in round_.pending:
+            # So that a client which goes on talking to this node finds what it wrote, whichever owners were first.
+            with self._clock.move_on_after(OWN_ACK):
+                await own.wait()
+        return round_.outcome()
+
+    async def _send(
+        self, owner: NodeId, message: m.ApplyRows, bulk: bool, round_: WriteRound, decided: trio.Event, done: trio.Event
+    ) -> None:
+        self._sending += 1
+        try:
+            reply = await self._peers.call(owner, message, timeout=self._limits.write_timeout, bulk=bulk)
+            round_.record(owner, reply.held)
+            self._stamps.observe(reply.held)
+        except VectronError as error:
+            round_.record_failure(owner, error)
+            if error.retryable:
+                self._hints.add(owner, message)
+        finally:
+            self._sending -= 1
+            done.set()
+            if round_.decided:
+                decided.set()

@@ -1,0 +1,70 @@
+"""A node on this machine: the real clock, threads, network and disk, put together for `main` and `embedded`.
+
+The one place of the node package that reads the system's entropy and counts its cores.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from vectron_p2p.membership.config import SwimConfig
+from vectron_p2p.node.config import Limits, NodeConfig
+from vectron_p2p.node.runtime import Runtime
+from vectron_p2p.runtime.real import TrioClock, open_executor
+from vectron_p2p.storage.folder import LevelDisk
+from vectron_p2p.storage.memory import MemoryDisk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vectron_p2p.net.interfaces import Network
+    from vectron_p2p.storage.kv import Disk
+
+SWITCH_INTERVAL = 0.001  # seconds a thread may keep the interpreter: the default 5 ms would be felt on the event loop
+
+
+def lanes() -> dict[str, int]:
+    """Threads per lane of work."""
+    cores = os.cpu_count() or 1
+    return {
+        "system": 1,  # catalog, identity and clock mark are one store with one writer, and wait for nothing else
+        "disk": 4,  # each waits for its shard's fsync most of the time
+        "read": 2,  # short gets, which must not stand behind an fsync
+        "search": min(cores, 4),  # more than cores would only share them
+        "index": 1,  # one linking turn at a time, itself on all cores
+    }
+
+
+@contextmanager
+def open_runtime(config: NodeConfig, network: Network) -> Iterator[Runtime]:
+    """The runtime of one node, with its folder locked. Inside `trio.run`.
+
+    Raises:
+        StorageError: The folder is in use, of an unknown format, or cannot be written.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    disk: Disk
+    locked: LevelDisk | None = None
+    if config.data is None:
+        disk = MemoryDisk()
+    else:
+        disk = locked = LevelDisk(config.data)
+        locked.lock()
+    try:
+        with open_executor(lanes()) as executor:
+            yield Runtime(
+                clock=TrioClock(), random=random.Random(os.urandom(16)), executor=executor, network=network, disk=disk,
+                link_threads=os.cpu_count() or 1,
+            )  # fmt: skip
+    finally:
+        if locked is not None:
+            locked.unlock()
+
+
+def limits() -> Limits:
+    """The limits of production."""
+    return Limits(swim=SwimConfig.lan())

@@ -1,0 +1,97 @@
+"""Who this node is, on disk: UUID, name, boot number, the durable counter, the clock mark, and what it saw of its peers.
+
+Invariants: boot number and counter only grow and are synced before they are shown to anyone (a restarted node outranks
+every old rumour of itself, and a restored folder shows itself by a counter lower than peers have seen: PROTOCOLS §1.4).
+The clock mark is above every stamp ever given out (PROTOCOLS §2.1).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from vectron_p2p.model.ids import Address, NodeId
+from vectron_p2p.node.runtime import new_uuid
+
+if TYPE_CHECKING:
+    import random
+
+    from vectron_p2p.storage.kv import KeyValue
+
+_IDENTITY = b"identity"
+_MARK = b"clock-mark"
+_PEERS = b"peers"
+
+
+class Identity:
+    """Blocking: loaded at start, saved from the disk lane."""
+
+    def __init__(self, system: KeyValue, rng: random.Random, *, name: str | None) -> None:
+        self._system = system
+        stored = system.get(_IDENTITY)
+        if stored is None:
+            self.node = NodeId(new_uuid(rng))
+            self.name = name or f"node-{self.node[:8]}"
+            self.boot = 1
+            self.counter = 1
+        else:
+            fields = msgpack.unpackb(stored)
+            self.node = NodeId(fields["node"])
+            self.name = name or fields["name"]
+            self.boot = fields["boot"] + 1
+            self.counter = fields["counter"] + 1
+        mark = system.get(_MARK)
+        self.mark = int.from_bytes(mark, "big") if mark else 0
+        peers = system.get(_PEERS)
+        self._peers: dict[str, dict[str, Any]] = msgpack.unpackb(peers) if peers else {}
+        self._peers_dirty = False
+        self._save()
+
+    def _save(self) -> None:
+        fields = {"node": self.node, "name": self.name, "boot": self.boot, "counter": self.counter}
+        self._system.write([(_IDENTITY, msgpack.packb(fields))], sync=True)
+
+    def next_counter(self) -> tuple[int, list[tuple[bytes, bytes | None]]]:
+        """The next counter and what to write, synced, before `counter` may be set to it and shown."""
+        fields = {"node": self.node, "name": self.name, "boot": self.boot, "counter": self.counter + 1}
+        puts: list[tuple[bytes, bytes | None]] = [(_IDENTITY, msgpack.packb(fields))]
+        if self._peers_dirty:
+            self._peers_dirty = False
+            puts.append((_PEERS, msgpack.packb(self._peers)))
+        return self.counter + 1, puts
+
+    def save_mark(self, mark: int) -> None:
+        """Stamps up to `mark` may be given out once this has returned."""
+        self._system.write([(_MARK, mark.to_bytes(8, "big"))], sync=True)
+        self.mark = mark
+
+    def rolled_back(self, peer: NodeId, boot: int, counter: int) -> bool:
+        """Whether `peer` shows less than was seen of it before.
+
+        Within one boot a packet may be overtaken, so only another boot is judged: a true one starts above all shown before.
+        """
+        known = self._peers.get(peer)
+        if known is None or boot == known["boot"]:
+            return False
+        return bool(boot < known["boot"] or counter <= known["counter"])
+
+    def saw_peer(self, peer: NodeId, boot: int, counter: int, address: Address) -> None:
+        """Remember the highest boot and counter and the last address of a peer (saved with the next counter)."""
+        known = self._peers.get(peer)
+        if known is None:
+            known = self._peers[peer] = {"boot": 0, "counter": 0, "address": []}
+        if (boot, counter) > (known["boot"], known["counter"]):
+            known.update(boot=boot, counter=counter, address=list(address))
+            self._peers_dirty = True
+
+    def found_at(self, peer: NodeId, address: Address) -> None:
+        """`peer` answered at `address`."""
+        known = self._peers.setdefault(peer, {"boot": 0, "counter": 0, "address": []})
+        known["address"] = list(address)
+        self._peers_dirty = True
+
+    def peer_address(self, peer: NodeId) -> Address | None:
+        """Where `peer` was last heard, before this boot too."""
+        known = self._peers.get(peer)
+        return Address(*known["address"]) if known and known["address"] else None

@@ -1,0 +1,116 @@
+"""`vectron node`: one process, from its options to its exit code.
+
+Prints one line on stdout when it serves (`ready node=... `); logs go to stderr as JSON lines.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from vectron_p2p.catalog.state import BadCatalog
+from vectron_p2p.model.errors import InvalidArgument, VectronError
+from vectron_p2p.net.sockets import RealNetwork
+from vectron_p2p.node.hosting import limits, open_runtime
+from vectron_p2p.node.joining import WrongCluster
+from vectron_p2p.node.node import Node
+from vectron_p2p.runtime.real import TrioClock
+
+if TYPE_CHECKING:
+    from vectron_p2p.node.config import NodeConfig
+
+log = structlog.get_logger(__name__)
+
+
+def check_exposure(config: NodeConfig) -> None:
+    """Refuse to listen beyond this machine unasked.
+
+    Raises:
+        InvalidArgument: The address is not loopback and `insecure` is not set, or nobody could tell what to advertise.
+    """
+    host = config.listen.host
+    try:
+        address = ipaddress.ip_address(host)
+        loopback, everywhere = address.is_loopback, address.is_unspecified
+    except ValueError:
+        loopback, everywhere = host == "localhost", False
+    if not loopback and not config.insecure:
+        raise InvalidArgument(
+            f"{host} can be reached from other machines, and nothing is encrypted or authenticated: "
+            "listen on 127.0.0.1, or say --insecure if the network is yours alone",
+            field="listen",
+        )
+    if everywhere and config.advertise is None:
+        raise InvalidArgument("--advertise HOST:PORT is needed when listening on all addresses", field="advertise")
+
+
+def run_node(config: NodeConfig) -> int:
+    """Run until SIGTERM or SIGINT; 0 after an orderly stop, 1 on failure (said on stderr), 2 for options that cannot be."""
+    _configure_logs()
+    try:
+        check_exposure(config)
+    except InvalidArgument as error:
+        print(f"vectron node: {error.message}", file=sys.stderr)
+        return 2
+    failures: list[BaseException] = []
+    try:
+        trio.run(_main, config)
+    except* (VectronError, WrongCluster, BadCatalog, OSError) as group:
+        failures = _leaves(group)
+    for failure in failures:
+        print(f"vectron node: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+async def _main(config: NodeConfig) -> None:
+    with open_runtime(config, RealNetwork(TrioClock())) as runtime:
+        node = Node(config, runtime, limits())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stop_on_signal, node, nursery.cancel_scope)
+            await nursery.start(node.run)
+            print(
+                f"ready node={node.identity.node} name={node.identity.name} listen={node.address} http=-", flush=True
+            )
+            await node.ended.wait()
+            nursery.cancel_scope.cancel()
+
+
+async def _stop_on_signal(node: Node, scope: trio.CancelScope) -> None:
+    """The first signal asks for an orderly end, a second one ends at once; so does the first when nothing serves yet."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            if not node.serving:
+                scope.cancel()
+            node.stop()
+            async for _ in signals:
+                scope.cancel()
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+def _configure_logs() -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )
+
+

@@ -1,0 +1,342 @@
+"""One node: everything put together, started in order, stopped in order.
+
+Start: folder, identity, catalog (found, join or rejoin), services, replicas, then ready. Stop: tell the peers, finish the
+requests under way, close the replicas. A failure that this node cannot live with (its catalog cannot be written, two
+histories exist) ends it: peers carry on, and a half-working node would only mislead them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import trio
+
+from vectron_p2p import __version__
+from vectron_p2p.catalog import commands
+from vectron_p2p.catalog.voters import voter_change
+from vectron_p2p.model.errors import InvalidArgument, NotFound, PermissionDenied, VectronError
+from vectron_p2p.model.ids import Address, NodeId, parse_address
+from vectron_p2p.model.nodes import Liveness, NodeState
+from vectron_p2p.net.pool import Pool
+from vectron_p2p.net.rpc import Caller, RpcServer
+from vectron_p2p.node.catalog import Catalog
+from vectron_p2p.node.client_service import ClientService
+from vectron_p2p.node.coordinator.reads import Reads
+from vectron_p2p.node.coordinator.searches import Searches
+from vectron_p2p.node.coordinator.writes import Writes
+from vectron_p2p.node.gossip import Gossip
+from vectron_p2p.node.identity import Identity
+from vectron_p2p.node.joining import found_cluster, join_cluster, meet_seeds, persisted_catalog
+from vectron_p2p.node.peers import Peers
+from vectron_p2p.node.replica_service import ReplicaService
+from vectron_p2p.node.replicas import Replicas
+from vectron_p2p.node.reports import Reports
+from vectron_p2p.node.services.anti_entropy import AntiEntropy
+from vectron_p2p.node.services.health import LoopHealth
+from vectron_p2p.node.services.heartbeat import Heartbeat
+from vectron_p2p.node.services.hints import Hints
+from vectron_p2p.node.stamps import Stamps
+from vectron_p2p.node.status import Status
+from vectron_p2p.protocol import messages as m
+from vectron_p2p.protocol.connection import PROTOCOL_VERSIONS
+from vectron_p2p.replication.hlc import HybridClock
+
+if TYPE_CHECKING:
+    from vectron_p2p.catalog.records import Persisted
+    from vectron_p2p.catalog.state import ClusterState
+    from vectron_p2p.net.interfaces import Endpoint
+    from vectron_p2p.node.config import Limits, NodeConfig
+    from vectron_p2p.node.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+SYSTEM = "system"  # the key-value store of identity, catalog and clock mark
+MEMBERSHIP_RETRY = 1.0  # seconds between attempts to become active or a voter: each needs a voter majority
+MEMBERSHIP_TIMEOUT = 5.0
+ANNOUNCE = 0.3  # seconds for the news of a clean stop to leave: one round of gossip
+INSPECTION = (m.GetNodeStatus, m.MerkleRoots, m.MerkleLeaves, m.LeafVersions, m.FetchRows)
+"""Requests between nodes that clients may make too: reads of one replica, for tools that compare replicas."""
+
+
+class Node:
+    """`run` is the life of the node; `stop` asks for its orderly end."""
+
+    def __init__(self, config: NodeConfig, runtime: Runtime, limits: Limits) -> None:
+        self.config = config
+        self._runtime = runtime
+        self._limits = limits
+        self._stopping = trio.Event()
+        self.ended = trio.Event()
+        """Set when `run` is over."""
+        self.serving = False
+        self.identity: Identity
+        self.address: Address
+        self.catalog: Catalog
+        self.gossip: Gossip
+        self.replicas: Replicas
+        self.hints: Hints
+        self.repair: AntiEntropy
+        self.health: LoopHealth
+        self._client_service: ClientService
+        self._replica_service: ReplicaService
+        self._status: Status
+        self._server: RpcServer
+        self._pool: Pool
+
+    def stop(self) -> None:
+        """Begin the orderly end."""
+        self._stopping.set()
+
+    # --- life ---------------------------------------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED) -> None:
+        """From start to end; `started` once it serves.
+
+        Raises:
+            OSError: The address or the folder cannot be used.
+            VectronError: The cluster does not take this node.
+            WrongCluster: A seed is of another cluster than the folder.
+        """
+        endpoint = await self._runtime.network.listen(self.config.listen)
+        try:
+            system = await self._runtime.executor.run("system", self._runtime.disk.open, SYSTEM)
+            try:
+                await self._live(endpoint, system, task_status)
+            finally:
+                system.close()
+        finally:
+            self.serving = False
+            with trio.CancelScope(shield=True):
+                await endpoint.aclose()
+            self.ended.set()
+
+    async def _live(self, endpoint: Endpoint, system: Any, task_status: trio.TaskStatus[Node]) -> None:
+        runtime = self._runtime
+        self.address = self.config.advertise or endpoint.address
+        self.identity = Identity(system, runtime.random, name=self.config.name)
+        persisted = persisted_catalog(system)
+        if persisted is not None:
+            await meet_seeds(self.config, persisted.state.cluster, self.identity, runtime)
+        elif self.config.join:
+            persisted = await join_cluster(self.config, self.identity, self.address, system, runtime)
+        else:
+            persisted = await found_cluster(self.config, self.identity, self.address, system, runtime)
+        async with trio.open_nursery() as background:
+            self._assemble(endpoint, system, persisted, background)
+            async with trio.open_nursery() as serving:
+                await self._start(serving)
+                self.serving = True
+                task_status.started(self)
+                await self._stopping.wait()
+                await self._wind_down()
+                serving.cancel_scope.cancel()
+            background.cancel_scope.cancel()
+
+    def _assemble(self, endpoint: Endpoint, system: Any, persisted: Persisted, background: trio.Nursery) -> None:
+        runtime, limits, identity = self._runtime, self._limits, self.identity
+        hlc = HybridClock(identity.mark)
+        self._pool = Pool(
+            runtime.network, runtime.clock, runtime.random, self._hello, lambda node: self.gossip.address(node),
+            on_broken=lambda node: self.gossip.suspect(node),
+        )  # fmt: skip
+        self.replicas = Replicas(identity.node, runtime, durability=self.config.durability)
+        self.replicas.assign(persisted.state)
+        self.catalog = Catalog(
+            identity.node, persisted, system, self._pool, runtime, on_applied=self._applied, background=background
+        )
+        self.gossip = Gossip(
+            identity, self.address, endpoint, self.catalog, self._pool, hlc, runtime, limits,
+            on_change=self._member_changed, background=background,
+        )  # fmt: skip
+        stamps = Stamps(hlc, identity, runtime, background=background)
+        self._replica_service = ReplicaService(
+            self.replicas, catch_up=self.catalog.catch_up, observe=stamps.observe
+        )
+        peers = self._peers = Peers(
+            identity.node, self._pool, runtime.clock, local=self._serve_peer, liveness=self.gossip.liveness
+        )
+        self.hints = Hints(runtime.clock, limits, epoch=lambda: self.catalog.state.epoch)
+        self.repair = AntiEntropy(
+            runtime.clock, runtime.random, self.replicas, limits, state=lambda: self.catalog.state
+        )
+        self.health = LoopHealth(runtime.clock, on_lag=self.gossip.lag, on_pause=self.gossip.paused)
+        self._heartbeat = Heartbeat(identity, system, runtime, limits)
+        writes = Writes(peers, runtime.clock, stamps, self.hints, limits, background=background)
+        reads = Reads(peers, runtime.clock, limits)
+        searches = Searches(peers, runtime.clock, reads, limits)
+        reports = Reports(
+            peers, state=lambda: self.catalog.state, liveness=self.gossip.liveness, warnings=self._warnings
+        )
+        self._client_service = ClientService(self.catalog, writes, reads, searches, reports, runtime)
+        self._server = RpcServer(
+            endpoint, clock=runtime.clock, welcome=self._welcome, handler=self._handle, on_note=self._take_note
+        )
+        self._status = Status(
+            identity, self.address, self.catalog, self.replicas, self.hints, self.health, runtime,
+            connections=lambda: self._server.connections,
+        )  # fmt: skip
+
+    async def _start(self, nursery: trio.Nursery) -> None:
+        await nursery.start(self._pool.run)
+        await nursery.start(self.catalog.run)
+        nursery.start_soon(self.gossip.run)
+        nursery.start_soon(self.replicas.run)
+        await nursery.start(self._server.run)
+        nursery.start_soon(self.health.run)
+        nursery.start_soon(self._heartbeat.run)
+        await self._become_member()
+        if len(self.catalog.state.members) > 1:
+            await self.catalog.catch_up_with_peers()
+        while not self.replicas.settled:
+            await self.replicas.changed()
+        nursery.start_soon(self.replicas.linker.run)
+        nursery.start_soon(self.hints.run, self._peers)
+        nursery.start_soon(self.repair.run, self._peers)
+        nursery.start_soon(self._keep_membership)
+
+    async def _wind_down(self) -> None:
+        """Tell the peers, finish what is under way, close."""
+        self.gossip.leave()
+        with trio.CancelScope(shield=True), self._runtime.clock.move_on_after(2 * self._limits.drain_timeout):
+            await self._runtime.clock.sleep(ANNOUNCE)
+            await self._server.drain(self._limits.drain_timeout)
+            await self.replicas.aclose()
+
+    # --- membership in the catalog ---------------------------------------------------------------------------------------
+
+    async def _become_member(self) -> None:
+        """From `joining` to `active`: proposed by the node itself once it has the state on disk (PROTOCOLS §1.3)."""
+        me = self.identity.node
+        while True:
+            member = self.catalog.state.members.get(me)
+            if member is not None and member.state in (NodeState.REMOVED, NodeState.LEFT):
+                raise PermissionDenied(
+                    f"this node ({me}) was removed from its cluster; start it with an empty folder to join anew", node=me
+                )
+            if member is not None and member.state is not NodeState.JOINING:
+                return
+            await self._try(commands.ActivateMember(me))
+
+    async def _keep_membership(self) -> None:
+        """Follow the catalog: this node's address in it, and its turn to vote."""
+        me = self.identity.node
+        while True:
+            state = self.catalog.state
+            member = state.members[me]
+            if member.address != self.address:
+                await self._try(commands.UpdateAddress(me, self.address))
+            elif voter_change(state, me) is not None:
+                await self._try(commands.SeatVoter(me))
+            else:
+                await self.catalog.changed()
+
+    async def _try(self, command: commands.Command) -> None:
+        try:
+            await self.catalog.propose(command, timeout=MEMBERSHIP_TIMEOUT)
+        except VectronError as error:
+            log.warning("membership_change_waits", command=type(command).__name__, error=error.message)
+            await self._runtime.clock.sleep(MEMBERSHIP_RETRY * self._runtime.random.uniform(0.5, 1.0))
+
+    def _applied(self, state: ClusterState) -> None:
+        self.replicas.assign(state)
+        self.gossip.follow(state)
+        for target in self.hints.book.targets:
+            if target not in state.current():
+                self.hints.book.forget(target)
+
+    def _member_changed(self, node: NodeId, before: Liveness | None, after: Liveness | None) -> None:
+        if after is None:
+            self._pool.drop(node)
+        elif after is Liveness.ALIVE:
+            self._pool.reset(node)
+            self.hints.returned()
+            self.repair.soon()
+
+    def _warnings(self) -> list[str]:
+        state = self.catalog.state
+        warnings = []
+        if self.catalog.alarm:
+            warnings.append(f"the catalog has stopped: {self.catalog.alarm}")
+        alive = sum(self.gossip.liveness(voter) is not Liveness.DEAD for voter in state.voters)
+        if alive < len(state.voters) // 2 + 1:
+            warnings.append(f"{alive} of {len(state.voters)} voters are alive: no catalog change is possible")
+        if len(state.voters) == 2:
+            warnings.append("two voters: both are needed for catalog changes; a third node removes this")
+        if count := state.under_replicated():
+            warnings.append(f"{count} shard(s) have fewer owners than their collection asks for")
+        for shard, error in sorted(self.replicas.failed.items()):
+            warnings.append(f"shard {shard}: {error.message}")
+        return warnings
+
+    # --- requests -----------------------------------------------------------------------------------------------------------
+
+    def _hello(self) -> m.Hello:
+        state = self.catalog.state
+        return m.Hello(
+            versions=list(PROTOCOL_VERSIONS), role="peer", cluster=state.cluster, node=self.identity.node,
+            counter=self.identity.counter, boot=self.identity.boot, generation=state.generation, epoch=state.epoch,
+        )  # fmt: skip
+
+    def _welcome(self, hello: m.Hello) -> m.Welcome:
+        state = self.catalog.state
+        if hello.cluster is not None and hello.cluster != state.cluster:
+            raise InvalidArgument(f"this node belongs to cluster {state.cluster}, not {hello.cluster}", field="cluster")
+        if hello.role == "peer" and hello.node is not None:
+            self._admit_peer(NodeId(hello.node), hello)
+        return m.Welcome(
+            version=PROTOCOL_VERSIONS[-1], cluster=state.cluster, node=self.identity.node, name=self.identity.name,
+            generation=state.generation, epoch=state.epoch, software=__version__,
+        )  # fmt: skip
+
+    def _admit_peer(self, peer: NodeId, hello: m.Hello) -> None:
+        member = self.catalog.state.members.get(peer)
+        if member is not None and member.state in (NodeState.LEFT, NodeState.REMOVED):
+            raise PermissionDenied(f"node {peer} was removed from this cluster; start it with an empty folder", node=peer)
+        if self.identity.rolled_back(peer, hello.boot, hello.counter):
+            raise PermissionDenied(
+                f"node {peer} shows an older state than this cluster has seen of it: its folder was restored or copied; "
+                "start it with an empty folder, it joins as a new node",
+                node=peer,
+            )
+        if hello.epoch:
+            self.catalog.observe(peer, hello.generation, hello.epoch, None)
+
+    async def answer_client(self, message: Any) -> Any:
+        """The reply to a client's request, within the deadline of the scope it is called in."""
+        remaining = trio.current_effective_deadline() - self._runtime.clock.now()
+        return await self._client_service.handle(message, None if math.isinf(remaining) else remaining)
+
+    async def _handle(self, message: Any, caller: Caller) -> Any:
+        if self._client_service.handles(message):
+            return await self.answer_client(message)
+        if caller.role != "peer" and not isinstance(message, INSPECTION):
+            raise PermissionDenied(f"{type(message).__name__} is a request between nodes")
+        return await self._serve_peer(message)
+
+    async def _serve_peer(self, message: Any) -> Any:
+        if self._replica_service.handles(message):
+            return await self._replica_service.handle(message)
+        if isinstance(message, m.GetNodeStatus):
+            return await self._status.reply(message)
+        if isinstance(message, m.JoinCluster):
+            return await self._let_in(message)
+        raise NotFound(f"this node answers no {type(message).__name__}", field="message")
+
+    async def _let_in(self, message: m.JoinCluster) -> m.JoinReply:
+        command = commands.AddMember(
+            NodeId(message.node), message.name, parse_address(message.address), message.zone
+        )
+        await self.catalog.propose(command, timeout=MEMBERSHIP_TIMEOUT)
+        return m.JoinReply(self.catalog.state.to_bytes())
+
+    def _take_note(self, message: Any, caller: Caller) -> None:
+        if caller.role != "peer" or caller.node is None:
+            return
+        if isinstance(message, m.SwimNote):
+            self.gossip.receive_note(message, NodeId(caller.node))
+        elif isinstance(message, m.CatalogNote):
+            self.catalog.receive(message.body, NodeId(caller.node))
+
+

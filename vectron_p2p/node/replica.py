@@ -1,0 +1,161 @@
+"""One shard replica: its rows, its group commit and its index, kept in step.
+
+Invariants: a row is in the index before its write is acknowledged (the index is fed in the commit's own disk job), and
+nothing is in the index that is not in the store. The store is the truth; the index can be rebuilt from it at any time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vectron_p2p.index.layer import IndexOptions
+from vectron_p2p.index.shard_index import ShardIndex
+from vectron_p2p.model.ids import PointId, ShardId, encode_point_id
+from vectron_p2p.model.points import unpack_payload
+from vectron_p2p.query.filters import Filter, matches
+from vectron_p2p.storage.commit import GroupCommit
+from vectron_p2p.storage.shard import ShardStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from vectron_p2p.index.executor import SearchExecutor
+    from vectron_p2p.index.search import Hits
+    from vectron_p2p.model.collections import CollectionOptions
+    from vectron_p2p.node.runtime import Runtime
+    from vectron_p2p.storage.records import Row
+    from vectron_p2p.storage.space import SpaceFloor
+
+KV_PREFIX = "shard-"
+SCAN_CHUNK = 512  # rows read per disk job of a scan: about 1 ms, so that writes and gets are not held up behind it
+
+
+class Replica:
+    """Made by `open_replica`."""
+
+    def __init__(
+        self, shard: ShardId, options: CollectionOptions, store: ShardStore, index: ShardIndex, searcher: SearchExecutor,
+        runtime: Runtime, space: SpaceFloor, *, durability: str,
+    ) -> None:  # fmt: skip
+        self.shard = shard
+        self.options = options
+        self.store = store
+        self.index = index
+        self._runtime = runtime
+        self._searcher = searcher
+        self.commit = GroupCommit(
+            store, runtime.executor, runtime.clock, index.apply, space=space, durability=durability
+        )
+
+    async def apply(self, rows: Sequence[Row]) -> list[bytes | None]:
+        """Apply-if-newer, durable on return; per row the version now held, None where the stamp was refused."""
+        return await self.commit.apply(rows)
+
+    async def fetch(self, ids: Sequence[PointId]) -> list[Row | None]:
+        """Rows as stored, tombstones included."""
+        return await self._runtime.executor.run("read", self.store.get, ids)
+
+    async def leaf_versions(self, leaves: Sequence[int]) -> list[tuple[PointId, bytes]]:
+        """Id and version of every row in those Merkle leaves, tombstones included."""
+        return await self._runtime.executor.run("read", self.store.leaf_versions, leaves)
+
+    async def search(
+        self, queries: npt.NDArray[np.float32], *, k: int, ef: int | None, exact: bool, filter: Filter | None,
+        score_threshold: float | None,
+    ) -> tuple[list[Hits], dict[str, Any]]:  # fmt: skip
+        """Per query the hits (ids, scores, versions), and the plan."""
+        keep = None if filter is None else self._keep(filter)
+        return await self._searcher.search(
+            self.index, queries, k=k, ef=ef, exact=exact, keep=keep, score_threshold=score_threshold
+        )
+
+    def _keep(self, filter: Filter) -> Callable[[Sequence[PointId]], list[bool]]:
+        store = self.store
+
+        def keep(ids: Sequence[PointId]) -> list[bool]:
+            return [
+                row is not None and row.payload is not None and matches(filter, unpack_payload(row.payload))
+                for row in store.get(ids)
+            ]
+
+        return keep
+
+    async def count(self, filter: Filter | None) -> int:
+        """Live points that match."""
+        if filter is None:
+            return self.store.live
+        total, after, more = 0, b"", True
+        while more:
+            found, after, more = await self._runtime.executor.run("read", self._scan, after, SCAN_CHUNK, filter)
+            total += len(found)
+        return total
+
+    async def scroll(self, after: bytes, limit: int, filter: Filter | None) -> tuple[list[Row], bool]:
+        """Up to `limit` live rows that match, after the id key `after`, in order; and whether there may be more."""
+        rows: list[Row] = []
+        more = True
+        while more and len(rows) < limit:
+            found, after, more = await self._runtime.executor.run("read", self._scan, after, SCAN_CHUNK, filter)
+            rows.extend(found)
+        return rows[:limit], more or len(rows) > limit
+
+    def _scan(self, after: bytes, limit: int, filter: Filter | None) -> tuple[list[Row], bytes, bool]:
+        rows = self.store.scan(after, limit)
+        live = [
+            row
+            for row in rows
+            if row.payload is not None and (filter is None or matches(filter, unpack_payload(row.payload)))
+        ]
+        return live, encode_point_id(rows[-1].id) if rows else after, len(rows) == limit
+
+    def close(self) -> None:
+        """Blocking; after the last request."""
+        self.index.close()
+        self.store.close()
+
+    def figures(self) -> dict[str, Any]:
+        """The fields of `ReplicaInfo` that the node knows."""
+        return {
+            "state": "active",
+            "points": self.store.live,
+            "bytes": self.store.approximate_size(),
+            "merkle_root": self.store.merkle_root().hex(),
+            "indexed": self.index.linked,
+            "tombstones": self.store.tombstones,
+        }
+
+
+def index_options(options: CollectionOptions) -> IndexOptions:
+    return IndexOptions(
+        dimension=options.dimension, metric=options.metric, m=options.m, ef_construction=options.ef_construction
+    )
+
+
+def kv_name(shard: ShardId) -> str:
+    """The replica's key-value store on this node's disk: by UUID, so that a recreated name never meets old data."""
+    return f"{KV_PREFIX}{shard.collection}-{shard.index}"
+
+
+async def open_replica(
+    shard: ShardId, options: CollectionOptions, searcher: SearchExecutor, runtime: Runtime, space: SpaceFloor, *,
+    durability: str,
+) -> Replica:  # fmt: skip
+    """Open (or create) the replica's store and bring its index up from it, off the event loop.
+
+    Raises:
+        StorageError: The store cannot be opened.
+    """
+
+    def load() -> tuple[ShardStore, ShardIndex]:
+        store = ShardStore(runtime.disk.open(kv_name(shard)))
+        index = ShardIndex(
+            index_options(options), runtime.disk.folder(kv_name(shard)), link_threads=runtime.link_threads
+        )
+        index.load(store.load())
+        return store, index
+
+    store, index = await runtime.executor.run("disk", load)
+    return Replica(shard, options, store, index, searcher, runtime, space, durability=durability)

@@ -1,0 +1,31 @@
+"""All that a node is handed: time, randomness, threads, network and disk."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
+
+    from vectron_p2p.net.interfaces import Network
+    from vectron_p2p.runtime import Clock, Executor
+    from vectron_p2p.storage.kv import Disk
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    clock: Clock
+    random: random.Random
+    """Seeded from the system's entropy in production, from the scenario's seed in simulation."""
+    executor: Executor
+    network: Network
+    disk: Disk
+    link_threads: int
+    """Threads of one linking turn: all cores in production, 1 where runs must be repeatable."""
+
+
+def new_uuid(rng: random.Random) -> str:
+    """A random (version 4) UUID in text form."""
+    return str(uuid.UUID(int=rng.getrandbits(128), version=4))

@@ -1,0 +1,79 @@
+"""What this node says of itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from vectron_p2p import __version__
+from vectron_p2p.model.nodes import Liveness, NodeState, NodeStatus
+from vectron_p2p.protocol import messages as m
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vectron_p2p.model.ids import Address
+    from vectron_p2p.node.catalog import Catalog
+    from vectron_p2p.node.identity import Identity
+    from vectron_p2p.node.replicas import Replicas
+    from vectron_p2p.node.runtime import Runtime
+    from vectron_p2p.node.services.health import LoopHealth
+    from vectron_p2p.node.services.hints import Hints
+
+
+class Status:
+    """Figures of this node and its replicas."""
+
+    def __init__(
+        self, identity: Identity, address: Address, catalog: Catalog, replicas: Replicas, hints: Hints,
+        health: LoopHealth, runtime: Runtime, *, connections: Callable[[], int],
+    ) -> None:  # fmt: skip
+        self._identity = identity
+        self._address = address
+        self._catalog = catalog
+        self._replicas = replicas
+        self._hints = hints
+        self._health = health
+        self._runtime = runtime
+        self._connections = connections
+        self._process = psutil.Process()
+        self._process.cpu_percent()  # the first call only starts the measuring
+
+    async def reply(self, message: m.GetNodeStatus) -> m.NodeStatusReply:
+        """Disk sizes are asked off the loop."""
+        return await self._runtime.executor.run("read", self._reply, message.replicas)
+
+    def _reply(self, with_replicas: bool) -> m.NodeStatusReply:
+        replicas = self._replicas.all()
+        figures = [
+            {"collection": each.shard.collection, "shard": each.shard.index, **each.figures()} for each in replicas
+        ]
+        state = self._catalog.state
+        member = state.members.get(self._identity.node)
+        status = NodeStatus(
+            id=self._identity.node,
+            name=self._identity.name,
+            address=str(self._address),
+            zone=member.zone if member else "",
+            state=(member.state if member else NodeState.JOINING).value,
+            liveness=Liveness.ALIVE.value,
+            version=__version__,
+            epoch=state.epoch,
+            uptime_s=self._runtime.clock.now() - self._health.started,
+            loop_lag_ms=self._health.p99() * 1000,
+            loop_lag_max_ms=self._health.largest * 1000,
+            rss_bytes=self._process.memory_info().rss,
+            cpu_percent=self._process.cpu_percent(),
+            disk_free_bytes=self._runtime.disk.free_bytes(),
+            data_bytes=sum(each["bytes"] for each in figures),
+            shards=len(replicas),
+            points=sum(each["points"] for each in figures),
+            unindexed=sum(each.index.unlinked for each in replicas),
+            hints=self._hints.book.count,
+            connections=self._connections(),
+            read_only=self._replicas.read_only,
+        )
+        fields: dict[str, Any] = dataclasses.asdict(status)
+        return m.NodeStatusReply(status=fields, replicas=figures if with_replicas else [])

@@ -1,0 +1,80 @@
+"""The real asynchronous client on a simulated network, with its choices drawn from a seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from vectron_p2p.client.async_client import AsyncClient
+from vectron_p2p.client.session import Session
+from vectron_p2p.client.steps import Call, LinkLost
+from vectron_p2p.net.interfaces import ConnectionLost, Network
+from vectron_p2p.net.rpc import RpcConnection
+from vectron_p2p.node.runtime import new_uuid
+from vectron_p2p.protocol.connection import PROTOCOL_VERSIONS
+from vectron_p2p.protocol.messages import Hello
+
+if TYPE_CHECKING:
+    import trio
+
+    from vectron_p2p.model.ids import Address
+    from vectron_p2p.runtime import Clock
+
+
+class SimTransport:
+    """Carries out `Call`s over `network`; one connection per node, dialled when needed."""
+
+    def __init__(self, session: Session, network: Network, clock: Clock, nursery: trio.Nursery) -> None:
+        self._session = session
+        self._network = network
+        self._clock = clock
+        self._nursery = nursery
+        self._connections: dict[Address, RpcConnection] = {}
+
+    async def call(self, step: Call) -> Any:
+        connection = self._connections.get(step.address)
+        try:
+            if connection is None or not connection.usable:
+                connection = await self._dial(step)
+        except ConnectionLost as error:
+            raise LinkLost(str(error), sent=False) from error
+        try:
+            return await connection.call(step.message, timeout=step.timeout)
+        except ConnectionLost as error:
+            raise LinkLost(str(error), sent=True) from error
+
+    async def _dial(self, step: Call) -> RpcConnection:
+        hello = Hello(versions=list(PROTOCOL_VERSIONS), role="client", cluster=self._session.cluster)
+        connection = RpcConnection(self._network, step.address, hello, self._clock)
+        await self._nursery.start(connection.run, step.dial_timeout)
+        self._connections[step.address] = connection
+        return connection
+
+    async def aclose(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+
+
+class SimClient(AsyncClient):
+    """`AsyncClient` whose network, clock and randomness are handed in."""
+
+    def __init__(self, seeds: list[Address], clock: Clock, rng: random.Random, *, timeout: float) -> None:
+        super().__init__(",".join(map(str, seeds)), timeout=timeout)
+        self.session = Session(
+            tuple(seeds), timeout=timeout, now=clock.now, rng=rng, operation_id=lambda: new_uuid(rng), retry=None
+        )
+
+
+@asynccontextmanager
+async def open_client(
+    seeds: list[Address], network: Network, clock: Clock, rng: random.Random, nursery: trio.Nursery, *, timeout: float
+) -> AsyncIterator[SimClient]:
+    """A client for the length of a block."""
+    client = SimClient(seeds, clock, rng, timeout=timeout)
+    client._transport = SimTransport(client.session, network, clock, nursery)
+    try:
+        yield client
+    finally:
+        await client.close()

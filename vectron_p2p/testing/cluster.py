@@ -1,0 +1,225 @@
+"""`Cluster`: N real nodes in one trio program, on a simulated network, disk, executor and clock.
+
+    async with open_cluster(nodes=3, seed=7) as cluster:
+        async with cluster.client() as db:
+            docs = await db.create_collection("docs", dimension=8)
+            ...
+            cluster.kill("n1")                      # as SIGKILL; power=True loses what was not synced
+            await cluster.start("n1")               # the same disk, the next boot
+
+Use it under a virtual clock (pytest-trio's `autojump_clock`, or `determinism.run_deterministic`). Invariant: all that a node
+does is a function of the seed and of the calls made here.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import trio
+
+from vectron_p2p.membership.config import SwimConfig
+from vectron_p2p.model.ids import Address, ShardId
+from vectron_p2p.model.nodes import Liveness, NodeState
+from vectron_p2p.node.config import Limits, NodeConfig
+from vectron_p2p.node.node import Node
+from vectron_p2p.node.runtime import Runtime
+from vectron_p2p.testing.client import SimClient, open_client
+from vectron_p2p.testing.clock import SimClock
+from vectron_p2p.testing.disk import SimDisk
+from vectron_p2p.testing.executor import SimExecutor
+from vectron_p2p.testing.network import MemoryNetwork
+
+if TYPE_CHECKING:
+    from vectron_p2p.model.ids import NodeId
+
+PORT = 7700
+START_WITHIN = 120.0  # virtual seconds: a start that takes longer, with a majority there, is a defect
+CLIENT_HOST = "client"
+
+
+@dataclass(slots=True)
+class Host:
+    """One machine: its disk and clock outlive its processes."""
+
+    name: str
+    disk: SimDisk
+    clock: SimClock
+    address: Address
+    random: random.Random
+    node: Node | None = None
+    executor: SimExecutor | None = None
+    scope: trio.CancelScope | None = None
+    failures: list[BaseException] = field(default_factory=list)
+    """What processes here died of, other than `kill`."""
+
+    @property
+    def up(self) -> bool:
+        return self.node is not None and self.node.serving
+
+
+class Cluster:
+    """Made by `open_cluster`."""
+
+    def __init__(self, seed: int, nursery: trio.Nursery, limits: Limits | None) -> None:
+        self.random = random.Random(seed)
+        self.clock = SimClock()
+        self.network = MemoryNetwork(self.clock, random.Random(self.random.getrandbits(64)))
+        self.hosts: dict[str, Host] = {}
+        self.limits = limits or Limits(swim=SwimConfig.sim())
+        self._nursery = nursery
+
+    # --- hosts and processes --------------------------------------------------------------------------------------------
+
+    def add_host(self, name: str) -> Host:
+        host = Host(
+            name,
+            SimDisk(random.Random(self.random.getrandbits(64))),
+            SimClock(),
+            Address(name, PORT),
+            random.Random(self.random.getrandbits(64)),
+        )
+        self.hosts[name] = host
+        return host
+
+    async def start(self, name: str, *, zone: str = "default", wait: bool = True) -> Node:
+        """A process on `name`: founds the cluster on the first host, joins or rejoins it on the others."""
+        host = self.hosts[name]
+        assert host.scope is None, f"{name} is running"
+        first = next(iter(self.hosts.values()))
+        join = [] if host is first else [first.address]
+        executor = SimExecutor(host.clock, random.Random(host.random.getrandbits(64)))
+        runtime = Runtime(
+            clock=host.clock,
+            random=random.Random(host.random.getrandbits(64)),
+            executor=executor,
+            network=self.network.host(name),
+            disk=host.disk,
+            link_threads=1,
+        )
+        config = NodeConfig(data=None, listen=host.address, join=join, name=name, zone=zone)
+        node = Node(config, runtime, self.limits)
+        host.node, host.executor, host.scope = node, executor, trio.CancelScope()
+        self._nursery.start_soon(self._run, host, node, host.scope)
+        if wait:
+            with trio.fail_after(START_WITHIN):
+                while not node.serving and host.node is node and not node.ended.is_set():
+                    await trio.sleep(0.01)
+            if host.failures:
+                raise host.failures[-1]
+        return node
+
+    async def _run(self, host: Host, node: Node, scope: trio.CancelScope) -> None:
+        try:
+            with scope:
+                await node.run()
+        except* Exception as group:
+            if host.node is node:  # what a killed process fails at on its dead handles is no failure
+                host.failures.append(group)
+        finally:
+            if host.node is node:
+                host.node = host.scope = None
+
+    def kill(self, name: str, *, power: bool = False) -> None:
+        """SIGKILL, or (`power`) the machine's end: handles go dead first, so that no clean-up does what the dead cannot."""
+        host = self.hosts[name]
+        if host.scope is None or host.executor is None:
+            return
+        host.executor.dead = True
+        self.network.kill(name)
+        host.disk.crash(power=power)
+        host.scope.cancel()
+        host.node = host.scope = None
+
+    async def stop(self, name: str) -> None:
+        """SIGTERM, and the wait for its orderly end."""
+        node = self.hosts[name].node
+        if node is not None:
+            node.stop()
+            await node.ended.wait()
+
+    @property
+    def up(self) -> list[Host]:
+        """Hosts whose process serves."""
+        return [host for host in self.hosts.values() if host.up]
+
+    def node(self, name: str) -> Node:
+        """The running process on `name`."""
+        node = self.hosts[name].node
+        assert node is not None, f"{name} is down"
+        return node
+
+    # --- clients ----------------------------------------------------------------------------------------------------------
+
+    def client(
+        self, *names: str, timeout: float = 30.0, nursery: trio.Nursery | None = None
+    ) -> AbstractAsyncContextManager[SimClient]:
+        """The real client, with `names` (default: all hosts) as seeds, on a host of its own."""
+        seeds = [self.hosts[name].address for name in names or self.hosts]
+        return open_client(
+            seeds,
+            self.network.host(CLIENT_HOST),
+            self.clock,
+            random.Random(self.random.getrandbits(64)),
+            nursery or self._nursery,
+            timeout=timeout,
+        )
+
+    # --- looking ----------------------------------------------------------------------------------------------------------
+
+    async def until(self, condition: Callable[[], bool], *, within: float, what: str = "condition") -> None:
+        """Until `condition()`; AssertionError after `within` virtual seconds."""
+        with trio.move_on_after(within):
+            while not condition():
+                await trio.sleep(0.05)
+            return
+        raise AssertionError(f"not within {within:g} s: {what}")
+
+    def agreed(self) -> bool:
+        """Whether every running node knows the same catalog and sees every other running node alive."""
+        nodes = [host.node for host in self.up if host.node is not None]
+        if len({(node.catalog.state.epoch, node.catalog.state.hash) for node in nodes}) != 1:
+            return False
+        return all(
+            node.gossip.liveness(other.identity.node) is Liveness.ALIVE for node in nodes for other in nodes
+        ) and all(
+            node.catalog.state.members[other.identity.node].state is NodeState.ACTIVE
+            for node in nodes
+            for other in nodes
+        )
+
+    def replica_roots(self) -> dict[ShardId, dict[NodeId, bytes]]:
+        """The Merkle root of every open replica."""
+        roots: dict[ShardId, dict[NodeId, bytes]] = {}
+        for host in self.up:
+            node = self.node(host.name)
+            for replica in node.replicas.all():
+                roots.setdefault(replica.shard, {})[node.identity.node] = replica.store.merkle_root()
+        return roots
+
+    def replicas_equal(self) -> bool:
+        """Whether all running owners of each shard hold the same rows."""
+        return all(len(set(roots.values())) == 1 for roots in self.replica_roots().values())
+
+
+@asynccontextmanager
+async def open_cluster(
+    *, nodes: int = 3, seed: int = 0, zones: Iterable[str] = (), limits: Limits | None = None
+) -> AsyncIterator[Cluster]:
+    """A cluster of hosts n1..nN, all started and agreed; killed at the end of the block."""
+    places = list(zones)
+    async with trio.open_nursery() as nursery:
+        cluster = Cluster(seed, nursery, limits)
+        for number in range(1, nodes + 1):
+            cluster.add_host(f"n{number}")
+            await cluster.start(f"n{number}", zone=places[(number - 1) % len(places)] if places else "default")
+        await cluster.until(cluster.agreed, within=60.0, what="all nodes agree after the start")
+        try:
+            yield cluster
+        finally:
+            for name in cluster.hosts:
+                cluster.kill(name)
+            nursery.cancel_scope.cancel()

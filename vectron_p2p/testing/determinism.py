@@ -1,0 +1,29 @@
+"""Same seed, same run: trio's own choices drawn from a seed.
+
+trio shuffles the tasks that are ready, with a private generator; trio's tests and its hypothesis plugin seed it in this
+same way. Private API: the trio version is pinned, and a test fails when this stops working.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
+import trio.testing
+from trio._core import _run
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+
+
+def run_deterministic(seed: int, main: Callable[..., Awaitable[T]], *args: Any) -> T:
+    """`trio.run(main, *args)` on a virtual clock that jumps over all waiting, its schedule drawn from `seed`."""
+    before = _run._ALLOW_DETERMINISTIC_SCHEDULING
+    _run._ALLOW_DETERMINISTIC_SCHEDULING = True
+    _run._r.seed(seed)
+    try:
+        return trio.run(main, *args, clock=trio.testing.MockClock(autojump_threshold=0))
+    finally:
+        _run._ALLOW_DETERMINISTIC_SCHEDULING = before

@@ -1,0 +1,53 @@
+"""The executor of simulations: no threads; work completes at seeded later times.
+
+Jobs of one lane may overtake each other as they may on threads, and each takes virtual time, so the races between a job
+and the event loop are kept; the work itself is done in one step, as each job here holds a lock or a gate of its own anyway.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from vectron_p2p.runtime import Clock
+
+T = TypeVar("T")
+
+LATENCY = {  # seconds, (shortest, mean of what comes on top): the order of what the real lanes take
+    "system": (0.0005, 0.002),
+    "disk": (0.0005, 0.003),
+    "read": (0.0001, 0.0003),
+    "search": (0.0001, 0.0005),
+    "index": (0.001, 0.005),
+}
+
+
+
+
+class SimExecutor:
+    """Of one node. `slow` stretches every job (a slow disk or machine)."""
+
+    def __init__(self, clock: Clock, rng: random.Random) -> None:
+        self._clock = clock
+        self._random = rng
+        self.slow = 1.0
+        self.dead = False
+
+    async def run(self, lane: str, fn: Callable[..., T], *args: object) -> T:
+        shortest, mean = LATENCY[lane]
+        before = self._random.random()
+        delay = self.slow * (shortest + self._random.expovariate(1.0 / mean))
+        # Part of the time before the work and part after it: a crash may fall on either side of the effect.
+        await self._clock.sleep(delay * before)
+        if self.dead:
+            await trio.sleep_forever()
+        result = fn(*args)
+        await self._clock.sleep(delay * (1.0 - before))
+        if self.dead:
+            await trio.sleep_forever()
+        return result
