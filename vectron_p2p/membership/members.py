@@ -140,6 +140,10 @@ class MemberTable:
         dead = [member for member in self._members.values() if member.liveness is Liveness.DEAD]
         return self._random.choice(dead) if dead else None
 
+    def any_seed_address(self) -> Address:
+        """Where the catalog places a random member."""
+        return self._random.choice(list(self._members.values())).seed_address
+
     def next_in_turn(self) -> Member | None:
         """The member to probe next: each once per round, in an order shuffled for each round (so the time until any
         one member is probed is bounded, and no two nodes march in step)."""

@@ -83,12 +83,15 @@ class Opinions:
         elif answer:
             self._answer(member, sender, now, out)
 
-    def accuse(self, member: Member, now: float, out: list[Effect]) -> None:
-        """A probe by this node failed."""
+    def accuse(self, member: Member, now: float, out: list[Effect], *, certain: bool = False) -> None:
+        """A probe by this node failed; `certain`: not by silence, which could be our own fault."""
         if member.liveness is Liveness.ALIVE and not self._budget.take(now):
             self._timers.set((OUT_OF_TURN, member.node), now + self._config.probe_interval)
             return
         self._hear_myself(member, Liveness.SUSPECT, now, out)
+        if certain and member.suspicion is not None:
+            member.suspicion.confirm_all()
+            self._timers.set((SUSPICION, member.node), member.suspicion.deadline)
 
     def convict(self, member: Member, now: float, out: list[Effect]) -> None:
         """The suspect did not refute in time."""

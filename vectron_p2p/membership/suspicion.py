@@ -44,6 +44,10 @@ class Suspicion:
         self._accusers.add(accuser)
         return True
 
+    def confirm_all(self) -> None:
+        """The evidence needs no further accuser."""
+        self._wanted = 0
+
     @property
     def wait(self) -> float:
         if not self._wanted:

@@ -12,7 +12,8 @@
 The driver performs effects in order:
 - `SendPacket`: `encode_packet(envelope, message)` to `address` by UDP. Never waits, loss is expected.
 - `SendStream`: the same bytes in a `SwimNote` over the connection pool, in a task of its own. When the peer's machine
-  *refuses* the connection, call `stream_refused(node)`; other failures need no report.
+  *refuses* the connection (or another node answers there), call `stream_refused(node)`. A timeout, a connection that
+  breaks or a pool that is backing off says less: no report.
 - `MemberChanged`: for routing, the pool (`resolve` from `address(node)`; end its backoff when a member is alive again)
   and the log. `Refuted`: for the log.
 
@@ -218,7 +219,7 @@ class Swim:
         if member is not None:
             failed = self._prober.refused(member)
             if failed is not None:
-                self._opinions.accuse(failed, now, out)
+                self._opinions.accuse(failed, now, out, certain=True)
                 self._arm_gossip(now)
         return out
 
@@ -280,9 +281,12 @@ class Swim:
                 self._look(member, now, out)
 
     def _look(self, member: Member, now: float, out: list[Effect]) -> None:
-        """Is a dead member back? It may be where it was, or where the catalog says."""
+        """Is a dead member back? It may be where it was, where the catalog says, or where another one once was.
+
+        The last finds each other again after a restart of all at exchanged addresses: who is there says so (`_pinged`).
+        """
         self._opinions.look_again(member, now)
-        places = dict.fromkeys((member.address, member.seed_address))
+        places = dict.fromkeys((member.address, member.seed_address, self._table.any_seed_address()))
         out += [SendPacket(address, member.node, self._prober.ping(member)) for address in places]
 
     def _gossip(self, now: float, out: list[Effect]) -> None:

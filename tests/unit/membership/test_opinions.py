@@ -77,7 +77,7 @@ def test_a_change_is_reported_once_with_its_reason():
     assert not [e for e in core.gossip("d", suspect("a", by="c")) if isinstance(e, MemberChanged)]
 
 
-# --- refutation ---------------------------------------------------------------------------------------------------------
+# --- refutation -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("liveness", [SUSPECT, DEAD])
@@ -117,7 +117,7 @@ def test_a_higher_life_of_its_own_is_outranked_without_shame():
     assert core.swim.health_score == 0
 
 
-# --- suspicion ----------------------------------------------------------------------------------------------------------
+# --- suspicion --------------------------------------------------------------------------------------------------------
 
 
 def test_a_suspect_that_is_silent_dies_after_the_longest_wait_when_one_accuses():
@@ -176,7 +176,7 @@ def test_a_clean_stop_is_believed_at_once_even_in_a_push_pull():
     assert core.sees("a") is DEAD
 
 
-# --- answers to old words -----------------------------------------------------------------------------------------------
+# --- answers to old words ---------------------------------------------------------------------------------------------
 
 
 def test_a_stale_alive_is_answered_with_the_accusation_to_both():
@@ -210,7 +210,7 @@ def test_answers_are_rationed():
     assert sent == 2
 
 
-# --- addresses ----------------------------------------------------------------------------------------------------------
+# --- addresses --------------------------------------------------------------------------------------------------------
 
 
 def test_the_address_travels_with_a_later_life():

@@ -44,6 +44,13 @@ def test_without_confirmations_to_be_had_the_wait_is_the_shortest():
     assert not suspicion.confirm(NodeId("b"))
 
 
+def test_certain_evidence_makes_the_wait_the_shortest():
+    suspicion = Suspicion(LAN, 5, NodeId("a"), 100.0)
+    suspicion.confirm_all()
+    assert suspicion.deadline == 104.0
+    assert not suspicion.confirm(NodeId("b"))
+
+
 def test_the_budget_refills_with_time_and_never_beyond_its_burst():
     budget = SuspicionBudget(5.0, 0.0)
     assert [budget.take(0.0) for _ in range(6)] == [True] * 5 + [False]

@@ -25,7 +25,7 @@ def seeds(*names: str) -> list[MemberSeed]:
     return [MemberSeed(NodeId(name), address(name)) for name in names]
 
 
-# --- members ------------------------------------------------------------------------------------------------------------
+# --- members ----------------------------------------------------------------------------------------------------------
 
 
 def test_alone_there_is_nothing_to_do():
@@ -110,8 +110,8 @@ def test_a_dead_member_is_looked_for_in_both_places_for_ever():
     core.gossip("b", dead("a", by="b"))
     core.run(3600.0, answering=("b",))
     looks = [e for e in core.run(60.0, answering=("b",)) if isinstance(e, SendPacket) and e.node == "a"]
-    assert {e.address for e in looks} == {address("a"), there}
-    assert 12 <= len(looks) <= 26  # a pair each 5 to 10 s
+    assert {e.address for e in looks} == {address("a"), there, address("b")}
+    assert 12 <= len(looks) <= 39  # two or three each 5 to 10 s
     assert all(isinstance(e.message, Ping) and e.message.updates[0] == dead("a", by="b") for e in looks)
 
 
@@ -124,7 +124,7 @@ def test_views_tell_since_when():
     assert (view.liveness, view.since, view.incarnation) == (SUSPECT, at, Incarnation(1, 0))
 
 
-# --- at rest ------------------------------------------------------------------------------------------------------------
+# --- at rest ----------------------------------------------------------------------------------------------------------
 
 
 def test_at_rest_there_is_one_ping_a_second_and_no_gossip():
@@ -146,7 +146,7 @@ def test_news_is_gossiped_a_bounded_number_of_times():
     assert packets(core.run(5.0, answering=core.peers), Gossip) == []
 
 
-# --- push-pull ----------------------------------------------------------------------------------------------------------
+# --- push-pull --------------------------------------------------------------------------------------------------------
 
 
 def test_push_pull_is_answered_with_the_whole_table():
@@ -193,7 +193,7 @@ def test_a_dead_member_gets_a_push_pull_now_and_then():
     assert len(streams(core.run(120.0), PushPull, "a")) >= 3
 
 
-# --- pauses -------------------------------------------------------------------------------------------------------------
+# --- pauses -----------------------------------------------------------------------------------------------------------
 
 
 def test_after_a_pause_suspicions_are_void_and_suspects_probed():
@@ -246,14 +246,14 @@ def test_stalls_all_the_time_do_not_hide_a_death():
     assert core.sees("a") is DEAD
 
 
-# --- leaving ------------------------------------------------------------------------------------------------------------
+# --- leaving ----------------------------------------------------------------------------------------------------------
 
 
 def test_leaving_is_told_to_everybody_both_ways():
     core = Core()
     effects = core.swim.leave(core.now)
     word = Gossip((dead("me", 1, 0, by="me"),))
-    assert [e.node for e in effects if e == SendStream(e.node, word)] == ["a", "b", "c", "d"]
+    assert [e.node for e in effects if isinstance(e, SendStream) and e.message == word] == ["a", "b", "c", "d"]
     assert [e.node for e in effects if isinstance(e, SendPacket) and e.message == word] == ["a", "b", "c", "d"]
     assert packets(core.run(0.5), Gossip)
 

@@ -6,7 +6,7 @@ from vectron_p2p.membership.timers import Timers
 
 
 def due(timers: Timers, now: float) -> list[object]:
-    keys = []
+    keys: list[object] = []
     while (key := timers.pop_due(now)) is not None:
         keys.append(key[1])
     return keys

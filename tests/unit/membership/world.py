@@ -1,11 +1,12 @@
 """N cores on a fake link, in virtual time: the driver of the membership tests.
 
-Packets are lost and delayed, TCP messages only delayed; partitions and pauses stop both. Every message passes through its
-byte form, and every step checks what must always hold.
+Packets are lost and delayed, TCP messages only delayed; partitions and pauses stop both. Every message passes through
+its byte form, and every step checks what must always hold.
 """
 
 from __future__ import annotations
 
+import functools
 import heapq
 import math
 from collections.abc import Callable, Sequence
@@ -109,7 +110,7 @@ class World:
         if self.resets:
             for peer in list(self.processes.values()):
                 if not self._cut(process.node, peer.node):
-                    self.at(self._delay(), lambda peer=peer: self._broken(peer, process.node))
+                    self.at(self._delay(), functools.partial(self._broken, peer, process.node))
 
     def _broken(self, peer: Process, node: NodeId) -> None:
         self._arrive(peer, lambda: self.perform(peer, peer.swim.probe_now(node, self.now)))
