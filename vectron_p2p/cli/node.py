@@ -127,7 +127,7 @@ def node(
     """
     if not insecure and not is_loopback(listen.host):
         raise click.UsageError(
-            f"--listen {listen} is open to other machines and nothing is encrypted yet: on a trusted network add --insecure"
+            f"--listen {listen} is open to other machines and nothing is encrypted yet: --insecure allows it"
         )
     if name is not None:
         try:

@@ -63,7 +63,7 @@ def client(target: str) -> Iterator[Client]:
 
 
 def parse_id(text: str) -> int | str:
-    """An id on the command line: digits without a leading zero are an int, JSON quotes force a str, all else is a str."""
+    """An id on the command line: digits without a leading zero are an int, all else a str; JSON quotes force a str."""
     if _DIGITS.fullmatch(text):
         return int(text)
     if len(text) >= 2 and text[0] == text[-1] == '"':

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -71,7 +72,7 @@ def delete(name: str, ids: tuple[int | str, ...], consistency: Any, connect: str
 def upsert(name: str, consistency: Any, connect: str, as_json: bool) -> None:
     """Write points to NAME: a JSON object with id, vector and payload per line of stdin."""
     rows = []
-    for number, line in enumerate(click.get_text_stream("stdin"), 1):
+    for number, line in enumerate(sys.stdin.buffer, 1):
         if line.strip():
             try:
                 rows.append(json.loads(line))

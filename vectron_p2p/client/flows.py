@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 GRACE_S = 0.5  # waited beyond the deadline that the node was given: its own word on a timeout says more than ours
-LAST_ATTEMPT_S = 0.25  # kept of the deadline for one more attempt after the last pause
+LAST_ATTEMPT_S = 0.25  # kept of the deadline for one more round after the last pause
 DIAL_S = 5.0  # opening a connection with nowhere else to go: two lost SYNs (1 s, 2 s) are survived
 DIAL_ELSEWHERE_S = 1.0  # ... when another address may answer
 
@@ -117,11 +117,13 @@ class _Attempts:
         left = self.started + self.timeout - self.session.now()
         if left > pause:
             return left - pause
-        if isinstance(self.last, VectronError):
-            raise self.last
-        raise self.unreachable()
+        raise self.outcome()
 
-    def unreachable(self) -> VectronError:
+    def outcome(self) -> VectronError:
+        """What the call ends with when there is no time for another attempt."""
+        return self.last if isinstance(self.last, VectronError) else self._unreachable()
+
+    def _unreachable(self) -> VectronError:
         asked = ", ".join(map(str, self.session.addresses))
         cause = f" ({self.last})" if self.last is not None else ""
         if self.sent:
@@ -133,7 +135,9 @@ class _Attempts:
     def after_loss(self, address: Address, error: LinkLost) -> float:
         """The pause after a lost connection."""
         self.sent = self.sent or error.sent
-        if not isinstance(self.last, VectronError):
+        if error.sent or not isinstance(
+            self.last, VectronError
+        ):  # a node's refusal says more than a refused connection
             self.last = error
         if self.untried:
             return 0.0
@@ -141,10 +145,13 @@ class _Attempts:
             raise self.out_of_reach
         waited = self.session.now() - self.started
         if not self.reached and not self.sent and waited >= self.policy.unreachable_s:
-            raise self.unreachable()
+            raise self.outcome()
+        left = self.timeout - waited
+        if left <= LAST_ATTEMPT_S:
+            raise self.outcome()
         self.rounds_lost += 1
         pause = self.policy.pause(self.rounds_lost, self.session.rng)
-        return min(pause, max(0.0, self.timeout - waited - LAST_ATTEMPT_S))
+        return min(pause, left - LAST_ATTEMPT_S)
 
     def after_refusal(self, error: VectronError) -> float:
         """The pause after a node's error; raises `error` when trying again cannot help."""

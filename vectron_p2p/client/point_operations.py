@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.client import points, requests, results
@@ -84,19 +85,8 @@ def search_batch(
     if not count:
         return []
     step = max(1, min(BATCH_QUERIES, BATCH_QUERY_BYTES // (4 * dimension), BATCH_HITS // (whole.k + whole.offset)))
-    parts = []
-    for start in range(0, count, step):
-        block = queries[start : start + step]
-        parts.append(
-            requests.search(
-                collection,
-                vectors=points.wire_bytes(block),
-                count=len(block),
-                dimension=dimension,
-                point_id=None,
-                **options,
-            )
-        )
+    blocks = [queries[start : start + step] for start in range(0, count, step)]
+    parts = [replace(whole, vectors=points.wire_bytes(block), count=len(block)) for block in blocks]
     replies = yield from ask_each(session, parts, messages.SearchReply, timeout=seconds)
     return [result for reply in replies for result in results.search_results(reply)]
 

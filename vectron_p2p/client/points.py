@@ -8,7 +8,6 @@ float32.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -190,10 +189,6 @@ def _finite(array: npt.NDArray[Any]) -> Matrix:
     if array.dtype != np.float32 or not array.flags.c_contiguous:
         with np.errstate(over="ignore"):  # a double beyond float32 becomes inf, and is refused as such below
             array = np.ascontiguousarray(array, dtype=np.float32)
-    if array.ndim == 1 and math.isfinite(
-        array.dot(array)
-    ):  # a fifth of the time; overflow only leads to the full check
-        return array
     finite = np.isfinite(array)
     if not finite.all():
         if array.ndim == 1:

@@ -1,0 +1,237 @@
+"""The asynchronous client, on trio and on asyncio, against nodes that speak the real protocol."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import anyio
+import numpy as np
+import pytest
+
+from tests.unit.client.fake_node import HANG_UP, NO_ANSWER, FakeNode, cluster_info, cluster_status, collection_info
+from tests.unit.client.memory_node import MemoryNode
+from tests.unit.client.test_sync_client import FAST, PatientNode, free_port
+from vectron_p2p import AsyncClient
+from vectron_p2p.client import async_transport
+from vectron_p2p.model.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
+from vectron_p2p.protocol import messages
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    backend: str = request.param
+    return backend
+
+
+async def test_the_life_of_a_collection() -> None:
+    with MemoryNode() as node:
+        async with AsyncClient(node.target) as db:
+            docs = await db.create_collection("docs", dimension=3)
+            assert (
+                await docs.upsert([{"id": 1, "vector": [1, 2, 3], "payload": {"a": 1}}, ("x", [4, 5, 6])])
+            ).count == 2
+            assert await docs.count() == 2
+            found = await docs.search([1, 2, 3], with_vector=True)
+            assert [hit.id for hit in found] == [1, "x"]
+            assert [len(result) for result in await docs.search_batch(np.eye(3), k=1)] == [1, 1, 1]
+            point, gap = await docs.get([1, 99])
+            assert gap is None
+            assert point is not None
+            assert point.payload == {"a": 1}
+            assert len((await docs.scroll(limit=1)).points) == 1
+            assert (await docs.delete(ids=[1])).count == 1
+            assert await docs.info() == collection_info("docs")
+            assert await db.list_collections() == [collection_info()]
+            assert await db.cluster() == cluster_info()
+            assert await db.status() == cluster_status()
+            await db.delete_collection("docs")
+            assert db.collection("docs").name == "docs"
+        assert len(node.hellos) == 1
+
+
+async def test_tasks_share_one_connection() -> None:
+    with MemoryNode() as node:
+        async with AsyncClient(node.target) as db, anyio.create_task_group() as group:
+            for _ in range(50):
+                group.start_soon(db.collection("docs").count)
+        assert len(node.hellos) == 1
+        assert len(node.requests) == 50
+
+
+async def test_errors_of_the_caller_are_not_wrapped() -> None:
+    async def fail(node: FakeNode) -> None:
+        async with AsyncClient(node.target) as db:
+            await db.collection("docs").count()
+            raise ZeroDivisionError
+
+    with MemoryNode() as node, pytest.raises(ZeroDivisionError):
+        await fail(node)
+
+
+async def test_errors_of_the_node_arrive_as_they_are() -> None:
+    def answer(message: Any) -> Any:
+        raise NotFound("no such collection", field="collection")
+
+    with FakeNode(answer) as node:
+        async with AsyncClient(node.target) as db:
+            with pytest.raises(NotFound) as caught:
+                await db.collection("docs").count()
+            assert caught.value.field == "collection"
+
+
+async def test_failover_and_return() -> None:
+    with MemoryNode() as one, MemoryNode() as two:
+        async with AsyncClient(f"{one.target},{two.target}", retry=FAST) as db:
+            docs = db.collection("docs")
+            await docs.count()
+            used, other = (one, two) if one.requests else (two, one)
+            await anyio.to_thread.run_sync(used.stop)
+            assert await docs.count() == 0
+            assert other.requests
+            await anyio.to_thread.run_sync(other.stop)
+            with MemoryNode(port=used.address.port) as again:
+                assert await docs.count() == 0
+                assert again.requests
+
+
+async def test_a_connection_broken_in_mid_call_is_tried_again() -> None:
+    answers = iter([HANG_UP, messages.CountReply(4)])
+    with FakeNode(lambda _: next(answers)) as node:
+        async with AsyncClient(node.target, retry=FAST) as db:
+            assert await db.collection("docs").count() == 4
+
+
+async def test_no_answer_in_time_leaves_the_connection_in_use() -> None:
+    answers = iter([NO_ANSWER, messages.CountReply(3)])
+    with FakeNode(lambda _: next(answers)) as node:
+        async with AsyncClient(node.target) as db:
+            with pytest.raises(DeadlineExceeded):
+                await db.collection("docs").search([1.0], timeout=0.01)
+            assert await db.collection("docs").count() == 3
+        assert len(node.hellos) == 1
+
+
+async def test_a_cancelled_call_is_taken_back() -> None:
+    with FakeNode(lambda message: NO_ANSWER if isinstance(message, messages.Count) else messages.Done()) as node:
+        async with AsyncClient(node.target) as db:
+            with anyio.move_on_after(0.05) as scope:
+                await db.collection("docs").count()
+            assert scope.cancelled_caught
+            transport: Any = db._transport
+            [link] = transport._links.values()
+            assert link._connection.in_flight == 0
+            assert link.usable
+
+
+async def test_cancelling_around_the_client_is_clean() -> None:
+    with FakeNode(lambda _: NO_ANSWER) as node:
+        with anyio.move_on_after(0.05) as scope:
+            async with AsyncClient(node.target) as db:
+                await db.collection("docs").count()
+        assert scope.cancelled_caught
+
+
+async def test_a_silent_node_is_left_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(async_transport, "SILENCE_S", 0.05)
+    hung = threading.Event()
+
+    def hang(_: Any) -> Any:
+        hung.wait(20)  # the thread of the connection is stuck: no pings are answered
+        return HANG_UP
+
+    with FakeNode(hang) as silent, MemoryNode() as node:
+        async with AsyncClient(f"{silent.target},{node.target}", retry=FAST) as db:
+            db.session._preferred = silent.address
+            assert await db.collection("docs").count() == 0
+            assert silent.requests
+        hung.set()
+
+
+async def test_a_slow_node_that_answers_pings_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(async_transport, "SILENCE_S", 0.02)
+    with PatientNode() as node:
+        async with AsyncClient(node.target) as db:
+            assert await db.collection("docs").count() == 1
+        assert len(node.requests) == 1
+
+
+async def test_another_cluster_is_refused() -> None:
+    with MemoryNode() as one, MemoryNode(cluster="other") as two:
+        async with AsyncClient(f"{one.target},{two.target}", retry=FAST) as db:
+            db.session._preferred = one.address
+            await db.collection("docs").count()
+            await anyio.to_thread.run_sync(one.stop)
+            with pytest.raises(InvalidArgument, match="cluster"):
+                await db.collection("docs").count()
+
+
+async def test_connections_are_renewed_to_tell_a_new_epoch() -> None:
+    with MemoryNode() as node:
+        async with AsyncClient(node.target) as db:
+            await db.collection("docs").count()
+            db.session.saw(0, 99)
+            await db.collection("docs").count()
+            await db.collection("docs").count()
+        assert [hello.epoch for hello in node.hellos] == [0, 99]
+
+
+async def test_an_unreachable_cluster_is_unavailable() -> None:
+    async with AsyncClient(f"127.0.0.1:{free_port()}", timeout=0.5, retry=FAST) as db:
+        with pytest.raises(Unavailable, match="no node can be reached"):
+            await db.status()
+
+
+async def test_a_client_that_is_not_open_says_so() -> None:
+    db = AsyncClient("127.0.0.1:1")
+    with pytest.raises(InvalidArgument, match="async with"):
+        await db.status()
+    async with db:
+        await db.close()
+        with pytest.raises(InvalidArgument, match="not open"):
+            await db.collection("docs").count()
+
+
+async def test_upload() -> None:
+    seen: list[tuple[int, int | None]] = []
+    with MemoryNode() as node:
+        async with AsyncClient(node.target) as db:
+            report = await db.collection("docs").upload(
+                {"ids": range(500), "vectors": np.ones((500, 8))},
+                batch_size=32,
+                progress=lambda done, total: seen.append((done, total)),
+            )
+        assert (report.sent, report.failed) == (500, 0)
+        assert len(node.rows) == 500
+        assert seen[-1] == (500, 500)
+
+
+async def test_upload_stops_at_the_first_error_and_does_not_wrap_it() -> None:
+    def answer(message: Any) -> Any:
+        if 50 in message.ids:
+            raise NotFound("gone")
+        return messages.WriteReply(len(message.ids))
+
+    with FakeNode(answer) as node:
+        async with AsyncClient(node.target) as db:
+            source = ((number, [1.0]) for number in range(100_000))
+            with pytest.raises(NotFound):
+                await db.collection("docs").upload(source, batch_size=10, parallel=2)
+            assert next(source)[0] < 1000
+            report = await db.collection("docs").upload(
+                [(50, [1.0]), (51, [1.0]), ("", [1.0])], batch_size=1, on_error="collect"
+            )
+            assert (report.sent, report.failed) == (1, 2)
+
+
+async def test_upload_passes_on_what_the_source_raises() -> None:
+    def source() -> Any:
+        yield (1, [1.0])
+        raise ZeroDivisionError
+
+    with MemoryNode() as node:
+        async with AsyncClient(node.target) as db:
+            with pytest.raises(ZeroDivisionError):
+                await db.collection("docs").upload(source(), batch_size=1)
