@@ -94,26 +94,32 @@ def place(
 def _quotas(
     collection: CollectionId, shards: int, wanted: int, zones: Mapping[str, list[NodeId]], load: Mapping[NodeId, int]
 ) -> dict[NodeId, int]:
-    """Replicas that each node takes, `wanted * shards` in all: always one more to the node that has fewest, while its
-    zone has room.
+    """Replicas that each node takes, `wanted * shards` in all.
+
+    The owners of one shard fill the zones evenly: `most` in each zone or one less, but for zones with fewer nodes. So
+    each zone first gets what it must have for that, then all take more, as far as their zones may.
     """
-    per_zone = 1  # owners of one shard that a zone must accept: the fewest with which all find a place
-    while sum(min(len(members), per_zone) for members in zones.values()) < wanted:
-        per_zone += 1
-    room = {zone: shards * min(len(members), per_zone) for zone, members in zones.items()}
-    quotas = {node: 0 for members in zones.values() for node in members}
-    heap = [
-        (0, load.get(node, 0), -_score(collection, node), node, zone)
-        for zone, members in zones.items()
-        for node in members
-    ]
-    heapq.heapify(heap)
-    missing = wanted * shards
-    while missing:
-        taken, held, weight, node, zone = heapq.heappop(heap)
-        if room[zone] and taken < shards:
-            quotas[node] += 1
-            room[zone] -= 1
-            missing -= 1
-            heapq.heappush(heap, (taken + 1, held, weight, node, zone))
+    most = 1
+    while sum(min(len(members), most) for members in zones.values()) < wanted:
+        most += 1
+    must = {zone: shards * min(len(members), most - 1) for zone, members in zones.items()}
+    may = {zone: shards * min(len(members), most) - must[zone] for zone, members in zones.items()}
+    rank = {node: (load.get(node, 0), -_score(collection, node)) for members in zones.values() for node in members}
+    quotas = dict.fromkeys(rank, 0)
+
+    def give(amount: int, room: dict[str, int]) -> None:
+        """Always one more to the node that has fewest, of equals to the one with the least load."""
+        heap = [(quotas[node], rank[node], node, zone) for zone in room for node in zones[zone]]
+        heapq.heapify(heap)
+        while amount:
+            taken, order, node, zone = heapq.heappop(heap)
+            if room[zone] and taken < shards:
+                quotas[node] += 1
+                room[zone] -= 1
+                amount -= 1
+                heapq.heappush(heap, (taken + 1, order, node, zone))
+
+    for zone, amount in must.items():
+        give(amount, {zone: amount})
+    give(wanted * shards - sum(must.values()), may)
     return quotas

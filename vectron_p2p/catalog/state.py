@@ -163,7 +163,7 @@ class ClusterState:
         number = {
             node: index for index, node in enumerate(nodes)
         }  # 36-character ids would make placements 20 times longer
-        return canonical(
+        packed: bytes = msgpack.packb(  # lists only: there is nothing to sort
             [
                 FORMAT,
                 self.cluster,
@@ -187,6 +187,7 @@ class ClusterState:
                 [[operation, result] for operation, result in self.operations.items()],
             ]
         )
+        return packed
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ClusterState:

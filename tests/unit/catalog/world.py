@@ -17,7 +17,7 @@ import msgpack
 from vectron_p2p.catalog.commands import ActivateMember, AddMember, Command, command_to_wire, operation_of
 from vectron_p2p.catalog.effects import Alarm, Applied, CatalogConfig, Effect, Persist, ProposalFailed, Proposed, Send
 from vectron_p2p.catalog.log import EpochLog
-from vectron_p2p.catalog.records import bootstrap, load
+from vectron_p2p.catalog.records import STATE, bootstrap, load
 from vectron_p2p.catalog.state import ClusterState, found
 from vectron_p2p.model.errors import VectronError
 from vectron_p2p.model.ids import Address, ClusterId, NodeId
@@ -73,7 +73,7 @@ class World:
         self.asks: dict[str, Ask] = {}
         self.outcomes: dict[str, dict[str, Any]] = {}
         self.alarms: list[str] = []
-        self.alarms_allowed = False
+        self.on_effect: Callable[[Host, Effect], None] = lambda host, effect: None
         self.sent: list[tuple[NodeId, NodeId, dict[str, Any]]] = []
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
@@ -209,18 +209,18 @@ class World:
                     raise Violation(f"{host.node} went from epoch {host.applied.epoch} to {state.epoch}")
                 host.applied = state
                 self._check(state)
-                stored = load(sorted(host.disk.items()))
-                if stored is None or stored.state.epoch < state.epoch:
-                    raise Violation(f"{host.node} reports epoch {state.epoch} before it is on disk")
+                if host.disk[STATE] != state.to_bytes():
+                    raise Violation(f"{host.node} reports epoch {state.epoch} that is not what its disk holds")
             case Proposed(proposal, _, result):
                 self._answered(proposal.partition("#")[0], result)
             case ProposalFailed(proposal, error):
                 self.asks[proposal.partition("#")[0]].errors.append(error)
             case Alarm(text):
                 self.alarms.append(f"{host.node}: {text}")
-                if not self.alarms_allowed:
-                    raise Violation(self.alarms[-1])
-        self._next(host)
+                raise Violation(self.alarms[-1])
+        self.on_effect(host, effect)
+        if life == host.life:
+            self._next(host)
 
     def _check(self, state: ClusterState) -> None:
         data = state.to_bytes()
@@ -266,7 +266,12 @@ class World:
         state = host.applied
         for peer in self.rng.sample(sorted(self.hosts), min(2, len(self.hosts))):
             other = self.hosts[peer]
-            if peer != node and other.log is not None and self.linked(node, peer) and self.rng.random() >= self.faults.loss:
+            if (
+                peer != node
+                and other.log is not None
+                and self.linked(node, peer)
+                and self.rng.random() >= self.faults.loss
+            ):
                 heard = other.log.observe(node, state.generation, state.epoch, state.hash, self.now)
                 self._perform(other, heard)
         self.after(GOSSIP, lambda: self._gossip(node, life))
