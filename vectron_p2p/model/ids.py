@@ -30,7 +30,7 @@ class ShardId(NamedTuple):
     """One shard of one collection."""
 
     collection: CollectionId
-    index: int
+    index: int  # type: ignore[assignment]  # shadows tuple.index, which nobody needs on two fields
 
     def __str__(self) -> str:
         return f"{self.collection}/{self.index}"

@@ -43,9 +43,10 @@ class Status:
 
     async def reply(self, message: m.GetNodeStatus) -> m.NodeStatusReply:
         """Disk sizes are asked off the loop."""
-        return await self._runtime.executor.run("read", self._reply, message.replicas)
+        uptime = self._runtime.clock.now() - self._health.started
+        return await self._runtime.executor.run("read", self._reply, message.replicas, uptime)
 
-    def _reply(self, with_replicas: bool) -> m.NodeStatusReply:
+    def _reply(self, with_replicas: bool, uptime: float) -> m.NodeStatusReply:
         replicas = self._replicas.all()
         figures = [
             {"collection": each.shard.collection, "shard": each.shard.index, **each.figures()} for each in replicas
@@ -61,7 +62,7 @@ class Status:
             liveness=Liveness.ALIVE.value,
             version=__version__,
             epoch=state.epoch,
-            uptime_s=self._runtime.clock.now() - self._health.started,
+            uptime_s=uptime,
             loop_lag_ms=self._health.p99() * 1000,
             loop_lag_max_ms=self._health.largest * 1000,
             rss_bytes=self._process.memory_info().rss,
