@@ -84,8 +84,10 @@ def check_filter(where: object) -> dict[str, Any] | None:
 
 def _plain(value: Any, depth: int) -> Any:
     kind = type(value)
-    if kind is str or kind is bool or kind is float or value is None:
+    if kind is bool or kind is float or value is None:
         return value
+    if kind is str:
+        return _text(value, field="filter")
     if depth > MAX_FILTER_DEPTH:
         raise InvalidArgument(f"a filter nests at most {MAX_FILTER_DEPTH} deep", field="filter")
     if kind is int:
@@ -96,12 +98,22 @@ def _plain(value: Any, depth: int) -> Any:
         for key in value:
             if type(key) is not str:
                 raise InvalidArgument(f"keys of a filter are str, not {type(key).__name__}", field="filter")
-        return {key: _plain(item, depth + 1) for key, item in value.items()}
+        return {_text(key, field="filter"): _plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item, depth + 1) for item in value]
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         return _plain(value.item(), depth + 1)
     raise InvalidArgument(f"a filter holds JSON-like values, not {kind.__name__}", field="filter")
+
+
+def _text(value: str, *, field: str) -> str:
+    """`value`, which must be encodable: a lone surrogate (from a file name, say) is a str but no Unicode text."""
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidArgument(f"{field} holds a str that is no valid Unicode text", field=field) from None
+    return value
 
 
 def search(
@@ -187,7 +199,11 @@ def scroll(collection: str, *, filter: object, limit: object, cursor: object, wi
             f"cursor is the one a page came with, or None, not {type(cursor).__name__}", field="cursor"
         )
     return messages.Scroll(
-        collection, check_filter(filter), check_int(limit, 1, MAX_PAGE, field="limit"), cursor, bool(with_vector)
+        collection,
+        check_filter(filter),
+        check_int(limit, 1, MAX_PAGE, field="limit"),
+        None if cursor is None else _text(cursor, field="cursor"),
+        bool(with_vector),
     )
 
 

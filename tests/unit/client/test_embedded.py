@@ -1,4 +1,4 @@
-"""Embedded mode: how both clients use the node in their process. The node is a double: real ones have their own tests."""
+"""Embedded mode: how both clients use the node in this process. It is a double; real ones have tests of their own."""
 
 from __future__ import annotations
 

@@ -55,6 +55,8 @@ def refused(call: Any, *arguments: Any, **options: Any) -> str | None:
         ({"filter": {"a": {1, 2}}}, "filter"),
         ({"filter": {"a": b"x"}}, "filter"),
         ({"filter": {"a": 2**64}}, "filter"),
+        ({"filter": {"a": "\ud800"}}, "filter"),
+        ({"filter": {"\ud800": 1}}, "filter"),
         ({"point_id": ""}, "id"),
         ({"point_id": -1}, "id"),
     ],
