@@ -46,7 +46,7 @@ class ReadRound:
         self._held: dict[NodeId, list[bytes]] = {}
         self._newest = [_NEVER] * count
         self._source: list[NodeId | None] = [None] * count
-        self._asked: set[tuple[NodeId, int]] = set()
+        self._asked: dict[tuple[NodeId, int], bytes] = {}
         self._again: set[int] = set()
         self._errors: list[VectronError] = []
 
@@ -113,7 +113,7 @@ class ReadRound:
         return [i for i in range(self._count) if not self.confirmed(i)]
 
     def write_backs(self) -> list[WriteBack]:
-        """What to send now: to owners that answered with an older version, once `required` answered. Each only once."""
+        """What to send now: to owners that answered with an older version, once `required` answered. Each version only once."""
         if len(self._held) < self._required:
             return []
         rows_of: dict[NodeId, list[int]] = {}
@@ -122,8 +122,9 @@ class ReadRound:
                 continue
             for owner in self._owners:
                 held = self._held.get(owner)
-                if held is not None and held[row] < self._newest[row] and (owner, row) not in self._asked:
-                    self._asked.add((owner, row))
+                newest = self._newest[row]
+                if held is not None and held[row] < newest and self._asked.get((owner, row)) != newest:
+                    self._asked[owner, row] = newest
                     rows_of.setdefault(owner, []).append(row)
         return [WriteBack(owner, rows) for owner, rows in rows_of.items()]
 

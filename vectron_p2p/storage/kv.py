@@ -61,7 +61,7 @@ class Snapshot(Reader, Protocol):
 
 
 class KeyValue(Reader, Protocol):
-    """An ordered store."""
+    """An ordered store. Keys are not empty."""
 
     @property
     def broken(self) -> bool:
