@@ -45,7 +45,7 @@ some_message = st.one_of(
         st.integers(), st.just(0), st.none() | trees, st.none(), st.booleans(), st.none() | st.floats(allow_nan=False),
         st.booleans(), st.booleans(), st.just("one"), st.none() | st.floats(allow_nan=False), st.booleans(),
     ).filter(lambda search: -(2**63) <= search.k < 2**64),
-    st.builds(messages.SearchReply, st.lists(hits, max_size=3), st.lists(st.integers(0, 9)), st.floats(0, 9), st.none()),
+    st.builds(messages.SearchReply, st.lists(hits, max_size=3), st.just([7]), st.floats(0, 9), st.none()),
     st.builds(messages.Delete, st.text(max_size=9), ids, st.just("all"), st.text(max_size=9)),
     st.builds(messages.CatalogNote, trees),
     st.builds(messages.GetReply, *[st.lists(st.none() | st.binary(max_size=9), max_size=5)] * 3),
