@@ -6,9 +6,11 @@ to page out to, nothing else: it is unlinked when it is made, and what was in it
 
 from __future__ import annotations
 
+import mmap
 import os
 import tempfile
-from typing import IO, TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,7 +31,7 @@ class VectorStore:
     def __init__(self, dimension: int, folder: Path | None) -> None:
         self._dimension = dimension
         self._folder = folder
-        self._file: IO[bytes] | None = None
+        self._descriptor: int | None = None
         self._mapped = False
         self.count = 0
         self.rows: Matrix = np.zeros((0, dimension), dtype=np.float32)
@@ -63,9 +65,11 @@ class VectorStore:
         self.rows = larger
 
     def _map(self, capacity: int, row_bytes: int) -> Matrix:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  (lives as long as the store)
+        if self._descriptor is None:
+            self._descriptor, name = tempfile.mkstemp(prefix="vectors-", dir=self._folder)
+            weakref.finalize(self, os.close, self._descriptor)  # arrays in use keep the mapping, which has its own
+            os.unlink(name)
         # Blocks are allocated now: writing to a hole on a full disk would be SIGBUS, the end of the process.
-        os.posix_fallocate(self._file.fileno(), 0, capacity * row_bytes)
-        mapped = np.memmap(self._file, dtype=np.float32, mode="r+", shape=(capacity, self._dimension))
-        return mapped.view(np.ndarray)  # indexing the subclass is slow
+        os.posix_fallocate(self._descriptor, 0, capacity * row_bytes)
+        mapped = mmap.mmap(self._descriptor, capacity * row_bytes)
+        return np.frombuffer(mapped, dtype=np.float32).reshape(capacity, self._dimension)
