@@ -113,7 +113,7 @@ class ReadRound:
         return [i for i in range(self._count) if not self.confirmed(i)]
 
     def write_backs(self) -> list[WriteBack]:
-        """What to send now: to owners that answered with an older version, once `required` answered. Each version only once."""
+        """What to send now, once `required` answered: to owners of an older version, each version only once."""
         if len(self._held) < self._required:
             return []
         rows_of: dict[NodeId, list[int]] = {}

@@ -112,11 +112,14 @@ class _Reading:
         size = 0
         self._gate.enter()
         try:
+            # start: plyvel 1.5.1 finds nothing backwards in a range whose only key is its start; we stop there ourselves.
             # fill_cache: a scan would push out of the block cache what point reads need.
             with self._source().iterator(
-                start=start, stop=stop, reverse=reverse, verify_checksums=True, fill_cache=False
+                start=None if reverse else start, stop=stop, reverse=reverse, verify_checksums=True, fill_cache=False
             ) as iterator:
                 for pair in iterator:
+                    if pair[0] < start:
+                        break
                     chunk.append(pair)
                     size += len(pair[1])
                     if len(chunk) >= rows or size >= _CHUNK_BYTES:

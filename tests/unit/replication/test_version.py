@@ -63,7 +63,7 @@ def test_bad_parts_are_refused() -> None:
 
 
 def test_digest_tells_apart_what_could_look_alike() -> None:
-    contents = [
+    contents: list[tuple[int | str, bytes | None, bytes | None]] = [
         (1, None, None),
         ("1", None, None),
         (1, b"", b""),
