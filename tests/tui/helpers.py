@@ -1,0 +1,76 @@
+"""Waiting for what a console under test will do."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import anyio
+from textual.pilot import Pilot
+
+from tests.tui.factories import FakeCluster
+from tui.app import ConsoleApp
+from tui.connection import Timing
+from tui.screens.base import ConsoleScreen
+from tui.widgets.resource_table import ResourceTable
+
+FAST = Timing(refresh=0.01, answer=0.05, retry_low=0.01, retry_high=0.02)
+SEED = "127.0.0.1:7701"
+
+
+class FakeClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def until(holds: Callable[[], Any]) -> None:
+    """Returns when `holds()` is true; the test's own timeout ends a wait in vain."""
+    while not holds():
+        await anyio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def console(
+    fake: FakeCluster, *, size: tuple[int, int] = (80, 24), ready: bool = True, clock: FakeClock | None = None
+) -> AsyncIterator[tuple[ConsoleApp, Pilot[None]]]:
+    """A running console on `fake`; `ready`: with the first figures there."""
+    app = ConsoleApp([SEED], fake.open, timing=FAST, clock=clock or FakeClock())
+    async with app.run_test(size=size) as pilot:
+        if ready:
+            await until(lambda: app.shared.store.collections.value is not None)
+        await settle(app, pilot)
+        yield app, pilot
+
+
+async def settle(app: ConsoleApp, pilot: Pilot[None]) -> None:
+    """Paints, and waits until that is on the screen."""
+    await pilot.pause()
+    app.paint()
+    await pilot.pause()
+
+
+def text(app: ConsoleApp) -> str:
+    """The whole screen as plain text."""
+    widths = app.size.width
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip)[:widths].rstrip() for strip in strips)
+
+
+def table(app: ConsoleApp) -> ResourceTable:
+    return app.screen.query_one(ResourceTable)
+
+
+def first_column(app: ConsoleApp) -> list[str]:
+    found = table(app)
+    return [str(found.get_row_at(row)[0]).strip() for row in range(found.row_count)]
+
+
+def screen(app: ConsoleApp) -> ConsoleScreen:
+    assert isinstance(app.screen, ConsoleScreen)
+    return app.screen
