@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import uuid
@@ -28,15 +29,15 @@ def greeting() -> bytes:
 
 
 def requests() -> bytes:
-    """A client's greeting and some sound requests, as one stream of bytes (sent without waiting for the answers)."""
+    """Some sound requests, as one stream of bytes; they follow the greeting."""
     connection = Connection("client", hello=m.Hello(versions=[], role="client"))
-    out = connection.data_to_send()
     server = Connection("server")
-    server.receive(out)
+    server.receive(connection.data_to_send())
     server.accept(m.Welcome(1, "c", "n", "n", 0, 0, "fuzz"))
     connection.receive(server.data_to_send())
     for message in (m.GetCluster(False), m.GetStatus(), m.ListCollections(), m.Count("limits", {"a": {"$gt": 1}})):
         connection.send_request(message, timeout=1.0)
+    out = b""
     while data := connection.data_to_send():
         out += data
     return out
@@ -57,46 +58,50 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
-def streams(rng: random.Random, count: int) -> Iterator[bytes]:
-    """What to send on `count` connections, one each."""
+def streams(rng: random.Random, count: int) -> Iterator[tuple[bytes, bytes]]:
+    """What to send on `count` connections, one each: at once, and after the node's first answer (b"": nothing more)."""
     hello, sound = greeting(), requests()
     for number in range(count):
-        match number % 7:
+        match number % 9:
             case 0:
-                yield rng.randbytes(rng.randint(1, 5000))
+                yield rng.randbytes(rng.randint(1, 5000)), b""
             case 1:
-                yield sound[: rng.randrange(len(sound))]  # cut in the middle of a frame
+                yield mutate(hello, rng), sound
             case 2:
-                yield mutate(sound, rng)
-            case 3:  # a length that would ask for gigabytes
-                yield hello + HEADER.pack(rng.choice([0, 1, 2**31, 2**32 - 1]), rng.randrange(256), 0, 1)
-            case 4:  # a well-formed frame around noise
+                yield mutate(hello + sound, rng), b""  # a client that does not wait for its welcome
+            case 3:
+                yield hello, sound[: rng.randrange(len(sound))]  # cut in the middle of a frame
+            case 4:
+                yield hello, mutate(sound, rng)
+            case 5:  # a length that would ask for gigabytes
+                yield hello, HEADER.pack(rng.choice([0, 1, 2**31, 2**32 - 1]), rng.randrange(256), 0, 1)
+            case 6:  # a well-formed frame around noise
                 noise = rng.randbytes(rng.randint(0, 3000))
-                yield (
-                    hello + HEADER.pack(10 + len(noise), rng.randrange(12), rng.randrange(3), rng.randrange(5)) + noise
-                )
-            case 5:  # msgpack that claims more than is there, deep and wide
-                claims = rng.choice(
-                    [b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\x91" * 3000, b"\xc6\xff\xff\xff\xff"]
-                )
-                body = bytes(4) + claims
-                yield hello + HEADER.pack(10 + len(body), 2, 0, 1) + body
+                yield hello, HEADER.pack(10 + len(noise), rng.randrange(12), rng.randrange(3), rng.randrange(5)) + noise
+            case 7:  # msgpack that claims more than is there, deep and wide
+                claims = [b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\x91" * 3000, b"\xc6\xff\xff\xff\xff"]
+                body = bytes(4) + rng.choice(claims)
+                yield hello, HEADER.pack(10 + len(body), 2, 0, 1) + body
             case _:
-                yield b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+                yield b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b""
 
 
-def send_stream(address: tuple[str, int], data: bytes, *, wait: bool) -> None:
-    """Connect, send, perhaps wait for what comes back, and drop the connection."""
-    with socket.create_connection(address, TIMEOUT) as sock:
+def send_stream(address: tuple[str, int], data: tuple[bytes, bytes], *, wait: bool) -> None:
+    """Connect, send, perhaps wait for what comes back, and drop the connection.
+
+    Raises:
+        OSError: The node takes no connections.
+    """
+    first, then = data
+    with socket.create_connection(address, TIMEOUT) as sock, contextlib.suppress(OSError):  # it may close first
         sock.settimeout(TIMEOUT)
-        try:
-            sock.sendall(data)
-            if wait:
-                sock.shutdown(socket.SHUT_WR)
-                while sock.recv(1 << 16):
-                    pass
-        except OSError:
-            return  # the node closed first, as it may
+        sock.sendall(first)
+        if then and sock.recv(1 << 16):
+            sock.sendall(then)
+        if wait:
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(1 << 16):
+                pass
 
 
 def foreign_packets() -> list[bytes]:

@@ -180,7 +180,7 @@ class Cluster:
         node = self.nodes[index]
         if node.process is None:
             raise ProcessFailed(f"node {index} was not started")
-        node.process.terminate()
+        node.process.terminate()  # does nothing to one that has ended
         try:
             return node.process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -189,8 +189,11 @@ class Cluster:
             ) from None
 
     def stop_all(self) -> list[int]:
-        """SIGTERM to all that run; their exit codes."""
-        return [self.stop(node.index) for node in self.nodes if node.running]
+        """SIGTERM to all that run, at once; their exit codes."""
+        for node in self.nodes:
+            if node.process is not None and node.running:
+                node.process.terminate()
+        return [self.stop(node.index) for node in self.nodes if node.process is not None]
 
     @staticmethod
     def _kill_group(node: Node) -> None:

@@ -52,7 +52,7 @@ COMMANDS: list[tuple[list[str], str, int, str | None]] = [
     (["upsert", COLLECTION], '{"id": 1, "vector": [1]}\n', 1, "invalid_argument"),
     (["upsert", COLLECTION], '{"id": -1, "vector": [1,0,0,0,0,0,0,0]}\n', 1, "invalid_argument"),
     (["upsert", COLLECTION], '{"id": 1, "vector": [NaN,0,0,0,0,0,0,0]}\n', 1, "invalid_argument"),
-    (["upsert", COLLECTION], "no json\n", 1, "invalid_argument"),
+    (["upsert", COLLECTION], "no json\n", 2, "invalid_argument"),
     (["import", COLLECTION, "--vectors", "no-such-file.npy"], "", 2, None),
     (["nonsense"], "", 2, None),
 ]
@@ -133,13 +133,22 @@ def allowed_edges(db: Client) -> list[str]:
     return wrong
 
 
-def noise(cluster: Cluster, rng: random.Random, count: int) -> None:
-    """One round at every node."""
+def noise(cluster: Cluster, rng: random.Random, count: int) -> list[str]:
+    """One round at every node; what brought a node down."""
+    wrong = []
     for node in cluster.nodes:
         address = ("127.0.0.1", node.port)
-        for number, data in enumerate(streams(rng, count)):
-            send_stream(address, data, wait=number % 3 != 0)
-        send_packets(address, packets(rng, count))
+        sent = b""
+        try:
+            for number, data in enumerate(streams(rng, count)):
+                send_stream(address, data, wait=number % 3 != 0)
+                sent = b"".join(data)
+            send_packets(address, packets(rng, count))
+        except OSError as error:
+            wrong.append(f"{node.name} takes no connections ({error}) after {sent[:200]!r}")
+        if not node.running:
+            wrong.append(f"{node.name} ended: {node.log()[-1500:]}")
+    return wrong
 
 
 def figures(cluster: Cluster) -> list[tuple[float, int]]:
@@ -175,16 +184,18 @@ def main() -> int:
             say(f"command line: {len(COMMANDS)} bad commands")
             seen = []
             for number in range(options.rounds):
-                noise(cluster, rng, options.per_round)
+                wrong += noise(cluster, rng, options.per_round)
+                if not all(node.running for node in cluster.nodes):
+                    break
                 seen.append(figures(cluster))
                 say(f"noise {number + 1}: " + ", ".join(f"{mb:.0f} MB {fds} files" for mb, fds in seen[-1]))
-            if collection.count() != POINTS:
+            alive = [node.running for node in cluster.nodes]
+            if all(alive) and collection.count() != POINTS:
                 wrong.append(f"{collection.count()} points are counted, not {POINTS}")
-            if collection.search(vectors[7], k=1)[0].id != 7:
+            if all(alive) and collection.search(vectors[7], k=1)[0].id != 7:
                 wrong.append("a search after the noise finds the wrong point")
         logs = [node.log() for node in cluster.nodes]
         starts = [node.starts for node in cluster.nodes]
-        alive = [node.running for node in cluster.nodes]
 
     growth = [round(last[0] - first[0], 1) for first, last in zip(seen[0], seen[-1], strict=True)] if seen else []
     files = [last[1] - first[1] for first, last in zip(seen[0], seen[-1], strict=True)] if seen else []
