@@ -34,7 +34,13 @@ _FIRST_ROWS, _CHUNK_ROWS, _CHUNK_BYTES = 32, 256, 1 << 20  # an iteration holds 
 
 def _translate(error: Exception, doing: str, path: Path) -> StorageError:
     cls = Corrupt if isinstance(error, plyvel.CorruptionError) else StorageError
-    return cls(f"{doing} {path}: {error}")
+    return cls(f"{doing} {path}: {_text(error)}")
+
+
+def _text(error: Exception) -> str:
+    """What LevelDB said; plyvel hands it on as bytes."""
+    said = error.args[0] if error.args else ""
+    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
 
 
 class _Gate:
@@ -112,7 +118,7 @@ class _Reading:
         size = 0
         self._gate.enter()
         try:
-            # start: plyvel 1.5.1 finds nothing backwards in a range whose only key is its start; we stop there ourselves.
+            # start: backwards, plyvel 1.5.1 misses the key of a range that holds only its start; so we stop there ourselves
             # fill_cache: a scan would push out of the block cache what point reads need.
             with self._source().iterator(
                 start=None if reverse else start, stop=stop, reverse=reverse, verify_checksums=True, fill_cache=False
@@ -215,7 +221,7 @@ class LevelKeyValue(_Reading):
             self._commit(batch)
         except plyvel.Error as error:
             self._broken = True
-            raise WriteFailed(f"writing {self._path}: {error}") from error
+            raise WriteFailed(f"writing {self._path}: {_text(error)}") from error
         finally:
             self._gate.leave()
 
