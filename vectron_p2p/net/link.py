@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
 import trio
 
 from vectron_p2p.net.interfaces import ConnectionLost
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from vectron_p2p.protocol.connection import Connection
     from vectron_p2p.protocol.events import Event
     from vectron_p2p.runtime import Clock
+
+log = structlog.get_logger(__name__)
 
 RECEIVE_BYTES = 64 * 1024  # larger reads cost an allocation beyond what malloc keeps at hand
 PING_EVERY = 15.0  # silence after which a side asks; below the 30 s at which impatient middleboxes forget a connection
@@ -69,6 +72,9 @@ class Link:
                     with self._clock.move_on_after(FLUSH_WITHIN):
                         await self._written.wait()
                     nursery.cancel_scope.cancel()
+        except Exception:  # a defect of ours: it must cost this connection, not the node
+            log.exception("a connection failed", remote=str(self.stream.remote))
+            self.reason = "an internal error"
         finally:
             self.reason = self.reason or "closed here"
             self.core.stop()

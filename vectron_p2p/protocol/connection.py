@@ -269,7 +269,11 @@ class Connection:
     # --- a server's side ----------------------------------------------------------------------------------------------
 
     def accept(self, welcome: Welcome) -> None:
-        """Admits the caller; `welcome.version` is filled in."""
+        """Admits the caller; `welcome.version` is filled in. Of no effect when a breach closed the connection
+        meanwhile.
+        """
+        if self.closed:
+            return
         self._require(State.DECIDING)
         assert isinstance(self.peer, Hello)
         version = max(set(self.peer.versions) & set(PROTOCOL_VERSIONS))
@@ -277,7 +281,9 @@ class Connection:
         self._open()
 
     def refuse(self, error: VectronError) -> None:
-        """Turns the caller away with a typed error."""
+        """Turns the caller away with a typed error. Of no effect when a breach closed the connection meanwhile."""
+        if self.closed:
+            return
         self._require(State.DECIDING)
         self._out.add(Kind.ERROR, 0, encode_error(error))
         self.goodbye(error.message)

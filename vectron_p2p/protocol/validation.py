@@ -92,6 +92,9 @@ def _containers(option: Any, name: str, nested: Callable[[type], Convert | None]
 def _list_of(item: Rule) -> Convert:
     covers, exact, convert = item.exact.issuperset, item.exact, item.convert
 
+    if not exact:  # nested lists or messages
+        return lambda values: [convert(value) for value in values]
+
     def check(values: Any) -> Any:
         if covers(map(type, values)):  # one pass in C: columns of thousands of ids are the normal case
             return values

@@ -117,6 +117,10 @@ def test_nothing_may_follow_the_hello_before_the_welcome() -> None:
     events = pair.server.receive(data)
     assert isinstance(events[0], HandshakeDone)
     assert isinstance(events[1], Closed)
+    pair.server.accept(WELCOME)
+    pair.server.refuse(PermissionDenied("too late as well"))
+    (goodbye,) = pair.to_client()
+    assert isinstance(goodbye, Closed)
 
 
 def test_every_state_says_what_it_expects() -> None:
