@@ -118,7 +118,7 @@ class _Reading:
         size = 0
         self._gate.enter()
         try:
-            # start: backwards, plyvel 1.5.1 misses the key of a range that holds only its start: we stop there ourselves.
+            # start: backwards, plyvel 1.5.1 misses the key of a range that holds only its start: we stop there instead
             # fill_cache: a scan would push out of the block cache what point reads need.
             with self._source().iterator(
                 start=None if reverse else start, stop=stop, reverse=reverse, verify_checksums=True, fill_cache=False
