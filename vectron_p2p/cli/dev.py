@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType
 
+PROGRAM = (sys.executable, "-m", "vectron_p2p")
 BASE_PORT = 7700  # so that `vectron status` finds the first node without --connect
 STOP_S = 15.0  # a node drains for 5 s, then flushes; after this it hangs and is killed
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -50,7 +51,7 @@ class Nodes:
         """(name, line of stdout), None at its end."""
 
     def start(self, name: str, data: Path, listen: str, join: Sequence[str]) -> None:
-        command = [sys.executable, "-m", "vectron_p2p", "node", "--data", str(data), "--listen", listen, "--name", name]
+        command = [*PROGRAM, "node", "--data", str(data), "--listen", listen, "--name", name]
         for address in join:
             command += ["--join", address]
         process = subprocess.Popen(

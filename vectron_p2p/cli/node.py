@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -64,16 +63,6 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     return path
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 @click.command()
 @click.option(
     "--data",
@@ -92,7 +81,7 @@ def is_loopback(host: str) -> bool:
 @click.option(
     "--join", type=HostPort(), multiple=True, help="A node of the cluster to join; may be given several times."
 )
-@click.option("--zone", default="", help="Replicas are spread over zones.")
+@click.option("--zone", default="default", show_default=True, help="Replicas are spread over zones.")
 @click.option("--name", help="Unique in the cluster; default: made from the node's id.")
 @click.option(
     "--durability",
@@ -125,10 +114,6 @@ def node(
     Prints one line, `ready node=... name=... listen=... http=...`, when it serves. Without --join an empty folder
     founds a cluster, and a used one rejoins its own.
     """
-    if not insecure and not is_loopback(listen.host):
-        raise click.UsageError(
-            f"--listen {listen} is open to other machines and nothing is encrypted yet: --insecure allows it"
-        )
     if name is not None:
         try:
             check_name(name)

@@ -19,6 +19,7 @@ from vectron_p2p.model.errors import InvalidArgument, VectronError
 
 if TYPE_CHECKING:
     import os
+    import ssl
     from types import TracebackType
 
     from vectron_p2p.client.async_collection import AsyncCollection
@@ -46,8 +47,8 @@ class AsyncClient:
         self,
         target: str | os.PathLike[str],
         *,
-        api_key: None = None,
-        tls: None = None,
+        api_key: str | None = None,
+        tls: ssl.SSLContext | str | os.PathLike[str] | None = None,
         timeout: float = 30.0,
         retry: RetryPolicy | None = None,
     ) -> None:

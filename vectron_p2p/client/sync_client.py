@@ -16,6 +16,7 @@ from vectron_p2p.model.errors import VectronError
 
 if TYPE_CHECKING:
     import os
+    import ssl
     from types import TracebackType
 
     from vectron_p2p.client.collection import Collection
@@ -51,8 +52,8 @@ class Client:
         self,
         target: str | os.PathLike[str],
         *,
-        api_key: None = None,
-        tls: None = None,
+        api_key: str | None = None,
+        tls: ssl.SSLContext | str | os.PathLike[str] | None = None,
         timeout: float = 30.0,
         retry: RetryPolicy | None = None,
     ) -> None:
@@ -183,8 +184,8 @@ def new_session(target: Remote | Embedded, timeout: float, retry: RetryPolicy | 
 def connect(
     target: str | os.PathLike[str],
     *,
-    api_key: None = None,
-    tls: None = None,
+    api_key: str | None = None,
+    tls: ssl.SSLContext | str | os.PathLike[str] | None = None,
     timeout: float = 30.0,
     retry: RetryPolicy | None = None,
 ) -> Client:

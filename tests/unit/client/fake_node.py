@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Self
 
 from vectron_p2p.model.collections import CollectionInfo
 from vectron_p2p.model.errors import InvalidArgument, VectronError
@@ -49,7 +49,7 @@ class FakeNode:
         self._stopped = False
         self._start(self._accept)
 
-    def __enter__(self) -> FakeNode:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,0 +1,235 @@
+"""The commands that ask a cluster: output, JSON documents, exit codes."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.unit.cli.running import Shell
+from tests.unit.client.fake_node import FakeNode, cluster_info, cluster_status, collection_info
+from tests.unit.client.memory_node import MemoryNode
+from vectron_p2p.cli import options, output
+from vectron_p2p.cli.options import parse_id
+from vectron_p2p.model.errors import ConsistencyError
+from vectron_p2p.model.points import pack_payload
+from vectron_p2p.protocol import messages
+
+ROWS = '{"id": 1, "vector": [1, 2, 3], "payload": {"text": "größe"}}\n\n{"id": "1", "vector": [1, 2, 3]}\n'
+
+
+@pytest.mark.usefixtures("node")
+@pytest.mark.parametrize(
+    ("words", "document"),
+    [
+        (["status"], asdict(cluster_status())),
+        (["nodes"], [asdict(info) for info in cluster_info().nodes]),
+        (["shards"], [asdict(info) for info in cluster_info().shards]),
+        (["collections"], [asdict(collection_info())]),
+        (["collection", "show", "docs"], asdict(collection_info("docs"))),
+        (["collection", "create", "docs", "--dimension", "3"], asdict(collection_info("docs"))),
+        (["collection", "delete", "docs"], {"deleted": "docs"}),
+        (["count", "docs"], {"count": 0}),
+    ],
+)
+def test_json_documents_have_the_fields_of_the_results(shell: Shell, words: list[str], document: Any) -> None:
+    done = shell(*words, "--json")
+    assert done.code == 0
+    assert done.json == document
+    assert done.err == ""
+
+
+@pytest.mark.usefixtures("node")
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["status"], ["nodes 1/1 alive", "n1", "LOOP_LAG_MS", "1.5"]),
+        (["nodes"], ["n1", "active", "alive", "127.0.0.1:7700"]),
+        (["shards"], ["docs", "ready", "1000 B"]),
+        (["collections"], ["docs", "cosine"]),
+        (["collection", "show", "docs"], ["ef_construction", "100"]),
+    ],
+)
+def test_tables(shell: Shell, words: list[str], shown: list[str]) -> None:
+    done = shell(*words)
+    assert done.code == 0
+    assert all(text in done.out for text in shown)
+
+
+def test_points_from_stdin_and_back(shell: Shell, node: MemoryNode) -> None:
+    written = shell("upsert", "docs", "--json", stdin=ROWS)
+    assert written.code == 0
+    assert written.json["count"] == 2
+    assert len(written.json["operation_id"]) == 32
+    found = shell("get", "docs", "1", '"1"', "77", "--with-vector", "--json").json
+    assert [point and (point["id"], point["payload"], point["vector"]) for point in found] == [
+        (1, {"text": "größe"}, [1.0, 2.0, 3.0]),
+        ("1", {}, [1.0, 2.0, 3.0]),
+        None,
+    ]
+    lines = shell("get", "docs", "1", "77").out.splitlines()
+    assert json.loads(lines[0])["payload"] == {"text": "größe"}
+    assert lines[1] == "null"
+    assert shell("delete", "docs", "1", "99", "--json").json["count"] == 2
+    assert list(node.rows) == ["1"]
+    assert shell("count", "docs").out == "1\n"
+
+
+def test_search(shell: Shell, node: MemoryNode) -> None:
+    shell("upsert", "docs", stdin=ROWS)
+    found = shell("search", "docs", "--vector", "[1, 2, 3]", "--json").json
+    assert set(found) == {"hits", "partial", "missing_shards", "took_ms", "plan"}
+    assert set(found["hits"][0]) == {"id", "score", "payload", "vector", "version"}
+    assert [hit["id"] for hit in found["hits"]] == [1, "1"]
+    like = shell("search", "docs", "--like", '"1"', "-k", "3", "--filter", '{"a": {"$gt": 1}}', "--ef", "70", "--exact")
+    assert "größe" in like.out
+    request = node.requests[-1]
+    assert (request.id, request.k, request.filter, request.ef, request.exact) == ("1", 3, {"a": {"$gt": 1}}, 70, True)
+    assert '{"shard": 0}' in shell("search", "docs", "--like", "1", "--explain", "--consistency", "quorum").out
+    assert node.requests[-1].consistency == "quorum"
+
+
+def test_a_partial_search_is_no_failure(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    reply = messages.SearchReply([messages.HitList([], b"", [], [], b"")], [1, 3], 1.0, None)
+    with FakeNode(lambda _: reply) as node:
+        monkeypatch.setenv("VECTRON_CONNECT", node.target)
+        done = shell("search", "docs", "--vector", "[1]")
+        assert done.code == 0
+        assert "shards 1, 3" in done.err
+        assert shell("search", "docs", "--vector", "[1]", "--json").json["missing_shards"] == [1, 3]
+
+
+def test_errors_of_the_cluster(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Any) -> Any:
+        raise ConsistencyError("no quorum", acked=0, required=2, node="n7")
+
+    with FakeNode(fail) as node:
+        monkeypatch.setenv("VECTRON_CONNECT", node.target)
+        done = shell("count", "docs", "--json")
+        assert (done.code, done.out) == (1, "")
+        assert done.error == {
+            "code": "consistency_error", "message": "no quorum", "retryable": True, "node": "n7", "field": None,
+            "acked": 0, "required": 2,
+        }  # fmt: skip
+        assert shell("count", "docs").err == "error: no quorum (consistency_error)\n"
+
+
+def test_nobody_answers(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options, "UNREACHABLE_S", 0.01)
+    done = shell("status", "--connect", "127.0.0.1:1", "--json")
+    assert done.code == 1
+    assert done.error["code"] == "unavailable"
+    assert "127.0.0.1:1" in done.error["message"]
+
+
+@pytest.mark.usefixtures("node")
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        (["search", "docs", "--vector", "[1]", "-k", "0"], "k"),
+        (["search", "docs", "--vector", "[1, null]"], "vector"),
+        (["search", "docs", "--vector", "[NaN]"], "vector"),
+        (["search", "docs", "--vector", "[]"], "vector"),
+        (["get", "docs", ""], "id"),
+        (["get", "docs", str(2**64)], "id"),
+        (["count", "a b"], "name"),
+        (["collection", "create", "docs", "--dimension", "0"], "dimension"),
+        (["status", "--connect", "nonsense"], "target"),
+    ],
+)
+def test_bad_values_fail_and_name_the_field(shell: Shell, words: list[str], field: str) -> None:
+    done = shell(*words, "--json")
+    assert (done.code, done.out) == (1, "")
+    assert (done.error["code"], done.error["field"]) == ("invalid_argument", field)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["search", "docs"],
+        ["search", "docs", "--vector", "[1]", "--like", "1"],
+        ["search", "docs", "--vector", "[1"],
+        ["search", "docs", "--vector", "{}"],
+        ["search", "docs", "--vector", "[1]", "--filter", "[]"],
+        ["search", "docs", "--vector", "[1]", "-k", "x"],
+        ["search", "docs", "--vector", "[1]", "--consistency", "most"],
+        ["get", "docs"],
+        ["count"],
+        ["collection", "create", "docs"],
+        ["collection", "create", "docs", "--dimension", "3", "--metric", "x"],
+        ["nothing"],
+        ["count", "docs", "--nothing"],
+        ["status", "--api-key", "k"],
+    ],
+)
+def test_wrong_usage(shell: Shell, words: list[str]) -> None:
+    plain = shell(*words)
+    assert (plain.code, plain.out) == (2, "")
+    assert "Error:" in plain.err
+    as_json = shell(*words, "--json")
+    assert (as_json.code, as_json.out) == (2, "")
+    assert as_json.error["code"] == "invalid_argument"
+
+
+@pytest.mark.parametrize("stdin", ["{", "\udcff\n", "[" * 100_000])
+def test_lines_that_are_no_json_are_wrong_usage(shell: Shell, stdin: str) -> None:
+    done = shell("upsert", "docs", stdin='{"id": 1, "vector": [1]}\n' + stdin)
+    assert done.code == 2
+    assert "line 2" in done.err
+
+
+def test_lines_that_are_no_points_fail(shell: Shell) -> None:
+    done = shell("upsert", "docs", "--json", stdin="5\n")
+    assert done.code == 1
+    assert done.error["field"] == "points"
+
+
+def test_help_and_version(shell: Shell) -> None:
+    shown = shell("--help")
+    assert shown.code == 0
+    for command in ("node", "dev", "status", "import", "search", "console"):
+        assert f"  {command} " in shown.out
+    assert shell("--version").out.startswith("vectron, version ")
+    assert shell("search", "-h").code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1", 1), ("0", 0), ("01", "01"), ('"1"', "1"), ("-1", "-1"), ("1.0", "1.0"), ("a", "a"), ("", ""), ('"', '"'),
+        ('"a', '"a'), ('"a"b"', '"a"b"'), ("18446744073709551615", 2**64 - 1),
+        ("٣", "٣"), ('"\\u0041"', "A"), ("1 ", "1 "),
+    ],
+)  # fmt: skip
+def test_ids_on_the_command_line(text: str, expected: int | str) -> None:
+    found = parse_id(text)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+def test_documents_are_always_json(node: MemoryNode, shell: Shell) -> None:
+    node.rows[1] = np.ones(3, "<f4").tobytes(), pack_payload({"nan": math.nan, "inf": [math.inf], "big": 2**64 - 1})
+    [point] = shell("get", "docs", "1", "--json").json
+    assert point["payload"] == {"nan": None, "inf": [None], "big": 2**64 - 1}
+
+
+def test_sizes_and_figures() -> None:
+    assert [output.size(count) for count in (-1, 0, 1023, 1536, 5 * 2**40)] == [
+        "-",
+        "0 B",
+        "1023 B",
+        "1.5 KiB",
+        "5.0 TiB",
+    ]
+    assert [output.figure(count) for count in (-1, 0, 12345)] == ["-", "0", "12,345"]
+
+
+def test_markup_in_data_is_data(shell: Shell, node: MemoryNode) -> None:
+    node.rows["[bold]x"] = np.ones(3, "<f4").tobytes(), pack_payload({"a": "[red]text[/red]"})
+    shown = shell("search", "docs", "--vector", "[1]").out
+    assert "[bold]x" in shown
+    assert "[red]text[/red]" in shown

@@ -1,0 +1,136 @@
+"""`vectron node`: options, the configuration file, and what is refused before anything starts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.running import Shell
+from vectron_p2p.model.errors import Unavailable
+from vectron_p2p.model.ids import Address
+from vectron_p2p.node.config import NodeConfig
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[NodeConfig]:
+    """The configurations that nodes would have been started with."""
+    from vectron_p2p.node import main
+
+    configs: list[NodeConfig] = []
+
+    def run_node(config: NodeConfig) -> int:
+        configs.append(config)
+        return 0
+
+    monkeypatch.setattr(main, "run_node", run_node)
+    return configs
+
+
+def test_defaults(shell: Shell, started: list[NodeConfig], tmp_path: Path) -> None:
+    assert shell("node", "--data", str(tmp_path)).code == 0
+    assert started == [NodeConfig(data=tmp_path)]
+
+
+def test_all_options(shell: Shell, started: list[NodeConfig], tmp_path: Path) -> None:
+    words = ["--data", str(tmp_path), "--listen", "0.0.0.0:0", "--advertise", "10.0.0.1:7700", "--join", "a:1"]
+    words += ["--join", "[::1]:2", "--zone", "z", "--name", "n", "--durability", "interval", "--insecure"]
+    assert shell("node", *words).code == 0
+    assert started == [
+        NodeConfig(
+            data=tmp_path,
+            listen=Address("0.0.0.0", 0),
+            advertise=Address("10.0.0.1", 7700),
+            join=[Address("a", 1), Address("::1", 2)],
+            zone="z",
+            name="n",
+            durability="interval",
+            insecure=True,
+        )
+    ]
+
+
+def test_a_file_gives_defaults_and_flags_win(shell: Shell, started: list[NodeConfig], tmp_path: Path) -> None:
+    config = tmp_path / "node.toml"
+    place = f'data = "{tmp_path}"\nlisten = "127.0.0.1:9"\n'
+    config.write_text(f'{place}join = ["a:1", "b:2"]\nname = "file"\ninsecure = true\n')
+    assert shell("node", "--config", str(config), "--name", "flag").code == 0
+    [found] = started
+    assert (found.data, found.listen, found.name, found.insecure) == (tmp_path, Address("127.0.0.1", 9), "flag", True)
+    assert found.join == [Address("a", 1), Address("b", 2)]
+    config.write_text(f'data = "{tmp_path}"\njoin = "a:1"\n')
+    assert shell("node", "--config", str(config)).code == 0
+    assert started[1].join == [Address("a", 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('listn = "a:1"', "did you mean 'listen'"),
+        ('colour = "a"', "the keys are"),
+        ('config = "x"', "unknown key"),
+        ("name = 5", "name is a string"),
+        ('insecure = "yes"', "true or false"),
+        ("join = [1]", "list of strings"),
+        ('durability = "never"', "durability"),
+        ('listen = "nonsense"', "HOST:PORT"),
+        ("= 1", "node.toml"),
+        ('name = "\udcff"', "node.toml"),
+    ],
+)
+def test_what_a_file_may_not_say(shell: Shell, started: list[NodeConfig], tmp_path: Path, text: str, said: str) -> None:
+    config = tmp_path / "node.toml"
+    config.write_bytes(text.encode("utf-8", "surrogateescape"))
+    done = shell("node", "--data", str(tmp_path), "--config", str(config))
+    assert done.code == 2
+    assert said in done.err
+    assert not started
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--data", "x", "--listen", "nonsense"],
+        ["--data", "x", "--join", "a:0"],
+        ["--data", "x", "--advertise", "a:0"],
+        ["--data", "x", "--name", "a b"],
+        ["--data", "x", "--durability", "never"],
+        ["--data", "x", "--http", "127.0.0.1:1"],
+    ],
+)
+def test_wrong_usage_starts_nothing(shell: Shell, started: list[NodeConfig], words: list[str]) -> None:
+    assert shell("node", *words).code == 2
+    assert not started
+
+
+def test_exit_codes_and_errors_of_the_node_are_passed_on(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from vectron_p2p.node import main
+
+    monkeypatch.setattr(main, "run_node", lambda _: 1)
+    assert shell("node", "--data", str(tmp_path)).code == 1
+
+    def fail(_: Any) -> int:
+        raise Unavailable("the folder is in use by process 7")
+
+    monkeypatch.setattr(main, "run_node", fail)
+    done = shell("node", "--data", str(tmp_path))
+    assert done.code == 1
+    assert "process 7" in done.err
+
+
+def test_help_starts_without_the_heavy_packages() -> None:
+    program = (
+        "import sys\nfrom vectron_p2p.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit: pass\n"
+        "print('LOADED', *{name.split('.')[0] for name in sys.modules})"
+    )
+    for words in (["--help"], ["node", "--help"], ["import", "--help"], ["console", "--help"]):
+        done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)
+        loaded = set(done.stdout.rpartition("LOADED")[2].split())
+        assert not loaded & {"numpy", "hnswlib", "plyvel", "textual", "trio", "anyio", "rich", "pyarrow", "structlog"}
