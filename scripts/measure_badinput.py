@@ -173,7 +173,7 @@ def main() -> int:
             wait_for(lambda: True if len(db.cluster().nodes) == options.nodes else None, 30, "all nodes to be members")
             collection = db.create_collection(COLLECTION, dimension=DIMENSION)
             vectors = np.random.default_rng(1).standard_normal((POINTS, DIMENSION)).astype(np.float32)
-            collection.upsert(ids=range(POINTS), vectors=vectors)
+            collection.upsert(ids=range(1, POINTS + 1), vectors=vectors)
             wrong = try_client(db)
             say(f"client: {len(client_calls())} bad calls, {len(wrong)} not refused as they must be")
             wrong += allowed_edges(db)
@@ -192,7 +192,7 @@ def main() -> int:
             alive = [node.running for node in cluster.nodes]
             if all(alive) and collection.count() != POINTS:
                 wrong.append(f"{collection.count()} points are counted, not {POINTS}")
-            if all(alive) and collection.search(vectors[7], k=1)[0].id != 7:
+            if all(alive) and collection.search(vectors[6], k=1)[0].id != 7:
                 wrong.append("a search after the noise finds the wrong point")
         logs = [node.log() for node in cluster.nodes]
         starts = [node.starts for node in cluster.nodes]
