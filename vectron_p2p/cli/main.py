@@ -34,6 +34,7 @@ COMMANDS = {
     "nodes": "vectron_p2p.cli.cluster:nodes",
     "search": "vectron_p2p.cli.search:search",
     "shards": "vectron_p2p.cli.cluster:shards",
+    "simulate": "vectron_p2p.cli.simulate:simulate",
     "status": "vectron_p2p.cli.cluster:status",
     "upsert": "vectron_p2p.cli.points:upsert",
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vectron_p2p.cli import output
+from vectron_p2p.cli.options import json_option
 
 if TYPE_CHECKING:
     from vectron_p2p.testing.simulation import Report
@@ -34,14 +35,14 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> ra
 @click.option("--mutant", default=None, help="Run a deliberately broken variant, which has to be caught.")
 @click.option("--jobs", default=os.cpu_count() or 1, show_default=True, help="Seeds run at a time.")
 @click.option("--schedule", is_flag=True, help="Print the faults of each failing seed.")
-@output.json_option
+@json_option
 def simulate(seeds: range, seconds: float, mutant: str | None, jobs: int, schedule: bool, as_json: bool) -> None:
     """Run the real nodes on a simulated network, disk and clock, with faults drawn from each seed.
 
     Exit code 1 when any seed violates what the database promises; the command that replays it is printed.
     """
-    from vectron_p2p.testing.simulation import sweep
     from vectron_p2p.testing.mutants import MUTANTS
+    from vectron_p2p.testing.simulation import sweep
 
     if mutant is not None and mutant not in MUTANTS:
         raise click.BadParameter(f"one of {', '.join(sorted(MUTANTS))}", param_hint="--mutant")
@@ -53,31 +54,25 @@ def simulate(seeds: range, seconds: float, mutant: str | None, jobs: int, schedu
         if not as_json:
             _print(report, seconds, mutant, schedule)
     if as_json:
-        output.print_json({"seeds": len(reports), "failed": failed, "reports": [vars_of(report) for report in reports]})
+        output.document({"seeds": len(reports), "failed": failed, "reports": reports})
     else:
-        click.echo(f"{len(reports)} seeds, {failed} with violations")
+        output.text(f"{len(reports)} seeds, {failed} with violations")
     if failed:
         sys.exit(1)
 
 
-def vars_of(report: Report) -> dict[str, object]:
-    import dataclasses
-
-    return dataclasses.asdict(report)
-
-
 def _print(report: Report, seconds: float, mutant: str | None, schedule: bool) -> None:
     word = "FAILED" if report.violations else "ok"
-    click.echo(
+    output.text(
         f"seed {report.seed}: {word}  {report.nodes} nodes, {report.virtual_seconds:.0f} virtual s, "
         f"{report.acknowledged} writes acknowledged, {report.failed} operations failed, trace {report.trace[:16]}"
     )
     if not report.violations:
         return
     for violation in report.violations:
-        click.echo(f"  {violation}")
+        output.text(f"  {violation}")
     if schedule:
         for line in report.schedule:
-            click.echo(f"  | {line}")
+            output.text(f"  | {line}")
     variant = f" --mutant {mutant}" if mutant else ""
-    click.echo(f"  replay: vectron simulate --seeds {report.seed} --seconds {seconds:g}{variant} --schedule")
+    output.text(f"  replay: vectron simulate --seeds {report.seed} --seconds {seconds:g}{variant} --schedule")

@@ -18,6 +18,10 @@ class ConnectionLost(OSError):
     """The other side cannot be reached, or went away. Whether it got what was sent last is unknown."""
 
 
+class ConnectionRefused(ConnectionLost):
+    """The machine answered that nobody listens there: the process is gone, not the network."""
+
+
 class Stream(Protocol):
     """Bytes in order, both ways. One task may send and another receive at a time.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from vectron_p2p.model.errors import DeadlineExceeded, Unavailable, VectronError
-from vectron_p2p.net.interfaces import ConnectionLost
+from vectron_p2p.net.interfaces import ConnectionLost, ConnectionRefused
 from vectron_p2p.net.rpc_client import DIAL_TIMEOUT, RpcConnection
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class _Lane:
 class _Peer:
     """A peer and the back-off that both its lanes share."""
 
-    __slots__ = ("error", "failed_address", "failures", "lanes", "node", "retry_at")
+    __slots__ = ("error", "failed_address", "failures", "lanes", "node", "refused", "retry_at")
 
     def __init__(self, node: NodeId) -> None:
         self.node = node
@@ -67,6 +67,7 @@ class _Peer:
         self.retry_at = 0.0
         self.failed_address: Address | None = None
         self.error = ""
+        self.refused = False
 
 
 class Pool:
@@ -139,6 +140,11 @@ class Pool:
         if peer is not None:
             peer.failures = 0
             peer.retry_at = 0.0
+
+    def refused(self, node: NodeId) -> bool:
+        """Whether the last dial was refused: the machine answers, but nobody listens."""
+        peer = self._peers.get(node)
+        return peer is not None and peer.refused
 
     def drop(self, node: NodeId) -> None:
         """Closes and forgets; calls under way end with `ConnectionLost`. A later call dials anew."""
@@ -216,10 +222,11 @@ class Pool:
                 connection.close("another node answered")
                 raise ConnectionLost(f"{address} is node {answered} now")
         except (ConnectionLost, VectronError) as error:
+            peer.refused = isinstance(error, ConnectionRefused)
             self._failed(peer, address, str(error))
         else:
             if self._peers.get(peer.node) is peer:
-                peer.failures, peer.retry_at, peer.error = 0, 0.0, ""
+                peer.failures, peer.retry_at, peer.error, peer.refused = 0, 0.0, "", False
                 lane.connection = connection
             else:
                 connection.close("dropped by the pool")

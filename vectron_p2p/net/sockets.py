@@ -16,7 +16,7 @@ import structlog
 import trio
 
 from vectron_p2p.model.ids import Address
-from vectron_p2p.net.interfaces import MAX_PACKET, ConnectionLost
+from vectron_p2p.net.interfaces import MAX_PACKET, ConnectionLost, ConnectionRefused
 
 if TYPE_CHECKING:
     from vectron_p2p.runtime import Clock
@@ -248,7 +248,8 @@ class RealNetwork:
                         last = error
             except OSError as error:  # the name cannot be resolved
                 last = error
-        raise ConnectionLost(f"{address}: {_words(last)}") from last
+        kind = ConnectionRefused if isinstance(last, ConnectionRefusedError) else ConnectionLost
+        raise kind(f"{address}: {_words(last)}") from last
 
 
 async def _lookup(address: Address) -> list[tuple[int, Any]]:

@@ -47,9 +47,16 @@ class Catalog:
     """`on_applied` is told every new durable state, before anybody who waits for it."""
 
     def __init__(
-        self, node: NodeId, persisted: Persisted, system: KeyValue, pool: Pool, runtime: Runtime, *,
-        on_applied: Callable[[ClusterState], None], background: trio.Nursery,
-    ) -> None:  # fmt: skip
+        self,
+        node: NodeId,
+        persisted: Persisted,
+        system: KeyValue,
+        pool: Pool,
+        runtime: Runtime,
+        *,
+        on_applied: Callable[[ClusterState], None],
+        background: trio.Nursery,
+    ) -> None:
         self.state = persisted.state
         self.alarm: str | None = None
         self._system = system

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from vectron_p2p.node.reports import Reports
 
 MAX_BATCH = 10_000  # points or ids of one request: more does not fit a frame of sensible rows anyway, clients split
-MAX_QUERIES = 1_000  # vectors of one search request: keeps one request's turn on the search threads short; clients split
+MAX_QUERIES = (
+    1_000  # vectors of one search request: keeps one request's turn on the search threads short; clients split
+)
 DEFAULT_TIMEOUT = 30.0  # seconds, for a request that came without a deadline: the client library's own default
 
 
@@ -97,10 +99,12 @@ class ClientService:
             commands.CreateCollection(
                 operation_id=_operation(message.operation_id),
                 collection_id=CollectionId(new_uuid(self._runtime.random)),
-                name=message.name, options=options, if_not_exists=message.if_not_exists,
+                name=message.name,
+                options=options,
+                if_not_exists=message.if_not_exists,
             ),
             timeout=timeout,
-        )  # fmt: skip
+        )
         collection = await self._collection(message.name)
         return m.CollectionReply(dataclasses.asdict(self._reports.collection(collection, [])))
 
@@ -121,7 +125,8 @@ class ClientService:
         replicas = await self._reports.replicas()
         return m.CollectionReply(dataclasses.asdict(self._reports.collection(collection, replicas)))
 
-    # --- points -----------------------------------------------------------------------------------------------------------
+    # --- points
+    # -----------------------------------------------------------------------------------------------------------
 
     async def _upsert(self, message: m.Upsert, timeout: float) -> m.WriteReply:
         collection = await self._collection(message.collection)
@@ -136,7 +141,7 @@ class ClientService:
         matrix = check_vectors(vectors_from_bytes(message.vectors, dimension), dimension, collection.options.metric)
         if len(matrix) != len(ids) or len(message.payloads) != len(ids):
             raise InvalidArgument(
-                f"{len(ids)} ids, {len(matrix)} vectors and {len(message.payloads)} payloads: give one of each per point",
+                f"{len(ids)} ids, {len(matrix)} vectors, {len(message.payloads)} payloads: give one of each per point",
                 field="ids",
             )
         for payload in message.payloads:
@@ -144,9 +149,12 @@ class ClientService:
         size = 4 * dimension
         vectors: list[bytes | None] = [message.vectors[i : i + size] for i in range(0, len(ids) * size, size)]
         await self._writes.write(
-            collection, Rows(ids, vectors, list(message.payloads)), level,
-            epoch=self._catalog.state.epoch, timeout=timeout,
-        )  # fmt: skip
+            collection,
+            Rows(ids, vectors, list(message.payloads)),
+            level,
+            epoch=self._catalog.state.epoch,
+            timeout=timeout,
+        )
         return m.WriteReply(len(ids))
 
     async def _delete(self, message: m.Delete, timeout: float) -> m.WriteReply:
@@ -162,10 +170,14 @@ class ClientService:
     async def _get(self, message: m.Get, timeout: float) -> m.GetReply:
         collection = await self._collection(message.collection)
         rows = await self._reads.get(
-            collection, _ids(message.ids), parse_consistency(message.consistency),
-            with_vector=message.with_vector, with_payload=message.with_payload,
-            epoch=self._catalog.state.epoch, timeout=timeout,
-        )  # fmt: skip
+            collection,
+            _ids(message.ids),
+            parse_consistency(message.consistency),
+            with_vector=message.with_vector,
+            with_payload=message.with_payload,
+            epoch=self._catalog.state.epoch,
+            timeout=timeout,
+        )
         live = [row if row is not None and row.live else None for row in rows]
         return m.GetReply(
             versions=[row.version if row else None for row in live],
@@ -211,7 +223,9 @@ class ClientService:
     async def _count(self, message: m.Count, timeout: float) -> m.CountReply:
         collection = await self._collection(message.collection)
         parse_filter(message.filter)
-        return m.CountReply(await self._searches.count(collection, message.filter, epoch=self._catalog.state.epoch, timeout=timeout))
+        return m.CountReply(
+            await self._searches.count(collection, message.filter, epoch=self._catalog.state.epoch, timeout=timeout)
+        )
 
     async def _scroll(self, message: m.Scroll, timeout: float) -> m.ScrollReply:
         collection = await self._collection(message.collection)

@@ -38,11 +38,14 @@ class Limits:
 
     swim: SwimConfig
     call_timeout: float = 10.0
-    """A request between nodes that has no deadline of its own: longer than any healthy disk stall, shorter than a client's 30 s."""
+    """A request between nodes that has no deadline of its own: longer than any healthy disk stall, shorter than a
+    client's 30 s.
+    """
     write_timeout: float = 10.0
     """How long a write waits for its acks: a client's retry at another coordinator should still fit its 30 s."""
     hedge_after: float = 0.3
-    """A search or read not answered by then is asked at another owner too: about 10x a slow search, and routing has to leave
+    """A search or read not answered by then is asked at another owner too: about 10x a slow search, and routing has
+    to leave
     a dead node within 1 s."""
     background_sends: int = 4096
     """Rows batches still being sent to slow owners after the ack; above it writes are refused as Overloaded."""
@@ -51,6 +54,8 @@ class Limits:
     repair_interval: float = 10.0
     """Between anti-entropy rounds of a replica: 16 bytes a shard, so a short period costs nothing."""
     drain_timeout: float = 5.0
-    """How long a stopping node waits for the requests it is serving: longer than a search, shorter than a supervisor's kill."""
+    """How long a stopping node waits for the requests it is serving: longer than a search, shorter than a
+    supervisor's kill.
+    """
     counter_interval: float = 1.0
     """PROTOCOLS §1.4: the durable counter grows each second."""

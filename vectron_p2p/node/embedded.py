@@ -1,11 +1,12 @@
 """A whole node inside another program: in a thread of its own, without a port.
 
-The node runs as it does in a process, on a network that nobody else is on. Calls come from any thread, or from any event
-loop, and end with the node.
+The node runs as it does in a process, on a network that nobody else is on. Calls come from any thread, or from any
+event loop, and end with the node.
 """
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from concurrent.futures import Future
@@ -73,13 +74,12 @@ class EmbeddedNode:
     def close(self) -> None:
         """Orderly end; may be called again."""
         if self._thread.is_alive() and self._token is not None and self._node is not None:
-            try:
+            with contextlib.suppress(trio.RunFinishedError):  # it has ended by itself
                 self._token.run_sync_soon(self._node.stop)
-            except trio.RunFinishedError:
-                pass  # it has ended by itself
             self._thread.join()
 
-    # --- inside ---------------------------------------------------------------------------------------------------------
+    # --- inside
+    # ---------------------------------------------------------------------------------------------------------
 
     def _submit(self, message: Any, timeout: float) -> Future[Any]:
         future: Future[Any] = Future()

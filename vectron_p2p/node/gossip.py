@@ -1,7 +1,7 @@
 """Membership as the node uses it: SWIM driven on this node's packets, with the news that ride in every envelope.
 
-Owns the envelope (cluster, catalog position, durable counter, wall clock) and what is learnt from it: who is ahead in the
-catalog, how far a peer's clock is off. Invariant: nothing of another cluster goes any further than this file.
+Owns the envelope (cluster, catalog position, durable counter, wall clock) and what is learnt from it: who is ahead in
+the catalog, how far a peer's clock is off. Invariant: nothing of another cluster goes any further than this file.
 """
 
 from __future__ import annotations
@@ -43,10 +43,19 @@ class Gossip:
     """`on_change(node, before, after)` is told when this node's opinion of a member changes."""
 
     def __init__(
-        self, identity: Identity, address: Address, endpoint: Endpoint, catalog: Catalog, pool: Pool, hlc: HybridClock,
-        runtime: Runtime, limits: Limits, *, on_change: Callable[[NodeId, Liveness | None, Liveness | None], None],
+        self,
+        identity: Identity,
+        address: Address,
+        endpoint: Endpoint,
+        catalog: Catalog,
+        pool: Pool,
+        hlc: HybridClock,
+        runtime: Runtime,
+        limits: Limits,
+        *,
+        on_change: Callable[[NodeId, Liveness | None, Liveness | None], None],
         background: trio.Nursery,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._identity = identity
         self._endpoint = endpoint
         self._catalog = catalog
@@ -63,7 +72,8 @@ class Gossip:
         self.strangers = 0
         self.follow(catalog.state)
 
-    # --- what others ask ------------------------------------------------------------------------------------------------
+    # --- what others ask
+    # ------------------------------------------------------------------------------------------------
 
     def liveness(self, node: NodeId) -> Liveness:
         return self._swim.liveness(node) or Liveness.DEAD
@@ -93,7 +103,8 @@ class Gossip:
         """This node stops: tell all."""
         self._driver.post(self._swim.leave)
 
-    # --- tasks ------------------------------------------------------------------------------------------------------------
+    # --- tasks
+    # ------------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -129,7 +140,9 @@ class Gossip:
 
     def _heard(self, message: Message, envelope: Envelope, source: Address | None, now: float) -> list[Any]:
         effects = self._swim.receive(message, envelope.sender, source, now)
-        if isinstance(message, Ping):  # the one message that names its sender's boot; every node pings every other in turn
+        if isinstance(
+            message, Ping
+        ):  # the one message that names its sender's boot; every node pings every other in turn
             self._identity.saw_peer(envelope.sender, message.incarnation.boot, envelope.counter, message.address)
         return effects
 
@@ -137,12 +150,16 @@ class Gossip:
         state = self._catalog.state
         return encode_packet(
             Envelope(
-                cluster=state.cluster, generation=state.generation, epoch=state.epoch, hash=state.hash,
-                sender=self._identity.node, counter=self._identity.counter,
+                cluster=state.cluster,
+                generation=state.generation,
+                epoch=state.epoch,
+                hash=state.hash,
+                sender=self._identity.node,
+                counter=self._identity.counter,
                 wall_ms=int(self._runtime.clock.wall() * 1000),
             ),
             message,
-        )  # fmt: skip
+        )
 
     async def _perform(self, effect: Any) -> None:
         match effect:
@@ -152,9 +169,13 @@ class Gossip:
                 self._background.start_soon(self._send_stream, node, self._packet(message))
             case MemberChanged(node, before, after, address, reason):
                 log.info(
-                    "member_changed", node=node, before=before and before.value, after=after and after.value,
-                    address=str(address), reason=reason,
-                )  # fmt: skip
+                    "member_changed",
+                    node=node,
+                    before=before and before.value,
+                    after=after and after.value,
+                    address=str(address),
+                    reason=reason,
+                )
                 if after is None:
                     self._hlc.forget_peer(node)
                 self._on_change(node, before, after)
@@ -162,9 +183,10 @@ class Gossip:
                 log.warning("refuted", incarnation=list(incarnation), accused=accused.value, by=by)
 
     async def _send_stream(self, node: NodeId, packet: bytes) -> None:
+        self._pool.reset(node)  # a probe has to find out now, whatever calls found a moment ago
         try:
             await self._pool.note(node, SwimNote(packet), timeout=STREAM_TIMEOUT)
-        except ConnectionRefusedError:
-            self._driver.post(lambda now: self._swim.stream_refused(node, now))
         except (VectronError, ConnectionLost) as error:
+            if self._pool.refused(node):
+                self._driver.post(lambda now: self._swim.stream_refused(node, now))
             log.debug("membership_message_lost", node=node, error=str(error))

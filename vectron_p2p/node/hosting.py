@@ -57,9 +57,13 @@ def open_runtime(config: NodeConfig, network: Network) -> Iterator[Runtime]:
     try:
         with open_executor(lanes()) as executor:
             yield Runtime(
-                clock=TrioClock(), random=random.Random(os.urandom(16)), executor=executor, network=network, disk=disk,
+                clock=TrioClock(),
+                random=random.Random(os.urandom(16)),
+                executor=executor,
+                network=network,
+                disk=disk,
                 link_threads=os.cpu_count() or 1,
-            )  # fmt: skip
+            )
     finally:
         if locked is not None:
             locked.unlock()

@@ -1,4 +1,5 @@
-"""Who this node is, on disk: UUID, name, boot number, the durable counter, the clock mark, and what it saw of its peers.
+"""Who this node is, on disk: UUID, name, boot number, the durable counter, the clock mark, and what it saw of its
+peers.
 
 Invariants: boot number and counter only grow and are synced before they are shown to anyone (a restarted node outranks
 every old rumour of itself, and a restored folder shows itself by a counter lower than peers have seen: PROTOCOLS §1.4).
@@ -69,7 +70,8 @@ class Identity:
     def rolled_back(self, peer: NodeId, boot: int, counter: int) -> bool:
         """Whether `peer` shows less than was seen of it before.
 
-        Within one boot a packet may be overtaken, so only another boot is judged: a true one starts above all shown before.
+        Within one boot a packet may be overtaken, so only another boot is judged: a true one starts above all shown
+        before.
         """
         known = self._peers.get(peer)
         if known is None or boot == known["boot"]:

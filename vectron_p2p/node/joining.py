@@ -116,8 +116,12 @@ async def _ask(
     seed: Address, message: object, cluster: ClusterId | None, identity: Identity, runtime: Runtime, timeout: float
 ) -> Any:
     hello = m.Hello(
-        versions=list(PROTOCOL_VERSIONS), role="peer", cluster=cluster, node=identity.node, counter=identity.counter,
+        versions=list(PROTOCOL_VERSIONS),
+        role="peer",
+        cluster=cluster,
+        node=identity.node,
+        counter=identity.counter,
         boot=identity.boot,
-    )  # fmt: skip
+    )
     async with RpcConnection.open(runtime.network, seed, hello, runtime.clock, timeout=SEED_TIMEOUT) as connection:
         return await connection.call(message, timeout=timeout)

@@ -51,12 +51,14 @@ def check_exposure(config: NodeConfig) -> None:
 
 
 def run_node(config: NodeConfig) -> int:
-    """Run until SIGTERM or SIGINT; 0 after an orderly stop, 1 on failure (said on stderr), 2 for options that cannot be."""
+    """Run until SIGTERM or SIGINT; 0 after an orderly stop, 1 on failure (said on stderr), 2 for options that cannot
+    be.
+    """
     _configure_logs()
     try:
         check_exposure(config)
     except InvalidArgument as error:
-        print(f"vectron node: {error.message}", file=sys.stderr)
+        sys.stderr.write(f"vectron node: {error.message}\n")
         return 2
     failures: list[BaseException] = []
     try:
@@ -64,7 +66,7 @@ def run_node(config: NodeConfig) -> int:
     except* (VectronError, WrongCluster, BadCatalog, OSError) as group:
         failures = _leaves(group)
     for failure in failures:
-        print(f"vectron node: {failure}", file=sys.stderr)
+        sys.stderr.write(f"vectron node: {failure}\n")
     return 1 if failures else 0
 
 
@@ -74,15 +76,15 @@ async def _main(config: NodeConfig) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, node, nursery.cancel_scope)
             await nursery.start(node.run)
-            print(
-                f"ready node={node.identity.node} name={node.identity.name} listen={node.address} http=-", flush=True
-            )
+            name = f"node={node.identity.node} name={node.identity.name}"
+            sys.stdout.write(f"ready {name} listen={node.address} http=-\n")
+            sys.stdout.flush()
             await node.ended.wait()
             nursery.cancel_scope.cancel()
 
 
 async def _stop_on_signal(node: Node, scope: trio.CancelScope) -> None:
-    """The first signal asks for an orderly end, a second one ends at once; so does the first when nothing serves yet."""
+    """The first signal asks for an orderly end, a second one ends at once; so does the first before it serves."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
             if not node.serving:
@@ -112,5 +114,3 @@ def _configure_logs() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
-
-

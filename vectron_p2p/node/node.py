@@ -1,8 +1,8 @@
 """One node: everything put together, started in order, stopped in order.
 
-Start: folder, identity, catalog (found, join or rejoin), services, replicas, then ready. Stop: tell the peers, finish the
-requests under way, close the replicas. A failure that this node cannot live with (its catalog cannot be written, two
-histories exist) ends it: peers carry on, and a half-working node would only mislead them.
+Start: folder, identity, catalog (found, join or rejoin), services, replicas, then ready. Stop: tell the peers, finish
+the requests under way, close the replicas. A failure that this node cannot live with (its catalog cannot be written,
+two histories exist) ends it: peers carry on, and a half-working node would only mislead them.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ class Node:
         """Begin the orderly end."""
         self._stopping.set()
 
-    # --- life ---------------------------------------------------------------------------------------------------------------
+    # --- life
+    # ---------------------------------------------------------------------------------------------------------------
 
     async def run(self, *, task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED) -> None:
         """From start to end; `started` once it serves.
@@ -138,22 +139,32 @@ class Node:
         runtime, limits, identity = self._runtime, self._limits, self.identity
         hlc = HybridClock(identity.mark)
         self._pool = Pool(
-            runtime.network, runtime.clock, runtime.random, self._hello, lambda node: self.gossip.address(node),
+            runtime.network,
+            runtime.clock,
+            runtime.random,
+            self._hello,
+            lambda node: self.gossip.address(node),
             on_broken=lambda node: self.gossip.suspect(node),
-        )  # fmt: skip
+        )
         self.replicas = Replicas(identity.node, runtime, durability=self.config.durability)
         self.replicas.assign(persisted.state)
         self.catalog = Catalog(
             identity.node, persisted, system, self._pool, runtime, on_applied=self._applied, background=background
         )
         self.gossip = Gossip(
-            identity, self.address, endpoint, self.catalog, self._pool, hlc, runtime, limits,
-            on_change=self._member_changed, background=background,
-        )  # fmt: skip
-        stamps = Stamps(hlc, identity, runtime, background=background)
-        self._replica_service = ReplicaService(
-            self.replicas, catch_up=self.catalog.catch_up, observe=stamps.observe
+            identity,
+            self.address,
+            endpoint,
+            self.catalog,
+            self._pool,
+            hlc,
+            runtime,
+            limits,
+            on_change=self._member_changed,
+            background=background,
         )
+        stamps = Stamps(hlc, identity, runtime, background=background)
+        self._replica_service = ReplicaService(self.replicas, catch_up=self.catalog.catch_up, observe=stamps.observe)
         peers = self._peers = Peers(
             identity.node, self._pool, runtime.clock, local=self._serve_peer, liveness=self.gossip.liveness
         )
@@ -174,9 +185,15 @@ class Node:
             endpoint, clock=runtime.clock, welcome=self._welcome, handler=self._handle, on_note=self._take_note
         )
         self._status = Status(
-            identity, self.address, self.catalog, self.replicas, self.hints, self.health, runtime,
+            identity,
+            self.address,
+            self.catalog,
+            self.replicas,
+            self.hints,
+            self.health,
+            runtime,
             connections=lambda: self._server.connections,
-        )  # fmt: skip
+        )
 
     async def _start(self, nursery: trio.Nursery) -> None:
         await nursery.start(self._pool.run)
@@ -204,7 +221,8 @@ class Node:
             await self._server.drain(self._limits.drain_timeout)
             await self.replicas.aclose()
 
-    # --- membership in the catalog ---------------------------------------------------------------------------------------
+    # --- membership in the catalog
+    # ---------------------------------------------------------------------------------------
 
     async def _become_member(self) -> None:
         """From `joining` to `active`: proposed by the node itself once it has the state on disk (PROTOCOLS §1.3)."""
@@ -213,7 +231,8 @@ class Node:
             member = self.catalog.state.members.get(me)
             if member is not None and member.state in (NodeState.REMOVED, NodeState.LEFT):
                 raise PermissionDenied(
-                    f"this node ({me}) was removed from its cluster; start it with an empty folder to join anew", node=me
+                    f"this node ({me}) was removed from its cluster; start it with an empty folder to join anew",
+                    node=me,
                 )
             if member is not None and member.state is not NodeState.JOINING:
                 return
@@ -247,8 +266,8 @@ class Node:
                 self.hints.book.forget(target)
 
     def _member_changed(self, node: NodeId, before: Liveness | None, after: Liveness | None) -> None:
-        if after is None:
-            self._pool.drop(node)
+        if after is None or after is Liveness.DEAD:
+            self._pool.drop(node)  # calls under way fail now, and go to another owner
         elif after is Liveness.ALIVE:
             self._pool.reset(node)
             self.hints.returned()
@@ -270,14 +289,21 @@ class Node:
             warnings.append(f"shard {shard}: {error.message}")
         return warnings
 
-    # --- requests -----------------------------------------------------------------------------------------------------------
+    # --- requests
+    # -----------------------------------------------------------------------------------------------------------
 
     def _hello(self) -> m.Hello:
         state = self.catalog.state
         return m.Hello(
-            versions=list(PROTOCOL_VERSIONS), role="peer", cluster=state.cluster, node=self.identity.node,
-            counter=self.identity.counter, boot=self.identity.boot, generation=state.generation, epoch=state.epoch,
-        )  # fmt: skip
+            versions=list(PROTOCOL_VERSIONS),
+            role="peer",
+            cluster=state.cluster,
+            node=self.identity.node,
+            counter=self.identity.counter,
+            boot=self.identity.boot,
+            generation=state.generation,
+            epoch=state.epoch,
+        )
 
     def _welcome(self, hello: m.Hello) -> m.Welcome:
         state = self.catalog.state
@@ -286,17 +312,24 @@ class Node:
         if hello.role == "peer" and hello.node is not None:
             self._admit_peer(NodeId(hello.node), hello)
         return m.Welcome(
-            version=PROTOCOL_VERSIONS[-1], cluster=state.cluster, node=self.identity.node, name=self.identity.name,
-            generation=state.generation, epoch=state.epoch, software=__version__,
-        )  # fmt: skip
+            version=PROTOCOL_VERSIONS[-1],
+            cluster=state.cluster,
+            node=self.identity.node,
+            name=self.identity.name,
+            generation=state.generation,
+            epoch=state.epoch,
+            software=__version__,
+        )
 
     def _admit_peer(self, peer: NodeId, hello: m.Hello) -> None:
         member = self.catalog.state.members.get(peer)
         if member is not None and member.state in (NodeState.LEFT, NodeState.REMOVED):
-            raise PermissionDenied(f"node {peer} was removed from this cluster; start it with an empty folder", node=peer)
+            raise PermissionDenied(
+                f"node {peer} was removed from this cluster; start it with an empty folder", node=peer
+            )
         if self.identity.rolled_back(peer, hello.boot, hello.counter):
             raise PermissionDenied(
-                f"node {peer} shows an older state than this cluster has seen of it: its folder was restored or copied; "
+                f"node {peer} shows an older state than the cluster has seen of it: its folder was restored or copied; "
                 "start it with an empty folder, it joins as a new node",
                 node=peer,
             )
@@ -325,9 +358,7 @@ class Node:
         raise NotFound(f"this node answers no {type(message).__name__}", field="message")
 
     async def _let_in(self, message: m.JoinCluster) -> m.JoinReply:
-        command = commands.AddMember(
-            NodeId(message.node), message.name, parse_address(message.address), message.zone
-        )
+        command = commands.AddMember(NodeId(message.node), message.name, parse_address(message.address), message.zone)
         await self.catalog.propose(command, timeout=MEMBERSHIP_TIMEOUT)
         return m.JoinReply(self.catalog.state.to_bytes())
 
@@ -338,5 +369,3 @@ class Node:
             self.gossip.receive_note(message, NodeId(caller.node))
         elif isinstance(message, m.CatalogNote):
             self.catalog.receive(message.body, NodeId(caller.node))
-
-

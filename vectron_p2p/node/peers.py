@@ -1,7 +1,7 @@
 """How this node reaches owners: itself by a plain call, others through the connection pool; and which to prefer.
 
-Owns no opinion of liveness: it asks membership. Invariant: every failure to reach a peer ends as `Unavailable`, so that the
-callers tell "this owner did not answer" from "this owner refused".
+Owns no opinion of liveness: it asks membership. Invariant: every failure to reach a peer ends as `Unavailable`, so
+that the callers tell "this owner did not answer" from "this owner refused".
 """
 
 from __future__ import annotations
@@ -27,9 +27,14 @@ class Peers:
     """Owners by node id."""
 
     def __init__(
-        self, me: NodeId, pool: Pool, clock: Clock, *, local: Callable[[Any], Awaitable[Any]],
+        self,
+        me: NodeId,
+        pool: Pool,
+        clock: Clock,
+        *,
+        local: Callable[[Any], Awaitable[Any]],
         liveness: Callable[[NodeId], Liveness],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.me = me
         self._pool = pool
         self._clock = clock
@@ -42,7 +47,9 @@ class Peers:
         return node == self.me or self._liveness(node) is not Liveness.DEAD
 
     def prefer(self, owners: Sequence[NodeId]) -> list[NodeId]:
-        """`owners` in the order to ask them: this node, then live ones by requests under way, then suspects, then dead ones."""
+        """`owners` in the order to ask them: this node, then live ones by requests under way, then suspects, then
+        dead ones.
+        """
         rank = {Liveness.ALIVE: 0, Liveness.SUSPECT: 1, Liveness.DEAD: 2}
 
         def key(node: NodeId) -> tuple[int, int, str]:

@@ -37,9 +37,17 @@ class Replica:
     """Made by `open_replica`."""
 
     def __init__(
-        self, shard: ShardId, options: CollectionOptions, store: ShardStore, index: ShardIndex, searcher: SearchExecutor,
-        runtime: Runtime, space: SpaceFloor, *, durability: str,
-    ) -> None:  # fmt: skip
+        self,
+        shard: ShardId,
+        options: CollectionOptions,
+        store: ShardStore,
+        index: ShardIndex,
+        searcher: SearchExecutor,
+        runtime: Runtime,
+        space: SpaceFloor,
+        *,
+        durability: str,
+    ) -> None:
         self.shard = shard
         self.options = options
         self.store = store
@@ -63,9 +71,15 @@ class Replica:
         return await self._runtime.executor.run("read", self.store.leaf_versions, leaves)
 
     async def search(
-        self, queries: npt.NDArray[np.float32], *, k: int, ef: int | None, exact: bool, filter: Filter | None,
+        self,
+        queries: npt.NDArray[np.float32],
+        *,
+        k: int,
+        ef: int | None,
+        exact: bool,
+        filter: Filter | None,
         score_threshold: float | None,
-    ) -> tuple[list[Hits], dict[str, Any]]:  # fmt: skip
+    ) -> tuple[list[Hits], dict[str, Any]]:
         """Per query the hits (ids, scores, versions), and the plan."""
         keep = None if filter is None else self._keep(filter)
         return await self._searcher.search(
@@ -140,9 +154,14 @@ def kv_name(shard: ShardId) -> str:
 
 
 async def open_replica(
-    shard: ShardId, options: CollectionOptions, searcher: SearchExecutor, runtime: Runtime, space: SpaceFloor, *,
+    shard: ShardId,
+    options: CollectionOptions,
+    searcher: SearchExecutor,
+    runtime: Runtime,
+    space: SpaceFloor,
+    *,
     durability: str,
-) -> Replica:  # fmt: skip
+) -> Replica:
     """Open (or create) the replica's store and bring its index up from it, off the event loop.
 
     Raises:

@@ -1,7 +1,7 @@
 """The owner's side of requests between nodes: finds the replica a request means and answers for it.
 
-Invariant (PROTOCOLS §1): a request that carries a newer epoch than this node has applied makes it pull the catalog first, so
-it never says "no such shard" out of ignorance.
+Invariant (PROTOCOLS §1): a request that carries a newer epoch than this node has applied makes it pull the catalog
+first, so it never says "no such shard" out of ignorance.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ class ReplicaService:
     """Answers the messages of `protocol.messages` "between nodes: shards" and "anti-entropy"."""
 
     def __init__(
-        self, replicas: Replicas, *, catch_up: Callable[[int], Awaitable[None]],
+        self,
+        replicas: Replicas,
+        *,
+        catch_up: Callable[[int], Awaitable[None]],
         observe: Callable[[Iterable[bytes | None]], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._replicas = replicas
         self._catch_up = catch_up
         self._observe = observe

@@ -1,7 +1,7 @@
 """The set of shard replicas that this node owns, opened and closed as the catalog says.
 
-Invariants: a replica is opened once; one that is not open yet is answered by Unavailable (retryable), never by NotFound;
-data of a dropped collection is destroyed only after its replica was closed.
+Invariants: a replica is opened once; one that is not open yet is answered by Unavailable (retryable), never by
+NotFound; data of a dropped collection is destroyed only after its replica was closed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 OPENING = 4  # replicas loading at a time: as many as disk threads
-OPEN_TIMEOUT = 5.0  # seconds a request waits for a replica being opened: a new one takes milliseconds, a full one seconds
+OPEN_TIMEOUT = (
+    5.0  # seconds a request waits for a replica being opened: a new one takes milliseconds, a full one seconds
+)
 
 
 class Replicas:

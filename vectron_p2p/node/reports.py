@@ -1,10 +1,12 @@
-"""What the cluster looks like from here: the catalog, this node's opinion of who lives, and what each live node says of itself.
+"""What the cluster looks like from here: the catalog, this node's opinion of who lives, and what each live node says
+of itself.
 
 Invariant: a node that does not answer is shown as such, with empty figures; nothing is remembered from earlier answers.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,9 +39,13 @@ class Reports:
     """Answers about the cluster, gathered from its live nodes."""
 
     def __init__(
-        self, peers: Peers, *, state: Callable[[], ClusterState], liveness: Callable[[NodeId], Liveness],
+        self,
+        peers: Peers,
+        *,
+        state: Callable[[], ClusterState],
+        liveness: Callable[[NodeId], Liveness],
         warnings: Callable[[], list[str]],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._peers = peers
         self._state = state
         self._liveness = liveness
@@ -49,10 +55,8 @@ class Reports:
         replies: dict[NodeId, m.NodeStatusReply] = {}
 
         async def ask(node: NodeId) -> None:
-            try:
+            with contextlib.suppress(VectronError):  # who does not answer shows by absence
                 replies[node] = await self._peers.call(node, m.GetNodeStatus(replicas=replicas), timeout=ASK_TIMEOUT)
-            except VectronError:
-                pass  # shown by its absence
 
         async with trio.open_nursery() as nursery:
             for node in self._state().current():
@@ -80,16 +84,26 @@ class Reports:
             nodes.append(
                 NodeStatus(
                     **{
-                        **said, "id": node, "name": member.name, "zone": member.zone, "state": member.state.value,
-                        "address": said.get("address", str(member.address)), "liveness": self._liveness(node).value,
+                        **said,
+                        "id": node,
+                        "name": member.name,
+                        "zone": member.zone,
+                        "state": member.state.value,
+                        "address": said.get("address", str(member.address)),
+                        "liveness": self._liveness(node).value,
                     }
                 )
-            )  # fmt: skip
+            )
         return ClusterStatus(
-            cluster_id=state.cluster, epoch=state.epoch, answered_by=self._peers.me, nodes=nodes,
-            voters=list(state.voters), collections=len(state.collections), under_replicated=state.under_replicated(),
+            cluster_id=state.cluster,
+            epoch=state.epoch,
+            answered_by=self._peers.me,
+            nodes=nodes,
+            voters=list(state.voters),
+            collections=len(state.collections),
+            under_replicated=state.under_replicated(),
             warnings=self._warnings(),
-        )  # fmt: skip
+        )
 
     async def cluster(self, *, replicas: bool) -> ClusterInfo:
         """Members and, with `replicas`, every replica."""
@@ -102,20 +116,27 @@ class Reports:
                 infos = [_replica_info(owner, figures.get((owner, shard))) for owner in owners]
                 shards.append(ShardInfo(collection.name, index, infos))
         return ClusterInfo(
-            cluster_id=state.cluster, epoch=state.epoch,
+            cluster_id=state.cluster,
+            epoch=state.epoch,
             nodes=[
                 NodeInfo(
-                    id=node, name=member.name, address=str(member.address), zone=member.zone,
-                    state=member.state.value, liveness=self._liveness(node).value,
+                    id=node,
+                    name=member.name,
+                    address=str(member.address),
+                    zone=member.zone,
+                    state=member.state.value,
+                    liveness=self._liveness(node).value,
                 )
                 for node, member in sorted(state.members.items())
             ],
-            shards=shards, voters=list(state.voters), under_replicated=state.under_replicated(),
+            shards=shards,
+            voters=list(state.voters),
+            under_replicated=state.under_replicated(),
             warnings=self._warnings(),
-        )  # fmt: skip
+        )
 
     def collection(self, collection: Collection, replicas: Sequence[ReplicaFigures]) -> CollectionInfo:
-        """A collection; totals of one replica a shard (the fullest that answers), -1 where some shard did not answer."""
+        """A collection; totals of one replica a shard (the fullest that answers), -1 where a shard did not answer."""
         by_shard: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
         for each in replicas:
             if each.shard.collection == collection.id:
@@ -126,17 +147,30 @@ class Reports:
             totals = {name: sum(entry[name] for entry in fullest) for name in totals}
         options = collection.options
         return CollectionInfo(
-            name=collection.name, dimension=options.dimension, metric=options.metric, shards=collection.shards,
-            replicas=options.replicas, m=options.m, ef_construction=options.ef_construction,
-            count=totals["points"], indexed=totals["indexed"], bytes=totals["bytes"], id=collection.id,
+            name=collection.name,
+            dimension=options.dimension,
+            metric=options.metric,
+            shards=collection.shards,
+            replicas=options.replicas,
+            m=options.m,
+            ef_construction=options.ef_construction,
+            count=totals["points"],
+            indexed=totals["indexed"],
+            bytes=totals["bytes"],
+            id=collection.id,
             under_replicated=sum(len(owners) < options.replicas for owners in collection.placement),
-        )  # fmt: skip
+        )
 
 
 def _replica_info(node: NodeId, fields: dict[str, Any] | None) -> ReplicaInfo:
     if fields is None:
         return ReplicaInfo(node, "unreachable", -1, -1, "")
     return ReplicaInfo(
-        node=node, state=fields["state"], points=fields["points"], bytes=fields["bytes"],
-        merkle_root=fields["merkle_root"], indexed=fields["indexed"], tombstones=fields["tombstones"],
-    )  # fmt: skip
+        node=node,
+        state=fields["state"],
+        points=fields["points"],
+        bytes=fields["bytes"],
+        merkle_root=fields["merkle_root"],
+        indexed=fields["indexed"],
+        tombstones=fields["tombstones"],
+    )

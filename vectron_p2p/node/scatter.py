@@ -1,7 +1,8 @@
 """Asks owners of many shards until each shard has as many answers as it needs, or nobody is left to ask.
 
-Shards that are to be asked at the same node go in one call. An owner that fails is replaced at once by the next; one that is
-slow is hedged: the next owner is asked too and the first answer counts ("The Tail at Scale", Dean and Barroso 2013).
+Shards that are to be asked at the same node go in one call. An owner that fails is replaced at once by the next; one
+that is slow is hedged: the next owner is asked too and the first answer counts ("The Tail at Scale", Dean and Barroso
+2013).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from vectron_p2p.runtime import Clock
 
 Ask = Callable[[NodeId, list[int]], Awaitable[list[VectronError | None]]]
-"""Asks one node for shards it owns and keeps its answers; returns, per shard, why it did not answer, or None. Raises VectronError
+"""Asks one node for shards it owns and keeps its answers; returns, per shard, why it did not answer, or None. Raises
+VectronError
 when the whole call failed."""
 
 
@@ -28,9 +30,15 @@ class Scatter:
     """One round over the shards of a collection; `answered` and `missing` tell how it went."""
 
     def __init__(
-        self, peers: Peers, clock: Clock, owners: Mapping[int, Sequence[NodeId]], ask: Ask, *, need: Mapping[int, int],
+        self,
+        peers: Peers,
+        clock: Clock,
+        owners: Mapping[int, Sequence[NodeId]],
+        ask: Ask,
+        *,
+        need: Mapping[int, int],
         hedge_after: float,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._peers = peers
         self._clock = clock
         self._ask = ask

@@ -51,16 +51,16 @@ class ShardSearch:
                 for shard in message.shards:
                     nursery.start_soon(self._search_one, shard)
         answered = [shard for shard in message.shards if shard in self._lists]
-        groups = [[self._merged(q, answered) for q in range(message.count)]] if message.merge else [
-            self._lists.get(shard, []) for shard in message.shards
-        ]  # fmt: skip
+        groups = (
+            [[self._merged(q, answered) for q in range(message.count)]]
+            if message.merge
+            else [self._lists.get(shard, []) for shard in message.shards]
+        )
         if message.with_payload or message.with_vector:
             groups = await self._read_rows(groups)
         return m.ShardsReply(
             results=[[to_hit_list(hits, message) for hits in group] for group in groups],
-            refused=[
-                self._refused[shard].to_wire() if shard in self._refused else None for shard in message.shards
-            ],
+            refused=[self._refused[shard].to_wire() if shard in self._refused else None for shard in message.shards],
             plan=[{"shard": shard, **self._plans[shard]} for shard in answered] if message.explain else None,
         )
 
@@ -70,9 +70,12 @@ class ShardSearch:
             replica = self._replica(shard)
             found, plan = await replica.search(
                 vectors_from_bytes(message.vectors, replica.options.dimension),
-                k=message.k, ef=message.ef, exact=message.exact, filter=self._filter,
+                k=message.k,
+                ef=message.ef,
+                exact=message.exact,
+                filter=self._filter,
                 score_threshold=message.score_threshold,
-            )  # fmt: skip
+            )
         except VectronError as error:
             self._refused[shard] = error
             return
@@ -158,9 +161,11 @@ def from_hit_list(hits: m.HitList) -> list[Scored]:
     scores = np.frombuffer(hits.scores, dtype=WIRE).tolist()
     return [
         Scored(
-            hits.ids[i], scores[i], hits.versions[i],
+            hits.ids[i],
+            scores[i],
+            hits.versions[i],
             hits.payloads[i] if hits.payloads else None,
             hits.vectors[i * size : (i + 1) * size] if size else None,
         )
         for i in range(count)
-    ]  # fmt: skip
+    ]

@@ -27,9 +27,17 @@ class Status:
     """Figures of this node and its replicas."""
 
     def __init__(
-        self, identity: Identity, address: Address, catalog: Catalog, replicas: Replicas, hints: Hints,
-        health: LoopHealth, runtime: Runtime, *, connections: Callable[[], int],
-    ) -> None:  # fmt: skip
+        self,
+        identity: Identity,
+        address: Address,
+        catalog: Catalog,
+        replicas: Replicas,
+        hints: Hints,
+        health: LoopHealth,
+        runtime: Runtime,
+        *,
+        connections: Callable[[], int],
+    ) -> None:
         self._identity = identity
         self._address = address
         self._catalog = catalog

@@ -1,8 +1,8 @@
 """Real time and real threads.
 
-`TrioClock` is trio's clock plus the machine's wall clock. `ThreadExecutor` owns long-lived threads per lane: a hop through
-`trio.to_thread` costs about 150 us because it takes a worker from a cache and wakes the loop once per call; here workers
-wait on a plain queue, and all results that are ready wake the loop once.
+`TrioClock` is trio's clock plus the machine's wall clock. `ThreadExecutor` owns long-lived threads per lane: a hop
+through `trio.to_thread` costs about 150 us because it takes a worker from a cache and wakes the loop once per call;
+here workers wait on a plain queue, and all results that are ready wake the loop once.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +15,9 @@ from vectron_p2p.protocol.connection import PROTOCOL_VERSIONS
 from vectron_p2p.protocol.messages import Hello
 
 if TYPE_CHECKING:
+    import random
+    from collections.abc import AsyncIterator
+
     import trio
 
     from vectron_p2p.model.ids import Address

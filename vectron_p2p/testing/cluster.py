@@ -7,14 +7,13 @@
             cluster.kill("n1")                      # as SIGKILL; power=True loses what was not synced
             await cluster.start("n1")               # the same disk, the next boot
 
-Use it under a virtual clock (pytest-trio's `autojump_clock`, or `determinism.run_deterministic`). Invariant: all that a node
-does is a function of the seed and of the calls made here.
+Use it under a virtual clock (pytest-trio's `autojump_clock`, or `determinism.run_deterministic`). Invariant: all that
+a node does is a function of the seed and of the calls made here.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -34,11 +33,14 @@ from vectron_p2p.testing.executor import SimExecutor
 from vectron_p2p.testing.network import MemoryNetwork
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+
     from vectron_p2p.model.ids import NodeId
 
 PORT = 7700
 START_WITHIN = 120.0  # virtual seconds: a start that takes longer, with a majority there, is a defect
 CLIENT_HOST = "client"
+POLL = 0.02  # virtual seconds: below anything a test measures
 
 
 @dataclass(slots=True)
@@ -72,7 +74,8 @@ class Cluster:
         self.limits = limits or Limits(swim=SwimConfig.sim())
         self._nursery = nursery
 
-    # --- hosts and processes --------------------------------------------------------------------------------------------
+    # --- hosts and processes
+    # --------------------------------------------------------------------------------------------
 
     def add_host(self, name: str) -> Host:
         host = Host(
@@ -105,9 +108,7 @@ class Cluster:
         host.node, host.executor, host.scope = node, executor, trio.CancelScope()
         self._nursery.start_soon(self._run, host, node, host.scope)
         if wait:
-            with trio.fail_after(START_WITHIN):
-                while not node.serving and host.node is node and not node.ended.is_set():
-                    await trio.sleep(0.01)
+            await self.until(lambda: node.serving or host.node is not node, within=START_WITHIN, what=f"{name} serves")
             if host.failures:
                 raise host.failures[-1]
         return node
@@ -124,7 +125,9 @@ class Cluster:
                 host.node = host.scope = None
 
     def kill(self, name: str, *, power: bool = False) -> None:
-        """SIGKILL, or (`power`) the machine's end: handles go dead first, so that no clean-up does what the dead cannot."""
+        """SIGKILL, or (`power`) the machine's end: handles go dead first, so that no clean-up does what the dead
+        cannot.
+        """
         host = self.hosts[name]
         if host.scope is None or host.executor is None:
             return
@@ -152,7 +155,8 @@ class Cluster:
         assert node is not None, f"{name} is down"
         return node
 
-    # --- clients ----------------------------------------------------------------------------------------------------------
+    # --- clients
+    # ----------------------------------------------------------------------------------------------------------
 
     def client(
         self, *names: str, timeout: float = 30.0, nursery: trio.Nursery | None = None
@@ -168,13 +172,14 @@ class Cluster:
             timeout=timeout,
         )
 
-    # --- looking ----------------------------------------------------------------------------------------------------------
+    # --- looking
+    # ----------------------------------------------------------------------------------------------------------
 
     async def until(self, condition: Callable[[], bool], *, within: float, what: str = "condition") -> None:
         """Until `condition()`; AssertionError after `within` virtual seconds."""
         with trio.move_on_after(within):
-            while not condition():
-                await trio.sleep(0.05)
+            while not condition():  # noqa: ASYNC110  (no event stands for "all nodes agree")
+                await trio.sleep(POLL)
             return
         raise AssertionError(f"not within {within:g} s: {what}")
 

@@ -20,10 +20,11 @@ T = TypeVar("T")
 
 def run_deterministic(seed: int, main: Callable[..., Awaitable[T]], *args: Any) -> T:
     """`trio.run(main, *args)` on a virtual clock that jumps over all waiting, its schedule drawn from `seed`."""
-    before = _run._ALLOW_DETERMINISTIC_SCHEDULING
-    _run._ALLOW_DETERMINISTIC_SCHEDULING = True
+    switch = "_ALLOW_DETERMINISTIC_SCHEDULING"
+    before = getattr(_run, switch)
+    setattr(_run, switch, True)
     _run._r.seed(seed)
     try:
         return trio.run(main, *args, clock=trio.testing.MockClock(autojump_threshold=0))
     finally:
-        _run._ALLOW_DETERMINISTIC_SCHEDULING = before
+        setattr(_run, switch, before)

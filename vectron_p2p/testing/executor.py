@@ -1,7 +1,8 @@
 """The executor of simulations: no threads; work completes at seeded later times.
 
-Jobs of one lane may overtake each other as they may on threads, and each takes virtual time, so the races between a job
-and the event loop are kept; the work itself is done in one step, as each job here holds a lock or a gate of its own anyway.
+Jobs of one lane may overtake each other as they may on threads, and each takes virtual time, so the races between a
+job and the event loop are kept; the work itself is done in one step, as each job here holds a lock or a gate of its
+own anyway.
 """
 
 from __future__ import annotations
@@ -27,8 +28,6 @@ LATENCY = {  # seconds, (shortest, mean of what comes on top): the order of what
 }
 
 
-
-
 class SimExecutor:
     """Of one node. `slow` stretches every job (a slow disk or machine)."""
 
@@ -43,11 +42,12 @@ class SimExecutor:
         before = self._random.random()
         delay = self.slow * (shortest + self._random.expovariate(1.0 / mean))
         # Part of the time before the work and part after it: a crash may fall on either side of the effect.
-        await self._clock.sleep(delay * before)
-        if self.dead:
-            await trio.sleep_forever()
+        await self._pass(delay * before)
         result = fn(*args)
-        await self._clock.sleep(delay * (1.0 - before))
+        await self._pass(delay * (1.0 - before))
+        return result
+
+    async def _pass(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
         if self.dead:
             await trio.sleep_forever()
-        return result

@@ -1,10 +1,11 @@
 """What a workload may expect: per point the state acknowledged last, and every other state that may still be read.
 
-Each point has one writer, which waits for each answer. A quorum read must return the state last acknowledged, or one whose
-outcome is unknown; what a quorum read returned once is acknowledged from then on (D1, D2, D3, D8).
+Each point has one writer, which waits for each answer. A quorum read must return the state last acknowledged, or one
+whose outcome is unknown; what a quorum read returned once is acknowledged from then on (D1, D2, D3, D8).
 
-A write of unknown outcome may win over a later, acknowledged one when its stamp was higher: coordinators' clocks differ by
-up to the skew that replicas admit, plus the reserve that a restarted node begins at. Beyond that haze it may not.
+A write of unknown outcome may win over a later, acknowledged one when its stamp was higher: coordinators' clocks
+differ by up to the skew that replicas admit, plus the reserve that a restarted node begins at. Beyond that haze it
+may not.
 """
 
 from __future__ import annotations

@@ -1,13 +1,19 @@
-"""Deliberately broken variants: each leaves out one rule, and simulation must catch it. This is how we know that it can."""
+"""Deliberately broken variants: each leaves out one rule, and simulation must catch it. This is how we know that it
+can.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
 
-from vectron_p2p.model.errors import VectronError
-from vectron_p2p.model.ids import NodeId
 from vectron_p2p.replication.quorum import WriteRound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from vectron_p2p.model.errors import VectronError
+    from vectron_p2p.model.ids import NodeId
 
 
 @contextmanager

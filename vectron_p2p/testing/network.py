@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from vectron_p2p.model.ids import Address
-from vectron_p2p.net.interfaces import MAX_PACKET, ConnectionLost
+from vectron_p2p.net.interfaces import MAX_PACKET, ConnectionLost, ConnectionRefused
 from vectron_p2p.testing.memory_stream import MemoryStream, Pipe
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class MemoryNetwork:
             await self._changed.wait()
         self.record("connect" if endpoint is not None else "refuse", host.name, target, 0)
         if host.dead or endpoint is None or len(endpoint.callers) >= ACCEPT_QUEUE:
-            raise ConnectionLost(f"{address}: connection refused")
+            raise ConnectionRefused(f"{address}: connection refused")
         there, back = Pipe(self, host.name, target), Pipe(self, target, host.name)
         here = MemoryStream(self, host.name, address, incoming=back, outgoing=there, caller=True)
         self._next_port += 1

@@ -1,29 +1,39 @@
 """Deterministic simulation: one seed draws a cluster, a workload and the faults it must survive, then heals and checks.
 
-The nodes are the real ones (`testing.cluster`); time is virtual. Checked: no acknowledged write is lost and no deleted point
-comes back, at every quorum read meanwhile and in every replica at the end; all replicas of a shard end up equal; all nodes
-agree on members and catalog; a search finds what the reads find. The same seed gives the same trace.
+The nodes are the real ones (`testing.cluster`); time is virtual. Checked: no acknowledged write is lost and no
+deleted point comes back, at every quorum read meanwhile and in every replica at the end; all replicas of a shard end
+up equal; all nodes agree on members and catalog; a search finds what the reads find. The same seed gives the same
+trace.
 
-After TigerBeetle's VOPR and FoundationDB's simulation: faults are drawn per seed (swarm testing, Groce et al. 2012), then
-everything heals and the cluster must come to rest.
+After TigerBeetle's VOPR and FoundationDB's simulation: faults are drawn per seed (swarm testing, Groce et al. 2012),
+then everything heals and the cluster must come to rest.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
+import multiprocessing
 import random
-from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
 
+import structlog
 import trio
 
 from vectron_p2p.model.errors import VectronError
-from vectron_p2p.testing.client import SimClient
 from vectron_p2p.testing.cluster import Cluster, open_cluster
 from vectron_p2p.testing.determinism import run_deterministic
 from vectron_p2p.testing.ledger import ABSENT, Ledger
 from vectron_p2p.testing.mutants import MUTANTS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+
+    from vectron_p2p.testing.client import SimClient
 
 DIMENSION = 4
 POINTS_PER_CLIENT = 12  # few, so that each is written, deleted and read often
@@ -64,7 +74,9 @@ class Faults:
 
 @dataclass(slots=True)
 class Report:
-    """The outcome of one seed. `schedule` lists the faults with their virtual times; `trace` is the hash of all traffic."""
+    """The outcome of one seed. `schedule` lists the faults with their virtual times; `trace` is the hash of all
+    traffic.
+    """
 
     seed: int
     nodes: int
@@ -82,6 +94,20 @@ def simulate(seed: int, *, seconds: float = 60.0, mutant: str | None = None) -> 
     breakage: AbstractContextManager[None] = MUTANTS[mutant]() if mutant else nullcontext()
     with breakage:
         return run_deterministic(seed, _Run(seed, seconds).main)
+
+
+def sweep(seeds: Iterable[int], *, seconds: float, mutant: str | None, jobs: int) -> Iterator[Report]:
+    """Reports of `seeds`, in order, run on `jobs` processes."""
+    run = partial(_quietly, seconds=seconds, mutant=mutant)
+    # Spawned, not forked: a fresh interpreter per worker, so that a seed sees nothing of its caller.
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(run, seeds)
+
+
+def _quietly(seed: int, *, seconds: float, mutant: str | None) -> Report:
+    """Without the nodes' logs: under faults they warn all the time, and the report has what matters."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    return simulate(seed, seconds=seconds, mutant=mutant)
 
 
 class _Run:
@@ -119,7 +145,8 @@ class _Run:
     def _note(self, what: str) -> None:
         self._report.schedule.append(f"{trio.current_time():8.3f} {what}")
 
-    # --- the run ------------------------------------------------------------------------------------------------------------
+    # --- the run
+    # ------------------------------------------------------------------------------------------------------------
 
     async def _live(self) -> None:
         cluster = self._cluster
@@ -132,7 +159,8 @@ class _Run:
                 await self._break_things()
                 self._over = True
             await self._heal()
-            await self._check(db)
+            async with cluster.client(nursery=nursery) as fresh:
+                await self._check(fresh)
             nursery.cancel_scope.cancel()
 
     async def _break_things(self) -> None:
@@ -147,7 +175,7 @@ class _Run:
             if actions:
                 await rng.choice(actions)()
 
-    def _actions(self) -> list[Callable[[], object]]:  # type: ignore[type-arg]
+    def _actions(self) -> list[Callable[[], Awaitable[None]]]:
         faults = self._faults
         chosen = [
             (faults.kill, self._kill),
@@ -165,6 +193,10 @@ class _Run:
         return self._random.choice(names) if names else None
 
     async def _kill(self) -> None:
+        down = sum(host.scope is None for host in self._cluster.hosts.values())
+        if 2 * (down + 1) >= len(self._cluster.hosts) and self._random.random() < 0.7:
+            await self._restart()  # without a majority little happens: that is to be a part of a run, not most of it
+            return
         name = self._some_host(up=True)
         if name is not None:
             power = self._faults.power and self._random.random() < 0.5
@@ -227,7 +259,8 @@ class _Run:
         await cluster.until(cluster.agreed, within=HEAL_WITHIN, what="all nodes agree on members and catalog")
         await cluster.until(cluster.replicas_equal, within=HEAL_WITHIN, what="all replicas of each shard are equal")
 
-    # --- the workload -----------------------------------------------------------------------------------------------------
+    # --- the workload
+    # -----------------------------------------------------------------------------------------------------
 
     async def _work(self, db: SimClient, number: int, rng: random.Random) -> None:
         points = range(number * POINTS_PER_CLIENT, (number + 1) * POINTS_PER_CLIENT)
@@ -286,7 +319,8 @@ class _Run:
             self._ledger.violations.append(f"{where}: point {point} has a vector that is not of its payload")
         self._ledger.saw(point, state, where)
 
-    # --- the end ------------------------------------------------------------------------------------------------------------
+    # --- the end
+    # ------------------------------------------------------------------------------------------------------------
 
     async def _check(self, db: SimClient) -> None:
         docs = db.collection(NAME)
@@ -320,5 +354,3 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     for error in group.exceptions:
         found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
-
-

@@ -46,9 +46,16 @@ class Reads:
         self._limits = limits
 
     async def get(
-        self, collection: Collection, ids: Sequence[PointId], level: Consistency, *, with_vector: bool,
-        with_payload: bool, epoch: int, timeout: float,
-    ) -> list[ReadRow | None]:  # fmt: skip
+        self,
+        collection: Collection,
+        ids: Sequence[PointId],
+        level: Consistency,
+        *,
+        with_vector: bool,
+        with_payload: bool,
+        epoch: int,
+        timeout: float,
+    ) -> list[ReadRow | None]:
         """Rows (tombstones too) in the order asked; None where no owner asked has seen the id.
 
         Raises:
@@ -86,24 +93,29 @@ class Reads:
         return [found[point] for point in ids]
 
     async def _read(
-        self, shard: ShardId, ids: list[PointId], owners: Sequence[NodeId], required: int, with_vector: bool,
-        with_payload: bool, epoch: int,
-    ) -> list[ReadRow | None]:  # fmt: skip
+        self,
+        shard: ShardId,
+        ids: list[PointId],
+        owners: Sequence[NodeId],
+        required: int,
+        with_vector: bool,
+        with_payload: bool,
+        epoch: int,
+    ) -> list[ReadRow | None]:
         alive = sum(self._peers.alive(owner) for owner in owners)
         if alive < required:
             raise ConsistencyError(
                 f"shard {shard.index} has {alive} of {len(owners)} owners alive, this read needs {required}: "
                 "retry when nodes are back, or ask for a lower consistency",
-                acked=0, required=required,
-            )  # fmt: skip
+                acked=0,
+                required=required,
+            )
         # A row may have to be written back whole, so from more than one owner whole rows are asked.
         whole = required > 1
         rows: dict[PointId, ReadRow | None] = {}
         wanted = list(ids)
         for _ in range(MAX_ROUNDS):
-            ask = m.FetchRows(
-                shard.collection, shard.index, epoch, wanted, with_vector or whole, with_payload or whole
-            )
+            ask = m.FetchRows(shard.collection, shard.index, epoch, wanted, with_vector or whole, with_payload or whole)
             round_ = await _Round(self._peers, self._clock, self._limits, shard, ask, owners, required).run()
             again = set(round_.again)
             for i, point in enumerate(wanted):
@@ -114,17 +126,24 @@ class Reads:
                 return [rows[point] for point in ids]
         raise ConsistencyError(
             f"shard {shard.index}: the rows changed while they were read, {MAX_ROUNDS} times in a row; retry",
-            acked=0, required=required,
-        )  # fmt: skip
+            acked=0,
+            required=required,
+        )
 
 
 class _Round:
     """One `ReadRound` and the calls it needs: `required` owners first, one more for each that fails or is slow."""
 
     def __init__(
-        self, peers: Peers, clock: Clock, limits: Limits, shard: ShardId, ask: m.FetchRows, owners: Sequence[NodeId],
+        self,
+        peers: Peers,
+        clock: Clock,
+        limits: Limits,
+        shard: ShardId,
+        ask: m.FetchRows,
+        owners: Sequence[NodeId],
         required: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._peers = peers
         self._clock = clock
         self._limits = limits
@@ -198,7 +217,9 @@ class _Round:
     async def _write_back(self, write_back: WriteBack) -> None:
         assert self._nursery is not None
         rows = [
-            Row(row.id, row.version, row.vector, row.payload) for row in map(self.row, write_back.rows) if row is not None
+            Row(row.id, row.version, row.vector, row.payload)
+            for row in map(self.row, write_back.rows)
+            if row is not None
         ]
         message = to_message(self._shard, rows, epoch=self._ask.epoch, kind="write_back")
         try:

@@ -1,6 +1,7 @@
 """Searches, counts and scrolls: each shard asked of one owner, or of a quorum, and the answers put together.
 
-Invariant: a shard that did not answer as the consistency asks is named in `missing_shards`; a list is never silently short.
+Invariant: a shard that did not answer as the consistency asks is named in `missing_shards`; a list is never silently
+short.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Searches:
         self._reads = reads
         self._limits = limits
 
-    # --- search ---------------------------------------------------------------------------------------------------------
+    # --- search
+    # ---------------------------------------------------------------------------------------------------------
 
     async def search(self, collection: Collection, asked: m.Search, *, epoch: int, timeout: float) -> m.SearchReply:
         """The reply to an admitted request."""
@@ -55,10 +57,21 @@ class Searches:
             asked = await self._by_id(collection, asked, itself, epoch, timeout)
         depth = asked.k + asked.offset + (itself is not None)
         message = m.SearchShards(
-            collection=collection.id, shards=[], epoch=epoch, merge=True, vectors=asked.vectors, count=asked.count,
-            k=depth, filter=asked.filter, ef=asked.ef, exact=asked.exact, score_threshold=asked.score_threshold,
-            with_payload=asked.with_payload, with_vector=asked.with_vector, explain=asked.explain,
-        )  # fmt: skip
+            collection=collection.id,
+            shards=[],
+            epoch=epoch,
+            merge=True,
+            vectors=asked.vectors,
+            count=asked.count,
+            k=depth,
+            filter=asked.filter,
+            ef=asked.ef,
+            exact=asked.exact,
+            score_threshold=asked.score_threshold,
+            with_payload=asked.with_payload,
+            with_vector=asked.with_vector,
+            explain=asked.explain,
+        )
         remaining = timeout - (self._clock.now() - began)
         if level is Consistency.ONE:
             lists, missing, plan = await self._ask_one(collection, message, remaining)
@@ -69,15 +82,22 @@ class Searches:
         lists = [hits[asked.offset : asked.offset + asked.k] for hits in lists]
         _check_size(lists)
         took = (self._clock.now() - began) * 1000
-        return m.SearchReply([to_hit_list(hits, asked) for hits in lists], missing, took, plan if asked.explain else None)
+        return m.SearchReply(
+            [to_hit_list(hits, asked) for hits in lists], missing, took, plan if asked.explain else None
+        )
 
     async def _by_id(
         self, collection: Collection, asked: m.Search, point: PointId, epoch: int, timeout: float
     ) -> m.Search:
         rows = await self._reads.get(
-            collection, [point], parse_consistency(asked.consistency), with_vector=True, with_payload=False,
-            epoch=epoch, timeout=timeout,
-        )  # fmt: skip
+            collection,
+            [point],
+            parse_consistency(asked.consistency),
+            with_vector=True,
+            with_payload=False,
+            epoch=epoch,
+            timeout=timeout,
+        )
         row = rows[0]
         if row is None or not row.live or row.vector is None:
             raise NotFound(f"there is no point {point!r} in {collection.name!r}", field="id")
@@ -156,9 +176,15 @@ class Searches:
         return answers, scatter.missing, plans
 
     async def _verified(
-        self, collection: Collection, message: m.SearchShards, level: Consistency, shard: int,
-        answers: dict[NodeId, list[m.HitList]], asked: int, deadline: float,
-    ) -> list[QuorumSearchRound]:  # fmt: skip
+        self,
+        collection: Collection,
+        message: m.SearchShards,
+        level: Consistency,
+        shard: int,
+        answers: dict[NodeId, list[m.HitList]],
+        asked: int,
+        deadline: float,
+    ) -> list[QuorumSearchRound]:
         """One round per query, with every doubtful id read from a quorum and judged anew."""
         rounds: list[QuorumSearchRound] = []
         for q in range(message.count):
@@ -170,9 +196,14 @@ class Searches:
         if not doubtful:
             return rounds
         rows = await self._reads.get(
-            collection, doubtful, level, with_vector=True, with_payload=True, epoch=message.epoch,
+            collection,
+            doubtful,
+            level,
+            with_vector=True,
+            with_payload=True,
+            epoch=message.epoch,
             timeout=max(0.0, deadline - self._clock.now()),
-        )  # fmt: skip
+        )
         newest = dict(zip(doubtful, rows, strict=True))
         filter = parse_filter(message.filter) if message.filter else None
         queries = vectors_from_bytes(message.vectors, collection.options.dimension)
@@ -180,10 +211,17 @@ class Searches:
             judged: dict[PointId, Scored | None] = {}
             for point in round_.to_verify():
                 row = newest[point]
-                judged[point] = None if row is None or not row.live else score_row(
-                    queries[q], Row(row.id, row.version, row.vector, row.payload), collection.options.metric,
-                    filter=filter, score_threshold=message.score_threshold,
-                )  # fmt: skip
+                judged[point] = (
+                    None
+                    if row is None or not row.live
+                    else score_row(
+                        queries[q],
+                        Row(row.id, row.version, row.vector, row.payload),
+                        collection.options.metric,
+                        filter=filter,
+                        score_threshold=message.score_threshold,
+                    )
+                )
             round_.verified(judged)
         return rounds
 
@@ -263,8 +301,8 @@ def _check_size(lists: Sequence[Sequence[Scored]]) -> None:
     size = sum(len(hit.payload or b"") + len(hit.vector or b"") for hits in lists for hit in hits)
     if size > MAX_REPLY_BYTES:
         raise InvalidArgument(
-            f"the hits' payloads and vectors have {size} bytes, a reply at most {MAX_REPLY_BYTES}: ask for a smaller k, "
-            "fewer queries at once, or without payloads",
+            f"the hits have {size} bytes of payloads and vectors, a reply at most {MAX_REPLY_BYTES}: ask for a "
+            "smaller k, for fewer queries at once, or without payloads",
             field="k",
         )
 
@@ -299,5 +337,3 @@ def _cursor_to_key(cursor: str | None) -> bytes:
     except (ValueError, binascii.Error):
         raise InvalidArgument("cursor is none that a scroll returned", field="cursor") from None
     return key
-
-

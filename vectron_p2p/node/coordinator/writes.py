@@ -1,7 +1,7 @@
 """Writes: stamp, send to all owners, count exact acks (PROTOCOLS §3).
 
-Invariants: an ack counts only when the owner holds exactly the version sent. After the call has returned nothing is stamped
-again; what still goes on (sends to slow owners, hints) carries the versions already sent.
+Invariants: an ack counts only when the owner holds exactly the version sent. After the call has returned nothing is
+stamped again; what still goes on (sends to slow owners, hints) carries the versions already sent.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from vectron_p2p.node.stamps import Stamps
     from vectron_p2p.runtime import Clock
 
-MAX_RESTAMPS = 3  # every round above all that was seen; a fourth loss means a storm of writers of one id: let the client back off
+MAX_RESTAMPS = (
+    3  # every round above all that was seen; a fourth loss means a storm of writers of one id: let the client back off
+)
 OWN_ACK = 0.05  # seconds past the quorum that this node's own replica is waited for: it is about as fast as the others
 BULK_BYTES = 64 * 1024  # larger batches take the bulk connection, so that probes and searches do not wait behind them
 
@@ -53,8 +55,15 @@ class Writes:
     """`background` is a nursery of the node: it outlives the call, for sends to owners slower than the quorum."""
 
     def __init__(
-        self, peers: Peers, clock: Clock, stamps: Stamps, hints: Hints, limits: Limits, *, background: trio.Nursery,
-    ) -> None:  # fmt: skip
+        self,
+        peers: Peers,
+        clock: Clock,
+        stamps: Stamps,
+        hints: Hints,
+        limits: Limits,
+        *,
+        background: trio.Nursery,
+    ) -> None:
         self._peers = peers
         self._clock = clock
         self._stamps = stamps
@@ -107,8 +116,9 @@ class Writes:
             raise ConsistencyError(
                 f"shard {shard.index} has {alive} of {len(owners)} owners alive, {level.value} needs {required}; "
                 "nothing was written: retry when nodes are back, or ask for a lower consistency",
-                acked=0, required=required,
-            )  # fmt: skip
+                acked=0,
+                required=required,
+            )
 
     async def _write_shard(
         self, shard: ShardId, rows: Rows, owners: Sequence[NodeId], level: Consistency, epoch: int, timeout: float
@@ -126,11 +136,19 @@ class Writes:
         raise ConsistencyError(
             f"shard {shard.index}: other writes of the same ids were newer {MAX_RESTAMPS + 1} times in a row; "
             "nothing was written: retry",
-            acked=0, required=required,
-        )  # fmt: skip
+            acked=0,
+            required=required,
+        )
 
     async def _send_round(
-        self, shard: ShardId, rows: Rows, owners: Sequence[NodeId], required: int, epoch: int, timeout: float, above: int
+        self,
+        shard: ShardId,
+        rows: Rows,
+        owners: Sequence[NodeId],
+        required: int,
+        epoch: int,
+        timeout: float,
+        above: int,
     ) -> WriteOutcome:
         stamp = await self._stamps.next(above)
         versions = [
@@ -138,9 +156,15 @@ class Writes:
             for columns in zip(rows.ids, rows.vectors, rows.payloads, strict=True)
         ]
         message = m.ApplyRows(
-            collection=shard.collection, shard=shard.index, epoch=epoch, kind="write",
-            ids=rows.ids, versions=versions, vectors=rows.vectors, payloads=rows.payloads,
-        )  # fmt: skip
+            collection=shard.collection,
+            shard=shard.index,
+            epoch=epoch,
+            kind="write",
+            ids=rows.ids,
+            versions=versions,
+            vectors=rows.vectors,
+            payloads=rows.payloads,
+        )
         bulk = sum(map(len, filter(None, rows.vectors))) + sum(map(len, filter(None, rows.payloads))) > BULK_BYTES
         round_ = WriteRound(owners, required, versions)
         decided, own = trio.Event(), trio.Event()

@@ -40,9 +40,14 @@ class AntiEntropy:
     """The rounds of one node."""
 
     def __init__(
-        self, clock: Clock, rng: random.Random, replicas: Replicas, limits: Limits, *,
+        self,
+        clock: Clock,
+        rng: random.Random,
+        replicas: Replicas,
+        limits: Limits,
+        *,
         state: Callable[[], ClusterState],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._clock = clock
         self._random = rng
         self._replicas = replicas
@@ -94,13 +99,14 @@ class AntiEntropy:
 
     async def _differing(self, peers: Peers, peer: NodeId, replicas: Sequence[Replica]) -> list[Replica]:
         reply = await self._call(
-            peers, peer,
+            peers,
+            peer,
             m.MerkleRoots(
                 epoch=self._state().epoch,
                 collections=[replica.shard.collection for replica in replicas],
                 shards=[replica.shard.index for replica in replicas],
             ),
-        )  # fmt: skip
+        )
         assert isinstance(reply, m.MerkleRootsReply)
         return [
             replica
@@ -150,7 +156,12 @@ class AntiEntropy:
 def to_message(shard: ShardId, rows: Sequence[Row], *, epoch: int, kind: str) -> m.ApplyRows:
     """Stored rows as the message that has them applied elsewhere."""
     return m.ApplyRows(
-        collection=shard.collection, shard=shard.index, epoch=epoch, kind=kind,
-        ids=[row.id for row in rows], versions=[row.version for row in rows],
-        vectors=[row.vector for row in rows], payloads=[row.payload for row in rows],
-    )  # fmt: skip
+        collection=shard.collection,
+        shard=shard.index,
+        epoch=epoch,
+        kind=kind,
+        ids=[row.id for row in rows],
+        versions=[row.version for row in rows],
+        vectors=[row.vector for row in rows],
+        payloads=[row.payload for row in rows],
+    )

@@ -67,9 +67,15 @@ class Hints:
             for hint in batch:
                 rows = hint.item
                 message = m.ApplyRows(
-                    collection=rows.collection, shard=rows.shard, epoch=self._epoch(), kind="hint",
-                    ids=rows.ids, versions=rows.versions, vectors=rows.vectors, payloads=rows.payloads,
-                )  # fmt: skip
+                    collection=rows.collection,
+                    shard=rows.shard,
+                    epoch=self._epoch(),
+                    kind="hint",
+                    ids=rows.ids,
+                    versions=rows.versions,
+                    vectors=rows.vectors,
+                    payloads=rows.payloads,
+                )
                 try:
                     await peers.call(target, message, timeout=self._limits.call_timeout, bulk=True)
                 except VectronError as error:

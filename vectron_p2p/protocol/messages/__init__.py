@@ -1,0 +1,121 @@
+"""Every message on the wire, as frozen dataclasses.
+
+Owns the schemas. `@message(tag)` gives a class its number on the wire (never reused) and has its fields validated
+from their annotations when it is decoded. Vectors are raw little-endian float32 bytes, batches are columnar, payloads
+are the client's msgpack bytes, versions the 40 bytes of `replication.version`.
+
+Requests from clients name a collection by name; requests between nodes by UUID, so that a recreated name never meets
+old data.
+"""
+
+from __future__ import annotations
+
+from vectron_p2p.protocol.messages.cluster import (
+    CatalogNote,
+    GetNodeStatus,
+    JoinCluster,
+    JoinReply,
+    NodeStatusReply,
+    Propose,
+    ProposeReply,
+    SwimNote,
+)
+from vectron_p2p.protocol.messages.handshake import (
+    Hello,
+    Welcome,
+)
+from vectron_p2p.protocol.messages.requests import (
+    ClusterReply,
+    CollectionReply,
+    CollectionsReply,
+    Count,
+    CountReply,
+    CreateCollection,
+    Delete,
+    DeleteCollection,
+    DescribeCollection,
+    Done,
+    Get,
+    GetCluster,
+    GetReply,
+    GetStatus,
+    HitList,
+    ListCollections,
+    Scroll,
+    ScrollReply,
+    Search,
+    SearchReply,
+    StatusReply,
+    Upsert,
+    WriteReply,
+)
+from vectron_p2p.protocol.messages.shards import (
+    ApplyReply,
+    ApplyRows,
+    CountShards,
+    CountsReply,
+    FetchRows,
+    LeafVersions,
+    LeafVersionsReply,
+    MerkleLeaves,
+    MerkleLeavesReply,
+    MerkleRoots,
+    MerkleRootsReply,
+    RowsPage,
+    RowsReply,
+    ScrollShard,
+    SearchShards,
+    ShardsReply,
+)
+
+__all__ = [
+    "ApplyReply",
+    "ApplyRows",
+    "CatalogNote",
+    "ClusterReply",
+    "CollectionReply",
+    "CollectionsReply",
+    "Count",
+    "CountReply",
+    "CountShards",
+    "CountsReply",
+    "CreateCollection",
+    "Delete",
+    "DeleteCollection",
+    "DescribeCollection",
+    "Done",
+    "FetchRows",
+    "Get",
+    "GetCluster",
+    "GetNodeStatus",
+    "GetReply",
+    "GetStatus",
+    "Hello",
+    "HitList",
+    "JoinCluster",
+    "JoinReply",
+    "LeafVersions",
+    "LeafVersionsReply",
+    "ListCollections",
+    "MerkleLeaves",
+    "MerkleLeavesReply",
+    "MerkleRoots",
+    "MerkleRootsReply",
+    "NodeStatusReply",
+    "Propose",
+    "ProposeReply",
+    "RowsPage",
+    "RowsReply",
+    "Scroll",
+    "ScrollReply",
+    "ScrollShard",
+    "Search",
+    "SearchReply",
+    "SearchShards",
+    "ShardsReply",
+    "StatusReply",
+    "SwimNote",
+    "Upsert",
+    "Welcome",
+    "WriteReply",
+]

@@ -1,0 +1,39 @@
+"""The handshake: the first message in each direction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vectron_p2p.protocol.registry import message
+
+
+@message(1)
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Opens a connection. `role` "client" or "peer"; `cluster` None when the client has not pinned one yet.
+
+    `counter` is the peer's durable counter (rollback detection), `boot` its boot number.
+    """
+
+    versions: list[int]
+    role: str
+    cluster: str | None = None
+    node: str | None = None
+    counter: int = 0
+    boot: int = 0
+    generation: int = 0
+    epoch: int = 0
+
+
+@message(2)
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """Answers `Hello`: the version chosen, and who answers."""
+
+    version: int
+    cluster: str
+    node: str
+    name: str
+    generation: int
+    epoch: int
+    software: str

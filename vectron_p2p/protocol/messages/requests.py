@@ -1,0 +1,239 @@
+"""Requests of clients and their answers. They name a collection by its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vectron_p2p.protocol.registry import message
+
+
+@message(10)
+@dataclass(frozen=True, slots=True)
+class GetCluster:
+    """-> ClusterReply. `shards`: ask every owner for its replicas' figures."""
+
+    shards: bool = True
+
+
+@message(11)
+@dataclass(frozen=True, slots=True)
+class ClusterReply:
+    """`info` is `dataclasses.asdict(model.nodes.ClusterInfo)`."""
+
+    info: dict[str, Any]
+
+
+@message(12)
+@dataclass(frozen=True, slots=True)
+class GetStatus:
+    """-> StatusReply."""
+
+
+@message(13)
+@dataclass(frozen=True, slots=True)
+class StatusReply:
+    """`status` is `dataclasses.asdict(model.nodes.ClusterStatus)`."""
+
+    status: dict[str, Any]
+
+
+@message(14)
+@dataclass(frozen=True, slots=True)
+class CreateCollection:
+    """-> CollectionReply."""
+
+    name: str
+    dimension: int
+    metric: str
+    shards: int | None
+    replicas: int
+    m: int
+    ef_construction: int
+    if_not_exists: bool
+    operation_id: str
+
+
+@message(15)
+@dataclass(frozen=True, slots=True)
+class DeleteCollection:
+    """-> Done."""
+
+    name: str
+    operation_id: str
+
+
+@message(16)
+@dataclass(frozen=True, slots=True)
+class ListCollections:
+    """-> CollectionsReply."""
+
+
+@message(17)
+@dataclass(frozen=True, slots=True)
+class DescribeCollection:
+    """-> CollectionReply, with counts."""
+
+    name: str
+
+
+@message(18)
+@dataclass(frozen=True, slots=True)
+class CollectionReply:
+    """`info` is `dataclasses.asdict(model.collections.CollectionInfo)`."""
+
+    info: dict[str, Any]
+
+
+@message(19)
+@dataclass(frozen=True, slots=True)
+class CollectionsReply:
+    infos: list[dict[str, Any]]
+
+
+@message(20)
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Nothing to say but that it is done."""
+
+
+@message(21)
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """-> WriteReply. Row i: `ids[i]`, `vectors[4*d*i:4*d*(i+1)]`, `payloads[i]` (msgpack dict)."""
+
+    collection: str
+    ids: list[int | str]
+    dimension: int
+    vectors: bytes
+    payloads: list[bytes]
+    consistency: str
+    operation_id: str
+
+
+@message(22)
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """-> WriteReply."""
+
+    collection: str
+    ids: list[int | str]
+    consistency: str
+    operation_id: str
+
+
+@message(23)
+@dataclass(frozen=True, slots=True)
+class WriteReply:
+    count: int
+
+
+@message(24)
+@dataclass(frozen=True, slots=True)
+class Get:
+    """-> GetReply."""
+
+    collection: str
+    ids: list[int | str]
+    with_vector: bool
+    with_payload: bool
+    consistency: str
+
+
+@message(25)
+@dataclass(frozen=True, slots=True)
+class GetReply:
+    """Columns over the ids asked: `versions[i]` None where there is no such point; `vectors[i]` and `payloads[i]`
+    None when not asked for or missing.
+    """
+
+    versions: list[bytes | None]
+    vectors: list[bytes | None]
+    payloads: list[bytes | None]
+
+
+@message(26)
+@dataclass(frozen=True, slots=True)
+class Search:
+    """-> SearchReply. Either `vectors` (`count` queries of `dimension`) or `id` (count 1; that point itself is left
+    out).
+
+    `filter` is the dict of INTERFACE, `score_threshold` None for none, `ef` None for the default.
+    """
+
+    collection: str
+    vectors: bytes
+    count: int
+    dimension: int
+    id: int | str | None
+    k: int
+    offset: int
+    filter: dict[str, Any] | None
+    ef: int | None
+    exact: bool
+    score_threshold: float | None
+    with_payload: bool
+    with_vector: bool
+    consistency: str
+    timeout: float | None
+    explain: bool
+
+
+@message(27)
+@dataclass(frozen=True, slots=True)
+class HitList:
+    """Hits of one query, best first: parallel columns; `scores` float32 bytes; `vectors` raw rows concatenated or
+    empty; `payloads` empty when not asked for.
+    """
+
+    ids: list[int | str]
+    scores: bytes
+    versions: list[bytes]
+    payloads: list[bytes]
+    vectors: bytes
+
+
+@message(28)
+@dataclass(frozen=True, slots=True)
+class SearchReply:
+    results: list[HitList]
+    missing_shards: list[int]
+    took_ms: float
+    plan: list[dict[str, Any]] | None
+
+
+@message(29)
+@dataclass(frozen=True, slots=True)
+class Count:
+    """-> CountReply."""
+
+    collection: str
+    filter: dict[str, Any] | None
+
+
+@message(30)
+@dataclass(frozen=True, slots=True)
+class CountReply:
+    count: int
+
+
+@message(31)
+@dataclass(frozen=True, slots=True)
+class Scroll:
+    """-> ScrollReply: points in the order of their ids' byte form, after `cursor`."""
+
+    collection: str
+    filter: dict[str, Any] | None
+    limit: int
+    cursor: str | None
+    with_vector: bool
+
+
+@message(32)
+@dataclass(frozen=True, slots=True)
+class ScrollReply:
+    ids: list[int | str]
+    versions: list[bytes]
+    payloads: list[bytes]
+    vectors: bytes
+    cursor: str | None

@@ -1,0 +1,192 @@
+"""Between nodes, about shards: rows, searches, repair. They name a collection by its UUID."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vectron_p2p.protocol.messages.requests import HitList
+from vectron_p2p.protocol.registry import message
+
+
+@message(50)
+@dataclass(frozen=True, slots=True)
+class ApplyRows:
+    """-> ApplyReply. Rows of one shard, each applied only if newer than the one held.
+
+    Row i: `ids[i]`, `versions[i]`, `vectors[i]` (None in a tombstone), `payloads[i]` (None in a tombstone). Writes,
+    write-back, hints and repair all come this way; `kind` says which, for the statistics.
+    """
+
+    collection: str
+    shard: int
+    epoch: int
+    kind: str
+    ids: list[int | str]
+    versions: list[bytes]
+    vectors: list[bytes | None]
+    payloads: list[bytes | None]
+
+
+@message(51)
+@dataclass(frozen=True, slots=True)
+class ApplyReply:
+    """`held[i]` is the version held after the call: equal to the one sent means "applied exactly this version"; a
+    greater one means "newer"; None means the stamp was refused (clock skew).
+    """
+
+    held: list[bytes | None]
+
+
+@message(52)
+@dataclass(frozen=True, slots=True)
+class FetchRows:
+    """-> RowsReply, tombstones included: rows are returned as stored."""
+
+    collection: str
+    shard: int
+    epoch: int
+    ids: list[int | str]
+    with_vector: bool
+    with_payload: bool
+
+
+@message(53)
+@dataclass(frozen=True, slots=True)
+class RowsReply:
+    """Columns over the ids asked; `versions[i]` None: never seen; `tombstones[i]` true: deleted."""
+
+    versions: list[bytes | None]
+    tombstones: list[bool]
+    vectors: list[bytes | None]
+    payloads: list[bytes | None]
+
+
+@message(54)
+@dataclass(frozen=True, slots=True)
+class SearchShards:
+    """-> ShardsReply. The queries of `Search`, on several shards of one collection that this node owns; k includes
+    offset.
+
+    `merge`: answer one list per query over all shards asked, cut to k, instead of one per shard.
+    """
+
+    collection: str
+    shards: list[int]
+    epoch: int
+    merge: bool
+    vectors: bytes
+    count: int
+    k: int
+    filter: dict[str, Any] | None
+    ef: int | None
+    exact: bool
+    score_threshold: float | None
+    with_payload: bool
+    with_vector: bool
+    explain: bool
+
+
+@message(55)
+@dataclass(frozen=True, slots=True)
+class ShardsReply:
+    """`results[s][q]`: hits of query q on the s-th shard asked (with `merge`: s is 0 only); `refused[s]`: why the
+    s-th shard asked could not be searched, as an error in wire form; None where it was.
+    """
+
+    results: list[list[HitList]]
+    refused: list[dict[str, Any] | None]
+    plan: list[dict[str, Any]] | None
+
+
+@message(56)
+@dataclass(frozen=True, slots=True)
+class CountShards:
+    """-> CountsReply: live points that match, per shard asked (-1: could not)."""
+
+    collection: str
+    shards: list[int]
+    epoch: int
+    filter: dict[str, Any] | None
+
+
+@message(57)
+@dataclass(frozen=True, slots=True)
+class CountsReply:
+    counts: list[int]
+
+
+@message(58)
+@dataclass(frozen=True, slots=True)
+class ScrollShard:
+    """-> RowsPage: live rows that match, ids after `after` (byte form), in order."""
+
+    collection: str
+    shard: int
+    epoch: int
+    after: bytes
+    limit: int
+    filter: dict[str, Any] | None
+    with_vector: bool
+
+
+@message(59)
+@dataclass(frozen=True, slots=True)
+class RowsPage:
+    ids: list[int | str]
+    versions: list[bytes]
+    vectors: list[bytes | None]
+    payloads: list[bytes | None]
+    more: bool
+
+
+@message(70)
+@dataclass(frozen=True, slots=True)
+class MerkleRoots:
+    """-> MerkleRootsReply: roots of the shards (collection UUID, index) asked; None where there is no such replica
+    here.
+    """
+
+    epoch: int
+    collections: list[str]
+    shards: list[int]
+
+
+@message(71)
+@dataclass(frozen=True, slots=True)
+class MerkleRootsReply:
+    roots: list[bytes | None]
+
+
+@message(72)
+@dataclass(frozen=True, slots=True)
+class MerkleLeaves:
+    """-> MerkleLeavesReply: all leaf sums of one shard replica, concatenated (16 bytes each)."""
+
+    collection: str
+    shard: int
+    epoch: int
+
+
+@message(73)
+@dataclass(frozen=True, slots=True)
+class MerkleLeavesReply:
+    leaves: bytes
+
+
+@message(74)
+@dataclass(frozen=True, slots=True)
+class LeafVersions:
+    """-> LeafVersionsReply: id and version of every row (tombstones too) in the leaves named."""
+
+    collection: str
+    shard: int
+    epoch: int
+    leaves: list[int]
+
+
+@message(75)
+@dataclass(frozen=True, slots=True)
+class LeafVersionsReply:
+    ids: list[int | str]
+    versions: list[bytes]
