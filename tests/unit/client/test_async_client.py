@@ -120,7 +120,7 @@ async def test_a_cancelled_call_is_taken_back() -> None:
         async with AsyncClient(node.target) as db:
             async with anyio.create_task_group() as group:
                 group.start_soon(db.collection("docs").count)
-                while not node.requests:
+                while not node.requests:  # noqa: ASYNC110  # the node is a thread, it sets no event here
                     await anyio.sleep(0.005)
                 group.cancel_scope.cancel()
             transport: Any = db._transport
