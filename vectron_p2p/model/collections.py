@@ -31,7 +31,9 @@ class CollectionOptions:
 
 @dataclass(frozen=True, slots=True)
 class CollectionInfo:
-    """A collection. `count`, `indexed` and `bytes` are totals over shards, one replica each; -1 where a shard did not answer."""
+    """A collection. `count`, `indexed` and `bytes` are totals over shards, one replica each; -1 where a shard did not
+    answer.
+    """
 
     name: str
     dimension: int

@@ -7,7 +7,7 @@ import enum
 from vectron_p2p.model.errors import InvalidArgument
 
 
-class Consistency(str, enum.Enum):
+class Consistency(enum.StrEnum):
     """How many of a shard's owners must answer, dead or alive, out of those the catalog names."""
 
     ONE = "one"

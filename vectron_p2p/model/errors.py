@@ -1,7 +1,7 @@
 """The error tree: every failure a caller can meet, each saying what to do and whether a retry can help.
 
-Owns the classes, their wire form (`to_wire`, `from_wire`) and nothing else. Invariant: `from_wire(e.to_wire())` is an error
-of the same class with the same fields; a code from a newer peer becomes `Internal`, never a crash.
+Owns the classes, their wire form (`to_wire`, `from_wire`) and nothing else. Invariant: `from_wire(e.to_wire())` is an
+error of the same class with the same fields; a code from a newer peer becomes `Internal`, never a crash.
 """
 
 from __future__ import annotations

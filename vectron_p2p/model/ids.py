@@ -60,7 +60,8 @@ def parse_address(text: str, *, field: str = "address") -> Address:
 
 
 def check_point_id(value: object, *, field: str = "id") -> PointId:
-    """`value` as a point id: a non-empty str of at most 512 UTF-8 bytes, or an int 0..2^64-1 (numpy ints too, bool not).
+    """`value` as a point id: a non-empty str of at most 512 UTF-8 bytes, or an int 0..2^64-1 (numpy ints too, bool
+    not).
 
     Raises:
         InvalidArgument: It is neither.

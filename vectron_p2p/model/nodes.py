@@ -1,6 +1,7 @@
 """What the cluster looks like: nodes, replicas, shards, and the answers that describe them.
 
-`state` is the catalog's word (agreed), `liveness` the answering node's own opinion (ephemeral): the two are never mixed.
+`state` is the catalog's word (agreed), `liveness` the answering node's own opinion (ephemeral): the two are never
+mixed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import enum
 from dataclasses import dataclass, field
 
 
-class NodeState(str, enum.Enum):
+class NodeState(enum.StrEnum):
     """Membership, as the catalog says."""
 
     JOINING = "joining"
@@ -19,7 +20,7 @@ class NodeState(str, enum.Enum):
     REMOVED = "removed"
 
 
-class Liveness(str, enum.Enum):
+class Liveness(enum.StrEnum):
     """Who answers, as one node sees it now."""
 
     ALIVE = "alive"
@@ -39,7 +40,9 @@ class NodeInfo:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaInfo:
-    """One replica. `points` and `bytes` are -1 and `merkle_root` empty where its node did not answer (state "unreachable")."""
+    """One replica. `points` and `bytes` are -1 and `merkle_root` empty where its node did not answer (state
+    "unreachable").
+    """
 
     node: str
     state: str

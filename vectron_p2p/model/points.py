@@ -6,18 +6,20 @@ makes them, `check_payload_bytes` the one that admits them at a node's edge.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgpack
 
 from vectron_p2p.model.errors import InvalidArgument
-from vectron_p2p.model.ids import PointId
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     import numpy.typing as npt
+
+    from vectron_p2p.model.ids import PointId
 
     Vector: TypeAlias = npt.NDArray[np.float32]
 
@@ -125,7 +127,9 @@ def pack_payload(payload: Payload | None, *, field: str = "payload") -> bytes:
     except (ValueError, TypeError, OverflowError, UnicodeEncodeError) as error:
         raise InvalidArgument(f"payload cannot be packed: {error}", field=field) from error
     if len(packed) > MAX_PAYLOAD_BYTES:
-        raise InvalidArgument(f"a payload has at most {MAX_PAYLOAD_BYTES} bytes packed, this one {len(packed)}", field=field)
+        raise InvalidArgument(
+            f"a payload has at most {MAX_PAYLOAD_BYTES} bytes packed, this one {len(packed)}", field=field
+        )
     return packed
 
 
@@ -142,7 +146,9 @@ def check_payload_bytes(packed: bytes, *, field: str = "payload") -> None:
         InvalidArgument: As `pack_payload`, or not msgpack at all.
     """
     if len(packed) > MAX_PAYLOAD_BYTES:
-        raise InvalidArgument(f"a payload has at most {MAX_PAYLOAD_BYTES} bytes packed, this one {len(packed)}", field=field)
+        raise InvalidArgument(
+            f"a payload has at most {MAX_PAYLOAD_BYTES} bytes packed, this one {len(packed)}", field=field
+        )
     if packed == b"\x80":  # the empty dict, the most frequent payload of bulk loads
         return
     try:

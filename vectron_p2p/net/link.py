@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
 import trio
 
 from vectron_p2p.net.interfaces import ConnectionLost
+from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol.connection import State
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vectron_p2p.protocol.events import Event
     from vectron_p2p.runtime import Clock
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 RECEIVE_BYTES = 64 * 1024  # larger reads cost an allocation beyond what malloc keeps at hand
 PING_EVERY = 15.0  # silence after which a side asks; below the 30 s at which impatient middleboxes forget a connection

@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import structlog
 import trio
 
 from vectron_p2p.model.errors import DeadlineExceeded, Internal, VectronError
 from vectron_p2p.net.interfaces import ConnectionLost
 from vectron_p2p.net.link import Link
 from vectron_p2p.net.rpc_client import RpcConnection
+from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol.connection import MAX_IN_FLIGHT, Connection
 from vectron_p2p.protocol.errors import LocalProtocolError
 from vectron_p2p.protocol.events import Cancelled, Closed, Event, HandshakeDone, Note, Request
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Caller", "Handler", "NoteHandler", "RpcConnection", "RpcServer", "serve_connection"]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 HANDSHAKE_TIMEOUT = 5.0  # strangers hold a descriptor for no longer than this
 MAX_CONNECTIONS = 4096  # clients of one node; past that the newest are turned away at once

@@ -12,16 +12,16 @@ import ipaddress
 import socket
 from typing import TYPE_CHECKING, Any
 
-import structlog
 import trio
 
 from vectron_p2p.model.ids import Address
 from vectron_p2p.net.interfaces import MAX_PACKET, ConnectionLost, ConnectionRefused
+from vectron_p2p.observability.logs import get_logger
 
 if TYPE_CHECKING:
     from vectron_p2p.runtime import Clock
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 BACKLOG = 1024  # a whole cluster's clients that reconnect at once; the kernel caps it at its own limit
 OVERLOAD_PAUSE = 0.1  # out of descriptors or memory: accepting again at once would spin

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import structlog
 import trio
 
 from vectron_p2p.catalog.commands import Command, command_to_wire
@@ -18,6 +17,7 @@ from vectron_p2p.model.errors import Unavailable, VectronError, from_wire
 from vectron_p2p.net.interfaces import ConnectionLost
 from vectron_p2p.node.driver import Driver
 from vectron_p2p.node.runtime import Runtime, new_uuid
+from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol.messages import CatalogNote
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vectron_p2p.net.pool import Pool
     from vectron_p2p.storage.kv import KeyValue
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 BEHIND = 2.0  # seconds a request waits for an epoch its sender has: a pull takes one round trip and an fsync
 LOOK = 0.3  # seconds to look for a newer epoch before "not found" is said: three peers are asked, one round trip each

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import structlog
 import trio
 
 from vectron_p2p.membership.effects import MemberChanged, Refuted, SendPacket, SendStream
@@ -20,6 +19,7 @@ from vectron_p2p.model.errors import VectronError
 from vectron_p2p.model.nodes import Liveness
 from vectron_p2p.net.interfaces import ConnectionLost, Endpoint
 from vectron_p2p.node.driver import Driver
+from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol.messages import SwimNote
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vectron_p2p.node.runtime import Runtime
     from vectron_p2p.replication.hlc import HybridClock
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 STREAM_TIMEOUT = 5.0  # for a message over TCP; membership itself waits half a second for a fallback ping
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from vectron_p2p.catalog.records import PREFIX, Persisted, bootstrap, load
 from vectron_p2p.catalog.state import BadCatalog, ClusterState, found
 from vectron_p2p.model.errors import InvalidArgument, VectronError
@@ -16,6 +14,7 @@ from vectron_p2p.model.ids import Address, ClusterId, NodeId
 from vectron_p2p.net.interfaces import ConnectionLost
 from vectron_p2p.net.rpc import RpcConnection
 from vectron_p2p.node.runtime import Runtime, new_uuid
+from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.protocol.connection import PROTOCOL_VERSIONS
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from vectron_p2p.node.identity import Identity
     from vectron_p2p.storage.kv import KeyValue
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SEED_TIMEOUT = 3.0  # a live seed answers in milliseconds; another one is tried after this
 RETRY_FIRST, RETRY_LAST = 0.5, 5.0  # between rounds over all seeds, with jitter: quick while a cluster is being started

@@ -6,12 +6,10 @@ Prints one line on stdout when it serves (`ready node=... `); logs go to stderr 
 from __future__ import annotations
 
 import ipaddress
-import logging
 import signal
 import sys
 from typing import TYPE_CHECKING
 
-import structlog
 import trio
 
 from vectron_p2p.catalog.state import BadCatalog
@@ -20,12 +18,11 @@ from vectron_p2p.net.sockets import RealNetwork
 from vectron_p2p.node.hosting import limits, open_runtime
 from vectron_p2p.node.joining import WrongCluster
 from vectron_p2p.node.node import Node
+from vectron_p2p.observability.logs import write_to
 from vectron_p2p.runtime.real import TrioClock
 
 if TYPE_CHECKING:
     from vectron_p2p.node.config import NodeConfig
-
-log = structlog.get_logger(__name__)
 
 
 def check_exposure(config: NodeConfig) -> None:
@@ -54,7 +51,7 @@ def run_node(config: NodeConfig) -> int:
     """Run until SIGTERM or SIGINT; 0 after an orderly stop, 1 on failure (said on stderr), 2 for options that cannot
     be.
     """
-    _configure_logs()
+    write_to(sys.stderr)
     try:
         check_exposure(config)
     except InvalidArgument as error:
@@ -99,18 +96,3 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     for error in group.exceptions:
         found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
-
-
-def _configure_logs() -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-    )

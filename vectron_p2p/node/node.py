@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import structlog
 import trio
 
 from vectron_p2p import __version__
@@ -39,6 +38,7 @@ from vectron_p2p.node.services.heartbeat import Heartbeat
 from vectron_p2p.node.services.hints import Hints
 from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.status import Status
+from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.protocol.connection import PROTOCOL_VERSIONS
 from vectron_p2p.replication.hlc import HybridClock
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from vectron_p2p.node.config import Limits, NodeConfig
     from vectron_p2p.node.runtime import Runtime
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 SYSTEM = "system"  # the key-value store of identity, catalog and clock mark
 MEMBERSHIP_RETRY = 1.0  # seconds between attempts to become active or a voter: each needs a voter majority

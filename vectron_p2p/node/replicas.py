@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
 import trio
 
 from vectron_p2p.index.executor import SearchExecutor
@@ -16,6 +15,7 @@ from vectron_p2p.index.linker import Linker
 from vectron_p2p.model.errors import NotFound, ReadOnly, Unavailable, VectronError
 from vectron_p2p.model.ids import NodeId, ShardId
 from vectron_p2p.node.replica import KV_PREFIX, Replica, kv_name, open_replica
+from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.storage.space import SpaceFloor
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vectron_p2p.model.collections import CollectionOptions
     from vectron_p2p.node.runtime import Runtime
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 OPENING = 4  # replicas loading at a time: as many as disk threads
 OPEN_TIMEOUT = (

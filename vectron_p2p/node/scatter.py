@@ -90,7 +90,11 @@ class Scatter:
     async def _ask_self(self, me: NodeId) -> None:
         """The common case on small clusters, all shards here: one plain call, no tasks and nobody to hedge against."""
         shards = sorted(self._untried)
-        for shard, refusal in zip(shards, await self._ask(me, shards), strict=True):
+        try:
+            refusals: Sequence[VectronError | None] = await self._ask(me, shards)
+        except VectronError as error:
+            refusals = [error] * len(shards)
+        for shard, refusal in zip(shards, refusals, strict=True):
             self._untried[shard].pop(0)
             if refusal is None:
                 self.answered[shard] += 1

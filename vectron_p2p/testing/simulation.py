@@ -12,7 +12,6 @@ then everything heals and the cluster must come to rest.
 from __future__ import annotations
 
 import hashlib
-import logging
 import multiprocessing
 import random
 from concurrent.futures import ProcessPoolExecutor
@@ -21,7 +20,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-import structlog
 import trio
 
 from vectron_p2p.model.errors import VectronError
@@ -98,16 +96,10 @@ def simulate(seed: int, *, seconds: float = 60.0, mutant: str | None = None) -> 
 
 def sweep(seeds: Iterable[int], *, seconds: float, mutant: str | None, jobs: int) -> Iterator[Report]:
     """Reports of `seeds`, in order, run on `jobs` processes."""
-    run = partial(_quietly, seconds=seconds, mutant=mutant)
+    run = partial(simulate, seconds=seconds, mutant=mutant)
     # Spawned, not forked: a fresh interpreter per worker, so that a seed sees nothing of its caller.
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield from pool.map(run, seeds)
-
-
-def _quietly(seed: int, *, seconds: float, mutant: str | None) -> Report:
-    """Without the nodes' logs: under faults they warn all the time, and the report has what matters."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    return simulate(seed, seconds=seconds, mutant=mutant)
 
 
 class _Run:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-import structlog
 import trio
 
 from vectron_p2p.model.errors import VectronError
+from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.replication.merkle import diff
 from vectron_p2p.storage.records import Row
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vectron_p2p.node.replicas import Replicas
     from vectron_p2p.runtime import Clock
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 ROWS = 256  # rows per message: about 0.5 MB at 384 dimensions, a few milliseconds of anyone's time
 LEAVES_AT_ONCE = 64  # leaves whose versions are listed in one message: some 6,000 rows at 100,000 a shard
