@@ -177,23 +177,27 @@ class Cluster:
 
     def stop(self, index: int) -> int:
         """SIGTERM; the exit code."""
-        node = self.nodes[index]
-        if node.process is None:
-            raise ProcessFailed(f"node {index} was not started")
-        node.process.terminate()  # does nothing to one that has ended
-        try:
-            return node.process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            raise ProcessFailed(
-                f"node {index} did not stop within {STOP_TIMEOUT:.0f} s:\n{node.log()[-2000:]}"
-            ) from None
+        return self._stop([self.nodes[index]])[0]
 
     def stop_all(self) -> list[int]:
-        """SIGTERM to all that run, at once; their exit codes."""
-        for node in self.nodes:
-            if node.process is not None and node.running:
-                node.process.terminate()
-        return [self.stop(node.index) for node in self.nodes if node.process is not None]
+        """SIGTERM to all that were started, at once; their exit codes."""
+        return self._stop([node for node in self.nodes if node.process is not None])
+
+    @staticmethod
+    def _stop(nodes: list[Node]) -> list[int]:
+        for node in nodes:
+            if node.process is None:
+                raise ProcessFailed(f"node {node.index} was not started")
+            node.process.terminate()  # does nothing to one that has ended
+        codes = []
+        for node in nodes:
+            assert node.process is not None
+            try:
+                codes.append(node.process.wait(STOP_TIMEOUT))
+            except subprocess.TimeoutExpired:
+                text = f"node {node.index} did not stop within {STOP_TIMEOUT:.0f} s"
+                raise ProcessFailed(f"{text}:\n{node.log()[-2000:]}") from None
+        return codes
 
     @staticmethod
     def _kill_group(node: Node) -> None:
