@@ -267,7 +267,7 @@ class ShardIndex:
             pass
 
     def save(self) -> bool:
-        """Have a forked child write a snapshot of the graph, and wait for it; False: nothing to save, or it failed.
+        """Write a snapshot of the graph, in a forked child where that is safe; False: nothing to save, or it failed.
 
         Searches and writes go on, but for the moment of the fork.
 

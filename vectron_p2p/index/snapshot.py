@@ -1,4 +1,4 @@
-"""A graph on disk: saved by a forked child, admitted back only where it is provably ours and matches the rows.
+"""A graph on disk: saved beside the work, admitted back only where it is provably ours and matches the rows.
 
 Two files in the shard's folder: the graph as hnswlib writes it, and a sidecar, renamed into place last, with the
 graph's checksum, the options it was built with, and for each slot its label and a digest of (id, version). A slot is
@@ -15,7 +15,7 @@ import msgpack
 import numpy as np
 import xxhash
 
-from vectron_p2p.index import forking
+from vectron_p2p.index import blas, forking
 from vectron_p2p.index.hnsw import Graph
 from vectron_p2p.model.ids import encode_point_id
 
@@ -53,9 +53,10 @@ def row_digest(point: PointId, version: bytes) -> bytes:
 
 
 def save(layer: Layer, mutex: threading.Lock, folder: Path) -> int:
-    """Write the layer's graph in a forked child and make it the snapshot; returns up to which slot, 0 if it failed.
+    """Write the layer's graph and make it the snapshot; returns up to which slot, 0 if it failed.
 
-    The gate is held alone at the fork only: a graph forked in the middle of an insert holds points that it cannot find.
+    A forked child writes where that is safe, this process elsewhere. Nobody may link meanwhile; the gate is held alone
+    only for the fork.
 
     Raises:
         OSError: The disk refused; the snapshot before is still there.
@@ -63,18 +64,20 @@ def save(layer: Layer, mutex: threading.Lock, folder: Path) -> int:
     graph = layer.graph
     if graph is None or not layer.labels:
         return 0
+    in_child = blas.threads() == 1  # elsewhere a fork could stop somebody's product for ever: see there
     with layer.gate.alone():
         with mutex:
             linked_to, count = layer.linked_to, layer.labels
             label_of, view = layer.label_of(linked_to), layer.table.view()
-        name = f"{PREFIX}{os.getpid()}-{linked_to}-{count}.new"
-        path = folder / name
-        child = forking.start(lambda: _write_graph(graph, path))
+        path = folder / f"{PREFIX}{os.getpid()}-{linked_to}-{count}.new"
+        child = forking.start(lambda: _write_graph(graph, path)) if in_child else None
+    if child is None:
+        _write_graph(graph, path)  # holds the interpreter lock: about 2 ms per MB
     digests = b"".join(
         row_digest(view.ids[slot], bytes(view.versions[slot])) if alive else NO_DIGEST
         for slot, alive in enumerate(view.alive_between(0, linked_to).tolist())
     )
-    if not forking.wait(child):
+    if child is not None and not forking.wait(child):
         path.unlink(missing_ok=True)
         return 0
     _write_sidecar(folder, layer.options, path, count, digests, label_of)

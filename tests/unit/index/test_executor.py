@@ -1,0 +1,184 @@
+"""Searches on their way to threads: batched, bounded, cancellable."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import trio
+
+from tests.unit.index.doubles import InlineExecutor, SteppedExecutor, ThreadExecutor, clustered, make, rows
+from vectron_p2p.index.executor import SearchExecutor
+from vectron_p2p.index.shard_index import ShardIndex
+from vectron_p2p.model.errors import Overloaded, Unavailable
+from vectron_p2p.model.ids import PointId
+from vectron_p2p.query.scoring import Matrix
+
+MATRIX = clustered(300, 8)
+
+
+def index() -> ShardIndex:
+    one = make(8)
+    one.apply(rows(MATRIX))
+    return one
+
+
+async def test_one_search() -> None:
+    async with trio.open_nursery() as nursery:
+        searches = SearchExecutor(InlineExecutor())
+        await nursery.start(searches.run)
+        hits, plan = await searches.search(index(), MATRIX[:2], k=3)
+        assert [one.ids[0] for one in hits] == [0, 1]
+        assert plan["plan"] == "exact"
+        hits, _ = await searches.search(index(), MATRIX[:1], k=3, keep=lambda ids: [i == 9 for i in ids])
+        assert hits[0].ids == [9]
+        assert searches.waiting == 0
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_waits_for_the_same_goes_together() -> None:
+    executor, one, other = SteppedExecutor(), index(), index()
+    searches = SearchExecutor(executor, workers=1)
+    results: dict[str, list[PointId]] = {}
+
+    async def ask(name: str, target: ShardIndex, at: int, **options) -> None:
+        hits, _ = await searches.search(target, MATRIX[at : at + 1], **options)
+        results[name] = hits[0].ids
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        async with trio.open_nursery() as callers:
+            callers.start_soon(lambda: ask("first", one, 0, k=1))
+            await trio.testing.wait_all_tasks_blocked()
+            for i in range(1, 6):
+                callers.start_soon(partial(ask, f"same {i}", one, i, k=1))
+            callers.start_soon(lambda: ask("other k", one, 7, k=2))
+            callers.start_soon(lambda: ask("other index", other, 8, k=1))
+            callers.start_soon(lambda: ask("filter", one, 9, k=1, keep=lambda ids: [True] * len(ids)))
+            await trio.testing.wait_all_tasks_blocked()
+            assert searches.waiting == 8
+            executor.gate.set()
+        nursery.cancel_scope.cancel()
+    assert sorted(len(args[0]) for _, args in executor.jobs) == [1, 1, 1, 1, 5]
+    assert results.pop("other k")[0] == 7
+    assert results == {
+        "first": [0],
+        **{f"same {i}": [i] for i in range(1, 6)},
+        "other index": [8],
+        "filter": [9],
+    }
+
+
+async def test_a_large_request_is_shared_by_the_workers() -> None:
+    executor = SteppedExecutor()
+    executor.gate.set()
+    searches = SearchExecutor(executor, workers=2)
+    queries = np.concatenate([MATRIX, MATRIX, MATRIX])
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        hits, _ = await searches.search(index(), queries, k=1)
+        nursery.cancel_scope.cancel()
+    assert [one.ids[0] for one in hits] == list(range(300)) * 3
+    assert [len(args[0]) for _, args in executor.jobs] == [256, 256, 256, 132]
+
+
+async def test_no_queries() -> None:
+    async with trio.open_nursery() as nursery:
+        searches = SearchExecutor(InlineExecutor())
+        await nursery.start(searches.run)
+        assert (await searches.search(index(), MATRIX[:0], k=1))[0] == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_waiting_is_bounded() -> None:
+    searches = SearchExecutor(SteppedExecutor(), workers=1, max_waiting=3)
+    one = index()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        for _ in range(4):
+            nursery.start_soon(lambda: searches.search(one, MATRIX[:1], k=1))
+            await trio.testing.wait_all_tasks_blocked()
+        assert searches.waiting == 3
+        with pytest.raises(Overloaded) as caught:
+            await searches.search(one, MATRIX[:1], k=1)
+        assert caught.value.retryable
+        assert caught.value.retry_after > 0
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_gives_up_is_not_searched_for() -> None:
+    executor = SteppedExecutor()
+    searches = SearchExecutor(executor, workers=1)
+    one = index()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        nursery.start_soon(lambda: searches.search(one, MATRIX[:1], k=1))
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as callers:
+                callers.start_soon(lambda: searches.search(one, MATRIX[:5], k=1))
+                await trio.testing.wait_all_tasks_blocked()
+                assert searches.waiting == 5
+                scope.cancel()
+        assert searches.waiting == 0
+        executor.gate.set()
+        hits, _ = await searches.search(one, MATRIX[3:4], k=1)
+        assert hits[0].ids == [3]
+        nursery.cancel_scope.cancel()
+    assert [len(args[0]) for _, args in executor.jobs] == [1, 1]
+
+
+async def test_errors_reach_the_callers_and_the_service_goes_on() -> None:
+    def broken(ids):
+        raise OSError("disk")
+
+    async with trio.open_nursery() as nursery:
+        searches = SearchExecutor(ThreadExecutor())
+        await nursery.start(searches.run)
+        with pytest.raises(OSError):
+            await searches.search(index(), MATRIX[:1], k=1, keep=broken)
+        assert len((await searches.search(index(), MATRIX[:1], k=1))[0]) == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_stop_leaves_nobody_waiting() -> None:
+    searches = SearchExecutor(SteppedExecutor(), workers=1)
+    one, refused = index(), []
+
+    async def ask(queries: Matrix) -> None:
+        try:
+            await searches.search(one, queries, k=1)
+        except Unavailable:
+            refused.append(1)
+
+    async with trio.open_nursery() as callers:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(searches.run)
+            for i in range(3):
+                callers.start_soon(ask, MATRIX[i : i + 1])
+                await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+    assert len(refused) == 3
+
+
+async def test_on_real_threads_with_many_callers() -> None:
+    one = make(16)
+    matrix = clustered(2_500, 16)
+    one.apply(rows(matrix))
+    while one.link_turn(500):
+        pass
+    searches = SearchExecutor(ThreadExecutor())
+    found = [0]
+
+    async def ask(at: int) -> None:
+        hits, _ = await searches.search(one, matrix[at : at + 1], k=1)
+        found[0] += hits[0].ids == [at]
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        async with trio.open_nursery() as callers:
+            for i in range(200):
+                callers.start_soon(ask, i)
+        nursery.cancel_scope.cancel()
+    assert found[0] >= 198

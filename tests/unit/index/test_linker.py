@@ -1,0 +1,171 @@
+"""Upkeep of many indexes: fair, complete, and not stopped by an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.unit.index.doubles import InlineExecutor, ThreadExecutor, TrioClock, clustered, make, row, rows
+from vectron_p2p.index import linker as module
+from vectron_p2p.index import rebuild
+from vectron_p2p.index.linker import Linker
+
+MATRIX = clustered(2_400, 8)
+
+
+def linker(executor=None, **options) -> tuple[Linker[str], list[tuple[str, Exception]]]:
+    errors: list[tuple[str, Exception]] = []
+    made: Linker[str] = Linker(
+        executor or InlineExecutor(), TrioClock(), on_error=lambda key, error: errors.append((key, error)), **options
+    )
+    return made, errors
+
+
+async def test_every_shard_gets_a_portion_in_every_round() -> None:
+    one, _ = linker()
+    indexes = [make(8) for _ in range(3)]
+    for i, index in enumerate(indexes):
+        index.apply(rows(MATRIX))
+        one.add(f"shard {i}", index)
+    before = [index.unlinked for index in indexes]
+    assert before == [2_400] * 3
+    assert one.unlinked == 7_200
+    assert await one.run_once()
+    after = [index.unlinked for index in indexes]
+    assert len(set(after)) == 1
+    assert after[0] < 2_400
+    while await one.run_once():
+        pass
+    assert one.unlinked == 0
+    assert [index.linked for index in indexes] == [2_400] * 3
+
+
+async def test_back_pressure() -> None:
+    one, _ = linker(max_unlinked=2_000)
+    index = make(8)
+    one.add("a", index)
+    assert not one.overloaded
+    index.apply(rows(MATRIX))
+    assert one.overloaded
+    while await one.run_once():
+        pass
+    assert not one.overloaded
+
+
+async def test_a_removed_index_is_left_alone() -> None:
+    one, _ = linker()
+    index = make(8)
+    index.apply(rows(MATRIX))
+    one.add("a", index)
+    one.remove("a")
+    one.remove("never there")
+    assert not await one.run_once()
+    assert one.unlinked == 0
+
+
+async def test_garbage_is_rebuilt_one_shard_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rebuild, "COPY_STEP", 32)  # more than one portion
+    one, _ = linker()
+    indexes = [make(8), make(8)]
+    for i, index in enumerate(indexes):
+        index.apply(rows(MATRIX))
+        one.add(str(i), index)
+    while await one.run_once():
+        pass
+    for index in indexes:
+        index.apply([row(i, 2, None) for i in range(1_100)])
+    await one.run_once()
+    assert [index._rebuild is not None or not index.needs_rebuild for index in indexes] == [True, False]
+    while await one.run_once():
+        pass
+    assert [(index.live, index.garbage) for index in indexes] == [(1_300, 0)] * 2
+
+
+async def test_snapshots_come_when_linking_is_done_and_not_too_often(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    one, errors = linker()
+    index = make(8, folder=tmp_path)
+    index.apply(rows(MATRIX))
+    one.add("a", index)
+    while await one.run_once():
+        pass
+    assert index.unsaved == 0
+    index.apply(rows(clustered(1_500, 8, seed=1), first=10_000))
+    while await one.run_once():
+        pass
+    assert index.unsaved == 1_500
+    await trio.sleep(module.SAVE_PAUSE)
+    assert await one.run_once()
+    assert index.unsaved == 0
+    index.apply(rows(clustered(10, 8, seed=2), first=20_000))
+    while await one.run_once():
+        pass
+    await one.save_all()
+    assert index.unsaved == 0
+    assert errors == []
+
+
+async def test_an_error_pauses_that_shard_only(autojump_clock: trio.testing.MockClock) -> None:
+    class Broken(InlineExecutor):
+        fail = True
+
+        async def run(self, lane, fn, *args):
+            if self.fail and bad in args:
+                raise OSError("no space")
+            return await super().run(lane, fn, *args)
+
+    executor = Broken()
+    one, errors = linker(executor)
+    bad, good = make(8), make(8)
+    for key, index in (("bad", bad), ("good", good)):
+        index.apply(rows(MATRIX))
+        one.add(key, index)
+    while await one.run_once():
+        pass
+    assert (good.unlinked, bad.unlinked) == (0, 2_400)
+    assert [(key, type(error)) for key, error in errors] == [("bad", OSError)]
+    executor.fail = False
+    assert not await one.run_once()
+    await trio.sleep(module.ERROR_PAUSE)
+    while await one.run_once():
+        pass
+    assert bad.unlinked == 0
+    assert set(executor.lanes) == {"index"}
+
+
+async def test_it_wakes_for_new_rows(autojump_clock: trio.testing.MockClock) -> None:
+    one, _ = linker()
+    index = make(8)
+    one.add("a", index)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(one.run)
+        await trio.testing.wait_all_tasks_blocked()
+        index.apply(rows(MATRIX))
+        one.wake()
+        with trio.fail_after(module.IDLE_POLL / 2):
+            while index.unlinked:
+                await trio.lowlevel.checkpoint()
+        index.apply(rows(clustered(5, 8, seed=3), first=9_000))  # nobody says so
+        await trio.sleep(2 * module.IDLE_POLL)
+        assert index.unlinked == 0
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("run", range(2))
+async def test_on_real_threads(run: int) -> None:
+    one, errors = linker(ThreadExecutor())
+    index = make(8)
+    index.apply(rows(MATRIX))
+    one.add("a", index)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(one.run)
+        with trio.fail_after(60):
+            while index.unlinked:
+                assert index.search(MATRIX[:1], k=1)[0][0].ids == [0]
+                await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert index.linked == 2_400
+    assert errors == []

@@ -1,0 +1,130 @@
+"""Real threads: searches while rows are written, linked, rebuilt and saved.
+
+At every moment: a point that is always there is found, in a version at least as new as when the search began; a point
+that was gone when a search began is not found; nothing crashes or hangs.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.unit.index.doubles import clustered, make, row, rows
+from vectron_p2p.index import blas, forking
+from vectron_p2p.index.layer import IndexOptions
+from vectron_p2p.index.shard_index import ShardIndex
+
+DIMENSION = 16
+
+
+class Crew:
+    """Threads that run until the foreground is through; the first failure counts."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.failures: list[BaseException] = []
+        self.threads: list[threading.Thread] = []
+        self.rounds: dict[str, int] = {}
+
+    def start(self, name: str, step) -> None:
+        def loop() -> None:
+            try:
+                while not self.stop.is_set():
+                    step()
+                    self.rounds[name] = self.rounds.get(name, 0) + 1
+            except BaseException as error:
+                self.failures.append(error)
+                self.stop.set()
+
+        self.threads.append(threading.Thread(target=loop, name=name))
+        self.threads[-1].start()
+
+    def end(self) -> None:
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(60)
+            assert not thread.is_alive(), thread.name
+        if self.failures:
+            raise self.failures[0]
+
+
+def stamp_of(version: bytes) -> int:
+    return int.from_bytes(version[:8], "big")
+
+
+def churn(index: ShardIndex, *, save: bool) -> None:
+    base = clustered(2_600, DIMENSION)
+    index.apply(rows(base))
+    moving = list(range(200))
+    acked = dict.fromkeys(moving, 1)  # the version acknowledged of each moving point, which keeps its vector
+    gone: set[int] = set()
+    crew = Crew()
+
+    def search_moving() -> None:
+        chosen = np.random.default_rng(len(crew.rounds)).integers(0, 200, 8).tolist()
+        before = [acked[point] for point in chosen]
+        hits, _ = index.search(base[chosen], k=3)
+        for point, least, one in zip(chosen, before, hits, strict=True):
+            assert point in one.ids, point
+            assert one.ids.count(point) == 1
+            assert stamp_of(one.versions[one.ids.index(point)]) >= least
+
+    def search_gone() -> None:
+        before = set(gone)
+        hits, _ = index.search(base[1_000:1_064], k=20)
+        for one in hits:
+            assert not before & set(one.ids)
+            assert len(set(one.ids)) == 20
+
+    crew.start("moving", search_moving)
+    crew.start("gone", search_gone)
+    crew.start("link", lambda: [index.link_turn() for _ in range(4)])
+    crew.start("rebuild", index.rebuild_turn)
+    if save:
+        crew.start("save", index.save)
+    try:
+        for step in range(2, 120):
+            points = [moving[(step * 17 + i) % 200] for i in range(10)]
+            index.apply([row(point, step, base[point]) for point in points])
+            for point in points:
+                acked[point] = step
+            dead = 1_000 + step
+            index.apply([row(dead, step, None), row(5_000 + step, step, -base[dead])])
+            gone.add(dead)
+            if crew.stop.is_set():
+                break
+    finally:
+        crew.end()
+    assert min(crew.rounds.get(name, 0) for name in ("moving", "gone", "link")) > 0
+    index.rebuild()
+    hits, _ = index.search(base[:200], k=3)
+    for point, one in enumerate(hits):
+        assert stamp_of(one.versions[one.ids.index(point)]) == acked[point]
+
+
+def test_churn_in_memory() -> None:
+    churn(make(DIMENSION), save=False)
+
+
+@pytest.mark.parametrize("pool", [1, 2])
+def test_churn_on_disk_with_snapshots(tmp_path: Path, pool: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if pool == 1:
+        blas.use_one_thread()  # as in a node: children write the snapshots
+    else:
+        monkeypatch.setattr(blas, "threads", lambda: pool)
+        monkeypatch.setattr(forking, "start", pytest.fail)
+    churn(make(DIMENSION, folder=tmp_path), save=True)
+
+
+def test_two_linking_threads_in_hnswlib_find_every_point() -> None:
+    matrix = clustered(3_000, DIMENSION)
+    index = ShardIndex(IndexOptions(DIMENSION, "cosine"), None, link_threads=2)
+    index.apply(rows(matrix))
+    while index.link_turn():
+        pass
+    hits, plan = index.search(matrix, k=1, ef=100)
+    assert plan["plan"] == "graph"
+    assert sum(one.ids == [i] for i, one in enumerate(hits)) >= 2_970
