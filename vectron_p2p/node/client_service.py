@@ -12,9 +12,9 @@ from vectron_p2p.catalog import commands
 from vectron_p2p.model.collections import CollectionOptions, check_int, check_name, check_options
 from vectron_p2p.model.consistency import parse_consistency
 from vectron_p2p.model.errors import InvalidArgument, NotFound
-from vectron_p2p.model.ids import CollectionId, OperationId, PointId, check_point_id
-from vectron_p2p.model.points import MAX_WINDOW, check_payload_bytes
-from vectron_p2p.node.coordinator.writes import Rows, Writes
+from vectron_p2p.model.ids import CollectionId, OperationId, check_point_id
+from vectron_p2p.model.points import MAX_WINDOW
+from vectron_p2p.node.admission import INLINE_POINTS, MAX_BATCH, admit_deletes, admit_ids, admit_points
 from vectron_p2p.node.runtime import Runtime, new_uuid
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.filters import parse_filter
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from vectron_p2p.node.catalog import Catalog
     from vectron_p2p.node.coordinator.reads import Reads
     from vectron_p2p.node.coordinator.searches import Searches
+    from vectron_p2p.node.coordinator.writes import Writes
     from vectron_p2p.node.reports import Reports
 
-MAX_BATCH = 10_000  # points or ids of one request: more does not fit a frame of sensible rows anyway, clients split
 MAX_QUERIES = (
     1_000  # vectors of one search request: keeps one request's turn on the search threads short; clients split
 )
@@ -131,47 +131,25 @@ class ClientService:
     async def _upsert(self, message: m.Upsert, timeout: float) -> m.WriteReply:
         collection = await self._collection(message.collection)
         level = parse_consistency(message.consistency)
-        ids = _ids(message.ids)
-        dimension = collection.options.dimension
-        if message.dimension != dimension:
-            raise InvalidArgument(
-                f"collection {message.collection!r} has dimension {dimension}, these vectors {message.dimension}",
-                field="vector",
-            )
-        matrix = check_vectors(vectors_from_bytes(message.vectors, dimension), dimension, collection.options.metric)
-        if len(matrix) != len(ids) or len(message.payloads) != len(ids):
-            raise InvalidArgument(
-                f"{len(ids)} ids, {len(matrix)} vectors, {len(message.payloads)} payloads: give one of each per point",
-                field="ids",
-            )
-        for payload in message.payloads:
-            check_payload_bytes(payload)
-        size = 4 * dimension
-        vectors: list[bytes | None] = [message.vectors[i : i + size] for i in range(0, len(ids) * size, size)]
-        await self._writes.write(
-            collection,
-            Rows(ids, vectors, list(message.payloads)),
-            level,
-            epoch=self._catalog.state.epoch,
-            timeout=timeout,
-        )
-        return m.WriteReply(len(ids))
+        if len(message.ids) <= INLINE_POINTS:
+            rows = admit_points(message, collection.options)
+        else:
+            rows = await self._runtime.executor.run("admit", admit_points, message, collection.options)
+        await self._writes.write(collection, rows, level, epoch=self._catalog.state.epoch, timeout=timeout)
+        return m.WriteReply(len(message.ids))
 
     async def _delete(self, message: m.Delete, timeout: float) -> m.WriteReply:
         collection = await self._collection(message.collection)
         level = parse_consistency(message.consistency)
-        ids = _ids(message.ids)
-        nothing: list[bytes | None] = [None] * len(ids)
-        await self._writes.write(
-            collection, Rows(ids, nothing, nothing), level, epoch=self._catalog.state.epoch, timeout=timeout
-        )
-        return m.WriteReply(len(ids))
+        rows = admit_deletes(message.ids)
+        await self._writes.write(collection, rows, level, epoch=self._catalog.state.epoch, timeout=timeout)
+        return m.WriteReply(len(message.ids))
 
     async def _get(self, message: m.Get, timeout: float) -> m.GetReply:
         collection = await self._collection(message.collection)
         rows = await self._reads.get(
             collection,
-            _ids(message.ids),
+            admit_ids(message.ids),
             parse_consistency(message.consistency),
             with_vector=message.with_vector,
             with_payload=message.with_payload,
@@ -232,12 +210,6 @@ class ClientService:
         parse_filter(message.filter)
         check_int(message.limit, 1, MAX_BATCH, field="limit")
         return await self._searches.scroll(collection, message, epoch=self._catalog.state.epoch, timeout=timeout)
-
-
-def _ids(values: list[int | str]) -> list[PointId]:
-    if not 0 < len(values) <= MAX_BATCH:
-        raise InvalidArgument(f"a request has 1 to {MAX_BATCH} ids, this one {len(values)}", field="ids")
-    return [check_point_id(value, field="ids") for value in values]
 
 
 def _operation(operation_id: str) -> OperationId:

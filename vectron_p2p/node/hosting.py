@@ -34,6 +34,7 @@ def lanes() -> dict[str, int]:
         "system": 1,  # catalog, identity and clock mark are one store with one writer, and wait for nothing else
         "disk": 4,  # each waits for its shard's fsync most of the time
         "read": 2,  # short gets, which must not stand behind an fsync
+        "admit": 1,  # checks of large batches: Python code, which more threads would not speed up
         "search": min(cores, 4),  # more than cores would only share them
         "index": 1,  # one linking turn at a time, itself on all cores
     }

@@ -42,8 +42,8 @@ class Clock(Protocol):
 class Executor(Protocol):
     """Runs blocking or long work off the event loop.
 
-    Lanes keep kinds of work from waiting for each other: `"disk"` (LevelDB reads, batches, fsync), `"search"`
-    (queries), `"index"` (linking, rebuilding).
+    Lanes keep kinds of work from waiting for each other: "system" (the node's own records), "disk" (batches, fsync),
+    "read" (gets and scans), "admit" (checks of large requests), "search" (queries), "index" (linking, rebuilding).
     """
 
     async def run(self, lane: str, fn: Callable[..., T], *args: object) -> T:

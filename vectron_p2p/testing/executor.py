@@ -23,6 +23,7 @@ LATENCY = {  # seconds, (shortest, mean of what comes on top): the order of what
     "system": (0.0005, 0.002),
     "disk": (0.0005, 0.003),
     "read": (0.0001, 0.0003),
+    "admit": (0.0001, 0.001),
     "search": (0.0001, 0.0005),
     "index": (0.001, 0.005),
 }

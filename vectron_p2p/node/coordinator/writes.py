@@ -7,23 +7,23 @@ stamped again; what still goes on (sends to slow owners, hints) carries the vers
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import trio
 
 from vectron_p2p.catalog.placement import shard_of
 from vectron_p2p.model.errors import ConsistencyError, Overloaded, VectronError
-from vectron_p2p.model.ids import NodeId, PointId, ShardId
+from vectron_p2p.model.ids import NodeId, ShardId
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.replication.quorum import WriteOutcome, WriteRound
-from vectron_p2p.replication.version import content_digest, make_version
+from vectron_p2p.replication.version import make_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vectron_p2p.catalog.state import Collection
     from vectron_p2p.model.consistency import Consistency
+    from vectron_p2p.node.admission import Rows
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.services.hints import Hints
@@ -35,20 +35,6 @@ MAX_RESTAMPS = (
 )
 OWN_ACK = 0.05  # seconds past the quorum that this node's own replica is waited for: it is about as fast as the others
 BULK_BYTES = 64 * 1024  # larger batches take the bulk connection, so that probes and searches do not wait behind them
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Columns of a batch without versions; vector and payload None in a delete."""
-
-    ids: list[PointId]
-    vectors: list[bytes | None]
-    payloads: list[bytes | None]
-
-    def take(self, indices: Sequence[int]) -> Rows:
-        return Rows(
-            [self.ids[i] for i in indices], [self.vectors[i] for i in indices], [self.payloads[i] for i in indices]
-        )
 
 
 class Writes:
@@ -75,14 +61,13 @@ class Writes:
     async def write(
         self, collection: Collection, rows: Rows, level: Consistency, *, epoch: int, timeout: float
     ) -> None:
-        """Returns once every row is acknowledged at `level`; of rows with one id the last counts.
+        """Returns once every row (ids are distinct) is acknowledged at `level`.
 
         Raises:
             ConsistencyError: Too few owners acknowledged; `acked` 0 and nothing sent when that was known before.
         """
-        last = {point_id: i for i, point_id in enumerate(rows.ids)}
         by_shard: defaultdict[int, list[int]] = defaultdict(list)
-        for point_id, i in last.items():
+        for i, point_id in enumerate(rows.ids):
             by_shard[shard_of(point_id, collection.shards)].append(i)
         parts = [
             (ShardId(collection.id, index), rows.take(by_shard[index]), collection.placement[index])
@@ -151,10 +136,7 @@ class Writes:
         above: int,
     ) -> WriteOutcome:
         stamp = await self._stamps.next(above)
-        versions = [
-            make_version(stamp, self._peers.me, content_digest(*columns))
-            for columns in zip(rows.ids, rows.vectors, rows.payloads, strict=True)
-        ]
+        versions = [make_version(stamp, self._peers.me, digest) for digest in rows.digests]
         message = m.ApplyRows(
             collection=shard.collection,
             shard=shard.index,
@@ -165,7 +147,7 @@ class Writes:
             vectors=rows.vectors,
             payloads=rows.payloads,
         )
-        bulk = sum(map(len, filter(None, rows.vectors))) + sum(map(len, filter(None, rows.payloads))) > BULK_BYTES
+        bulk = rows.size > BULK_BYTES
         round_ = WriteRound(owners, required, versions)
         decided, own = trio.Event(), trio.Event()
         for owner in owners:
