@@ -53,6 +53,7 @@ class ConsoleApp(App[None]):
         self.connection = Connection(
             seeds, opener, self.shared.store, timing=timing, clock=clock, changed=self._store_changed
         )
+        self._paint_due = False
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = DARK.name
@@ -72,7 +73,13 @@ class ConsoleApp(App[None]):
                 return
 
     def _store_changed(self) -> None:
-        self.call_later(self.paint)
+        if not self._paint_due:  # changes that come faster than painting are painted together
+            self._paint_due = True
+            self.call_later(self._paint_changes)
+
+    def _paint_changes(self) -> None:
+        self._paint_due = False
+        self.paint()
 
     def run_soon(self, action: str) -> None:
         """Runs an action once the palette has closed."""

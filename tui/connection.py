@@ -76,8 +76,9 @@ class Connection:
         self._answers = 0
 
     def wake(self) -> None:
-        """Ends the pause that is on, so that the next question is asked at once."""
+        """Ends the pauses that are on, so that the next questions are asked at once."""
         self._wake.set()
+        self._wake = anyio.Event()
 
     def candidates(self) -> list[str]:
         """Addresses to try, best first: members last seen alive, the seeds, then the other members.
@@ -159,7 +160,7 @@ class Connection:
             if infos is not None:
                 store.put_collections(infos, self._clock())
             self._changed()
-            await anyio.sleep(self._timing.refresh)
+            await self._pause(self._timing.refresh)
 
     async def _ask(self, call: Callable[[], Awaitable[T]], feed: Feed[T]) -> T | None:
         try:
@@ -172,4 +173,3 @@ class Connection:
     async def _pause(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):
             await self._wake.wait()
-        self._wake = anyio.Event()

@@ -15,7 +15,9 @@ from tui.connection import Timing
 from tui.screens.base import ConsoleScreen
 from tui.widgets.resource_table import ResourceTable
 
-FAST = Timing(refresh=0.01, answer=0.05, retry_low=0.01, retry_high=0.02)
+FAST = Timing(refresh=0.01, answer=0.1, retry_low=0.01, retry_high=0.02)
+STILL = Timing(refresh=3600, answer=3600, retry_low=3600, retry_high=3600)
+"""Asks only when woken, so that a test alone decides when anything moves."""
 SEED = "127.0.0.1:7701"
 
 
@@ -29,10 +31,13 @@ class FakeClock:
         return self.now
 
 
-async def until(holds: Callable[[], Any]) -> None:
-    """Returns when `holds()` is true; the test's own timeout ends a wait in vain."""
-    while not holds():
-        await anyio.sleep(0.005)
+async def until(holds: Callable[[], Any], app: ConsoleApp | None = None) -> None:
+    """Returns when `holds()` is true, `app` asking the cluster meanwhile; a wait in vain fails."""
+    with anyio.fail_after(20):  # far beyond any sound wait
+        while not holds():
+            if app is not None:
+                app.connection.wake()
+            await anyio.sleep(0.01)  # what is awaited is a state of the app, which has no event
 
 
 @contextlib.asynccontextmanager
@@ -40,7 +45,7 @@ async def console(
     fake: FakeCluster, *, size: tuple[int, int] = (80, 24), ready: bool = True, clock: FakeClock | None = None
 ) -> AsyncIterator[tuple[ConsoleApp, Pilot[None]]]:
     """A running console on `fake`; `ready`: with the first figures there."""
-    app = ConsoleApp([SEED], fake.open, timing=FAST, clock=clock or FakeClock())
+    app = ConsoleApp([SEED], fake.open, timing=STILL, clock=clock or FakeClock())
     async with app.run_test(size=size) as pilot:
         if ready:
             await until(lambda: app.shared.store.collections.value is not None)

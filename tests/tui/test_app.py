@@ -191,19 +191,20 @@ async def test_the_default_address_comes_from_the_environment(monkeypatch, capsy
     assert "'broken'" in capsys.readouterr().err
 
 
-def _python(code: str) -> str:
+def _python(code: str) -> tuple[str, str]:
+    """What a fresh interpreter prints on stdout and stderr."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    return done.stdout.strip(), done.stderr
 
 
-async def test_without_textual_it_says_what_to_install():
+def test_without_textual_it_says_what_to_install():
     code = "import sys; sys.modules['textual'] = None; from tui.__main__ import main; print(main([]))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "1"
-    assert "pip install 'vectron-p2p[tui]'" in done.stderr
+    out, err = _python(code)
+    assert out == "1"
+    assert "pip install 'vectron-p2p[tui]'" in err
 
 
-async def test_store_render_and_connection_know_no_textual():
+def test_store_render_and_connection_know_no_textual():
     code = (
         "import sys, pkgutil, importlib, tui.render\n"
         "names = ['tui.store', 'tui.events', 'tui.source', 'tui.connection']\n"
@@ -211,12 +212,12 @@ async def test_store_render_and_connection_know_no_textual():
         "for name in names: importlib.import_module(name)\n"
         "print(sorted({'textual', 'rich', 'numpy', 'trio'} & set(sys.modules)))"
     )
-    assert _python(code) == "[]"
+    assert _python(code)[0] == "[]"
 
 
-async def test_the_console_reaches_only_model_and_client():
+def test_the_console_reaches_only_model_and_client():
     code = (
         "import sys, tui.app\n"
         "print(sorted({'.'.join(name.split('.')[:2]) for name in sys.modules if name.startswith('vectron_p2p.')}))"
     )
-    assert _python(code) == "['vectron_p2p.model']"
+    assert _python(code)[0] == "['vectron_p2p.model']"
