@@ -60,6 +60,12 @@ async def settle(app: ConsoleApp, pilot: Pilot[None]) -> None:
     await pilot.pause()
 
 
+def seen(app: ConsoleApp) -> list[NodeStatus]:
+    """The nodes of the last status."""
+    status = app.shared.store.status.value
+    return status.nodes if status is not None else []
+
+
 def text(app: ConsoleApp) -> str:
     """The whole screen as plain text."""
     widths = app.size.width

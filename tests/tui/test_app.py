@@ -111,7 +111,7 @@ async def test_palette_opens_screens_nodes_and_collections(fake):
 async def test_palette_offers_what_there_is_before_anything_is_typed(fake):
     async with console(fake) as (app, _):
         provider = ConsoleCommands(app.screen)
-        offered = [str(hit.display) async for hit in provider.discover()]
+        offered = [str(getattr(hit, "display", hit)) async for hit in provider.discover()]
         assert offered[:3] == ["overview", "nodes", "collections"]
         assert "node n5" in offered
         assert "collection docs" in offered

@@ -18,7 +18,7 @@ from tests.tui.factories import (
     status,
     unreachable,
 )
-from tests.tui.helpers import FakeClock, console, first_column, screen, settle, table, text, until
+from tests.tui.helpers import FakeClock, console, first_column, screen, seen, settle, table, text, until
 from tui.screens.collections import CollectionScreen, CollectionsScreen, ShardScreen
 from tui.screens.nodes import NodeScreen, NodesScreen
 from tui.screens.overview import OverviewScreen
@@ -128,7 +128,7 @@ class TestLive:
         async with console(fake) as (app, pilot):
             await pilot.press("2")
             fake.figures = status(node(1), silent(2), node(3))
-            await until(lambda: app.shared.store.status.value.nodes[1].liveness == "dead", app)
+            await until(lambda: seen(app)[1].liveness == "dead", app)
             await settle(app, pilot)
             assert "✕ dead" in text(app)
             await pilot.press("1")
@@ -239,9 +239,7 @@ class TestOtherStates:
             await pilot.press("3", "enter", "enter")
             await settle(app, pilot)
             fake.figures, fake.infos = status(node(2), node(3)), []
-            await until(
-                lambda: app.shared.store.collections.value == [] and len(app.shared.store.status.value.nodes) == 2, app
-            )
+            await until(lambda: app.shared.store.collections.value == [] and len(seen(app)) == 2, app)
             await settle(app, pilot)
             assert "docs exists no longer" in text(app) or "id-docs exists no longer" in text(app)
             await pilot.press("escape")
@@ -314,12 +312,12 @@ class TestTable:
             await settle(app, pilot)
             assert table(app).cursor_key == node_id(3)
             fake.figures = status(node(3), node(4, cpu_percent=77.0))
-            await until(lambda: len(app.shared.store.status.value.nodes) == 2, app)
+            await until(lambda: len(seen(app)) == 2, app)
             await settle(app, pilot)
             assert table(app).cursor_key == node_id(3)
             assert "77%" in text(app)
             fake.figures = status(node(4))
-            await until(lambda: len(app.shared.store.status.value.nodes) == 1, app)
+            await until(lambda: len(seen(app)) == 1, app)
             await settle(app, pilot)
             assert table(app).cursor_key == node_id(4)
 
@@ -329,7 +327,7 @@ class TestTable:
             await settle(app, pilot)
             rows = [row.key for row in table(app).ordered_rows]
             fake.figures = status(*(node(n, loop_lag_ms=9.0) for n in range(1, 6)))
-            await until(lambda: app.shared.store.status.value.nodes[0].loop_lag_ms == 9.0, app)
+            await until(lambda: seen(app)[0].loop_lag_ms == 9.0, app)
             await settle(app, pilot)
             assert text(app).count("9.0 ms") == 5
             assert [row.key for row in table(app).ordered_rows] == rows
