@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from vectron_p2p.catalog.state import BadCatalog
+from vectron_p2p.index import blas
 from vectron_p2p.model.errors import InvalidArgument, VectronError
 from vectron_p2p.net.sockets import RealNetwork
 from vectron_p2p.node.hosting import limits, open_runtime
@@ -52,6 +53,7 @@ def run_node(config: NodeConfig) -> int:
     be.
     """
     write_to(sys.stderr)
+    blas.use_one_thread()  # our own threads share the cores already, and a fork needs it (see index.blas)
     try:
         check_exposure(config)
     except InvalidArgument as error:
