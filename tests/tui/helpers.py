@@ -14,6 +14,7 @@ from tui.app import ConsoleApp
 from tui.connection import Timing
 from tui.screens.base import ConsoleScreen
 from tui.widgets.resource_table import ResourceTable
+from vectron_p2p.model.nodes import NodeStatus
 
 FAST = Timing(refresh=0.01, answer=0.1, retry_low=0.01, retry_high=0.02)
 STILL = Timing(refresh=3600, answer=3600, retry_low=3600, retry_high=3600)
