@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from _data import batches
-from _processes import Cluster, ProcessFailed, wait_for
 
 from vectron_p2p import connect, errors
 from vectron_p2p.sample import Sample, load_sample
+from vectron_p2p.testing.processes import ProcessCluster, ProcessFailed, wait_for
 
 if TYPE_CHECKING:
     from vectron_p2p import Client
@@ -74,7 +74,7 @@ def load(words: Collection, sample: Sample) -> None:
     check(count == len(sample.vectors), f"{len(sample.vectors)} points were loaded, {count} are counted")
 
 
-def search_everywhere(cluster: Cluster, sample: Sample) -> float:
+def search_everywhere(cluster: ProcessCluster, sample: Sample) -> float:
     """Recall@10 of the sample's queries, spread over all nodes."""
     found = 0
     for node in cluster.nodes:
@@ -87,7 +87,7 @@ def search_everywhere(cluster: Cluster, sample: Sample) -> float:
     return found / sample.truth.size
 
 
-def search_filtered(cluster: Cluster, sample: Sample) -> None:
+def search_filtered(cluster: ProcessCluster, sample: Sample) -> None:
     """A filter keeps only what matches, and the best of it, through each node."""
     rows = [row for row, payload in enumerate(sample.payloads) if payload["pos"] == "verb"]
     vectors = sample.vectors[rows]
@@ -138,7 +138,7 @@ def verify(words: Collection, sample: Sample, through: str) -> None:
     check(count == expected, f"{count} points are counted, {expected} are expected")
 
 
-def run(cluster: Cluster) -> None:
+def run(cluster: ProcessCluster) -> None:
     report = Report()
     sample = load_sample()
     cluster.start()
@@ -188,7 +188,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the nodes' folder, and say where it is")
     options = parser.parse_args()
     try:
-        with Cluster(NODES, keep=options.keep) as cluster:
+        with ProcessCluster(NODES, keep=options.keep) as cluster:
             run(cluster)
     except (StepFailed, ProcessFailed, errors.VectronError) as error:
         print(f"demo FAILED: {type(error).__name__}: {error}", file=sys.stderr)

@@ -20,10 +20,10 @@ import psutil
 from _bad_calls import COLLECTION, DIMENSION, GOOD, POINTS, client_calls, raw_requests
 from _data import add_common_arguments, finish, say
 from _fuzz import packets, send_packets, send_stream, streams
-from _processes import Cluster, Node, wait_for
 from _wire import wire_to
 
 from vectron_p2p import Client, connect, errors
+from vectron_p2p.testing.processes import ProcessCluster, ProcessNode, wait_for
 
 GROWTH_MB = 32.0  # what an allocator keeps may vary by this much; a leak of one buffer per connection is far more
 SETTLE_S = 3.0
@@ -73,7 +73,7 @@ def try_client(db: Client) -> list[str]:
     return wrong
 
 
-def try_raw(node: Node) -> list[str]:
+def try_raw(node: ProcessNode) -> list[str]:
     wrong = []
     with wire_to(node.address) as wire:
         for name, request in raw_requests():
@@ -133,7 +133,7 @@ def allowed_edges(db: Client) -> list[str]:
     return wrong
 
 
-def noise(cluster: Cluster, rng: random.Random, count: int) -> list[str]:
+def noise(cluster: ProcessCluster, rng: random.Random, count: int) -> list[str]:
     """One round at every node; what brought a node down."""
     wrong = []
     for node in cluster.nodes:
@@ -151,7 +151,7 @@ def noise(cluster: Cluster, rng: random.Random, count: int) -> list[str]:
     return wrong
 
 
-def figures(cluster: Cluster) -> list[tuple[float, int]]:
+def figures(cluster: ProcessCluster) -> list[tuple[float, int]]:
     """Memory in MB and open files of each node, after things have calmed down."""
     time.sleep(SETTLE_S)
     return [(node.memory() / 1e6, psutil.Process(node.pid).num_fds()) for node in cluster.nodes]
@@ -167,7 +167,7 @@ def main() -> int:
     options = parser.parse_args()
 
     rng = random.Random(options.seed)
-    with Cluster(options.nodes, keep=options.keep) as cluster:
+    with ProcessCluster(options.nodes, keep=options.keep) as cluster:
         cluster.start()
         with connect(cluster.connect) as db:
             wait_for(lambda: True if len(db.cluster().nodes) == options.nodes else None, 30, "all nodes to be members")

@@ -21,10 +21,10 @@ import msgpack
 import numpy as np
 from _data import add_common_arguments, batches, finish, percentile, say, summary_ms
 from _ledger import Ledger
-from _processes import Cluster, ProcessFailed, wait_for
 from _replicas import differences, read_replicas
 
 from vectron_p2p import connect, errors
+from vectron_p2p.testing.processes import ProcessCluster, ProcessFailed, wait_for
 
 if TYPE_CHECKING:
     from vectron_p2p import Client
@@ -125,7 +125,7 @@ class Writer(threading.Thread):
             self.ledger.observe(point_id, operation_of(point), "read meanwhile")
 
 
-def kill_loop(cluster: Cluster, seconds: float, rng: random.Random) -> tuple[int, list[float], float]:
+def kill_loop(cluster: ProcessCluster, seconds: float, rng: random.Random) -> tuple[int, list[float], float]:
     """Kills, times until ready, and when the last restarted node was ready."""
     end = time.monotonic() + seconds
     kills, ready = 0, list[float]()
@@ -162,7 +162,7 @@ def read_back(db: Client, writers: list[Writer]) -> int:
     return count
 
 
-def compare_disks(cluster: Cluster, writers: list[Writer], dimension: int) -> tuple[int, list[str]]:
+def compare_disks(cluster: ProcessCluster, writers: list[Writer], dimension: int) -> tuple[int, list[str]]:
     """Rows of all replicas with each other and with the ledgers; rows compared, differences."""
     replicas = [read_replicas(node.folder) for node in cluster.nodes]
     compared, found = differences(replicas)
@@ -190,7 +190,7 @@ def main() -> int:
     add_common_arguments(parser)
     options = parser.parse_args()
 
-    with Cluster(options.nodes, keep=options.keep) as cluster:
+    with ProcessCluster(options.nodes, keep=options.keep) as cluster:
         cluster.start()
         with connect(cluster.connect) as db:
             wait_for(lambda: True if len(db.cluster().nodes) == options.nodes else None, 30, "all nodes to be members")

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from _data import add_common_arguments, finish, load_collection, percentile, sample_data, say
-from _processes import Cluster, wait_for
 from _wire import Wire, wire_to
 
 from vectron_p2p import connect, errors
+from vectron_p2p.testing.processes import ProcessCluster, wait_for
 
 DETECTED_S = 8.0
 AVOIDED_S = 1.0
@@ -74,7 +74,7 @@ def views(wires: list[Wire]) -> list[dict[str, str]]:
     return [wire.liveness() for wire in wires]
 
 
-def wait_until_all_alive(cluster: Cluster) -> None:
+def wait_until_all_alive(cluster: ProcessCluster) -> None:
     """Wait until every node sees every node alive."""
     wires = [wire_to(node.address) for node in cluster.nodes]
     everyone = ["alive"] * len(wires)
@@ -87,7 +87,7 @@ def wait_until_all_alive(cluster: Cluster) -> None:
         wire.close()
 
 
-def one_round(cluster: Cluster, victim: int, queries: Any, options: argparse.Namespace) -> dict[str, float]:
+def one_round(cluster: ProcessCluster, victim: int, queries: Any, options: argparse.Namespace) -> dict[str, float]:
     survivors = [node for node in cluster.nodes if node.index != victim]
     wires = [wire_to(node.address) for node in survivors]
     searcher = Searcher([node.address for node in survivors], queries)
@@ -124,7 +124,7 @@ def one_round(cluster: Cluster, victim: int, queries: Any, options: argparse.Nam
     }
 
 
-def watch_idle(cluster: Cluster, minutes: float) -> list[str]:
+def watch_idle(cluster: ProcessCluster, minutes: float) -> list[str]:
     """Reports of any node that is not alive, while nothing happens."""
     wires = [wire_to(node.address) for node in cluster.nodes]
     found: list[str] = []
@@ -152,7 +152,7 @@ def main() -> int:
     rng = random.Random(options.seed)
     data = sample_data(POINTS)
     rounds: list[dict[str, float]] = []
-    with Cluster(options.nodes, keep=options.keep) as cluster:
+    with ProcessCluster(options.nodes, keep=options.keep) as cluster:
         cluster.start()
         with connect(cluster.connect) as db:
             load_collection(db.create_collection(NAME, dimension=data.dimension), data)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import hnswlib
 import numpy as np
 from _data import add_common_arguments, add_data_arguments, exact_neighbours, finish, load_collection, load_data, say
-from _processes import Cluster, wait_for
 
 from vectron_p2p import connect
+from vectron_p2p.testing.processes import ProcessCluster, wait_for
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -51,7 +51,7 @@ def raw_recall(data: Data, truth: npt.NDArray[np.int32], options: argparse.Names
 
 
 def cluster_recall(
-    cluster: Cluster,
+    cluster: ProcessCluster,
     db: Client,
     data: Data,
     truth: npt.NDArray[np.int32],
@@ -109,7 +109,7 @@ def main() -> int:
     raw = raw_recall(data, truth, options)
     say(f"raw: {raw}")
     runs: list[dict[str, Any]] = []
-    with Cluster(options.nodes, keep=options.keep) as cluster:
+    with ProcessCluster(options.nodes, keep=options.keep) as cluster:
         cluster.start()
         with connect(cluster.connect, timeout=60.0) as db:
             wait_for(lambda: True if len(db.cluster().nodes) == options.nodes else None, 30, "all nodes to be members")

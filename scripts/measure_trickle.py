@@ -16,9 +16,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from _data import add_common_arguments, add_data_arguments, finish, load_collection, load_data, say, summary_ms
-from _processes import Cluster, wait_for
 
 from vectron_p2p import connect, errors
+from vectron_p2p.testing.processes import ProcessCluster, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +132,7 @@ def main() -> int:
     options = parser.parse_args()
 
     data = load_data(options)
-    with Cluster(options.nodes, keep=options.keep) as cluster:
+    with ProcessCluster(options.nodes, keep=options.keep) as cluster:
         cluster.start()
         with connect(cluster.connect) as db:
             wait_for(lambda: True if len(db.cluster().nodes) == options.nodes else None, 30, "all nodes to be members")

@@ -1,12 +1,15 @@
-"""Real `vectron node` processes on loopback, for the programs of this folder.
+"""`ProcessCluster`: real `vectron node` processes on loopback, in a temporary folder.
 
-    with Cluster(3) as cluster:
+    with ProcessCluster(3) as cluster:
         cluster.start()
-        cluster.kill(2)
-        cluster.start_node(2)
+        with connect(cluster.connect) as db:
+            ...
+            cluster.kill(2)
+            cluster.start_node(2)
 
-Invariants: leaving the block kills every process it started and removes its temporary folder, whatever happened: an
-error, Ctrl-C, SIGTERM or SIGHUP. A node keeps its folder and port over kills and restarts.
+Invariants: leaving the block kills every process that it started, and no other, and removes its temporary folder,
+whatever happened: an error, Ctrl-C, SIGTERM or SIGHUP. Signal handlers are afterwards what they were. A node keeps its
+folder and port over kills and restarts.
 """
 
 from __future__ import annotations
@@ -18,15 +21,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
 T = TypeVar("T")
@@ -36,6 +40,7 @@ READY_TIMEOUT = (
 )
 STOP_TIMEOUT = 30.0
 POLL = 0.02
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ProcessFailed(Exception):
@@ -43,7 +48,7 @@ class ProcessFailed(Exception):
 
 
 @dataclass(slots=True)
-class Node:
+class ProcessNode:
     """One node: its folder and port stay, its process comes and goes."""
 
     index: int
@@ -51,6 +56,7 @@ class Node:
     port: int = 0
     id: str = ""
     name: str = ""
+    ready_line: str = ""
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
     ready_seconds: list[float] = field(default_factory=list)
@@ -69,6 +75,11 @@ class Node:
             raise ProcessFailed(f"node {self.index} was not started")
         return self.process.pid
 
+    def output(self) -> str:
+        """What its last process wrote on stdout."""
+        path = self.folder.with_suffix(".out")
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
     def log(self) -> str:
         """What its processes wrote on stderr, all runs."""
         path = self.folder.with_suffix(".err")
@@ -83,39 +94,43 @@ def _stop_on_signal(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-class Cluster:
+class ProcessCluster:
     """N nodes. Node 0 founds the cluster, the others join through it."""
 
-    def __init__(self, nodes: int, *, arguments: list[str] | None = None, keep: bool = False) -> None:
-        self._arguments = arguments or []
+    def __init__(self, nodes: int, *, arguments: Sequence[str] = (), keep: bool = False) -> None:
+        self._arguments = list(arguments)
         self._keep = keep
+        self._handlers: dict[signal.Signals, Any] = {}
         self.folder = Path(tempfile.mkdtemp(prefix="vectron-"))
-        self.nodes = [Node(index, self.folder / f"node-{index}") for index in range(nodes)]
+        self.nodes: list[ProcessNode] = []
+        for _ in range(nodes):
+            self.add_node()
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, _stop_on_signal)
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
+            self._handlers = {number: signal.getsignal(number) for number in ENDINGS}
+            for number in (signal.SIGTERM, signal.SIGHUP):  # SIGINT raises by itself
+                signal.signal(number, _stop_on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
         # A second Ctrl-C while tidying up would leave processes behind.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in self._handlers:
             signal.signal(number, signal.SIG_IGN)
-        for node in self.nodes:
-            self._kill_group(node)
-        for child in psutil.Process().children(
-            recursive=True
-        ):  # one that was interrupted between its start and our note of it
-            child.kill()
-        if self._keep:
-            print(f"kept: {self.folder}", file=sys.stderr)
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
+        try:
+            for node in self.nodes:
+                self._kill_group(node)
+            self._kill_strays()
+            if self._keep:
+                sys.stderr.write(f"kept: {self.folder}\n")
+            else:
+                shutil.rmtree(self.folder, ignore_errors=True)
+        finally:
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+            self._handlers = {}
 
-    def __getitem__(self, index: int) -> Node:
+    def __getitem__(self, index: int) -> ProcessNode:
         return self.nodes[index]
 
     @property
@@ -126,20 +141,31 @@ class Cluster:
     def others(self, index: int) -> str:
         return ",".join(node.address for node in self.nodes if node.index != index)
 
+    def add_node(self) -> ProcessNode:
+        """One more, not started."""
+        index = len(self.nodes)
+        node = ProcessNode(index, self.folder / f"node-{index}")
+        self.nodes.append(node)
+        return node
+
     def start(self) -> None:
         """Start all nodes and wait until each is ready."""
-        for node in self.nodes:
-            self.start_node(node.index)
+        self.start_node(0)
+        for node in self.nodes[1:]:
+            self.start_node(node.index, wait=False)
+        for node in self.nodes[1:]:
+            self.wait_ready(node.index)
 
-    def start_node(self, index: int, *, wait: bool = True) -> float:
-        """Start one; seconds until it was ready (0 with `wait` false)."""
+    def start_node(self, index: int, *, wait: bool = True, arguments: Sequence[str] = ()) -> float:
+        """Start one; seconds until it was ready (0 with `wait` false). `arguments` win over those made here."""
         node = self.nodes[index]
         if node.running:
             raise ProcessFailed(f"node {index} is running")
         command = [sys.executable, "-m", "vectron_p2p", "node", "--data", str(node.folder), "--name", f"n{index}"]
-        command += ["--listen", f"127.0.0.1:{node.port}", *self._arguments]
+        command += ["--listen", f"127.0.0.1:{node.port}"]
         if index:
             command += ["--join", self.nodes[0].address]
+        command += [*self._arguments, *arguments]
         node.starts += 1
         started = time.monotonic()
         with node.folder.with_suffix(".out").open("wb") as out, node.folder.with_suffix(".err").open("ab") as err:
@@ -154,17 +180,16 @@ class Cluster:
     def wait_ready(self, index: int, timeout: float = READY_TIMEOUT) -> None:
         """Wait for the ready line and take identity and port from it."""
         node = self.nodes[index]
-        out = node.folder.with_suffix(".out")
 
         def ready_line() -> str | None:
             if not node.running:
                 code = node.process.returncode if node.process is not None else None
                 raise ProcessFailed(f"node {index} ended with {code} before it was ready:\n{node.log()[-2000:]}")
-            text = out.read_text(encoding="utf-8")
+            text = node.output()
             return text if text.startswith("ready ") and text.endswith("\n") else None
 
-        line = wait_for(ready_line, timeout, f"node {index} to be ready", lambda: node.log()[-2000:])
-        fields = dict(word.split("=", 1) for word in line.split()[1:])
+        node.ready_line = wait_for(ready_line, timeout, f"node {index} to be ready", lambda: node.log()[-2000:])
+        fields = dict(word.split("=", 1) for word in node.ready_line.split()[1:])
         node.id, node.name = fields["node"], fields["name"]
         node.port = int(fields["listen"].rpartition(":")[2])
 
@@ -175,6 +200,14 @@ class Cluster:
             raise ProcessFailed(f"node {index} is not running; it ended by itself:\n{node.log()[-2000:]}")
         self._kill_group(node)
 
+    def freeze(self, index: int) -> None:
+        """SIGSTOP: its sockets stay open and nothing answers, as on a machine that hangs."""
+        os.killpg(self.nodes[index].pid, signal.SIGSTOP)
+
+    def thaw(self, index: int) -> None:
+        """SIGCONT."""
+        os.killpg(self.nodes[index].pid, signal.SIGCONT)
+
     def stop(self, index: int) -> int:
         """SIGTERM; the exit code."""
         return self._stop([self.nodes[index]])[0]
@@ -184,7 +217,7 @@ class Cluster:
         return self._stop([node for node in self.nodes if node.process is not None])
 
     @staticmethod
-    def _stop(nodes: list[Node]) -> list[int]:
+    def _stop(nodes: list[ProcessNode]) -> list[int]:
         for node in nodes:
             if node.process is None:
                 raise ProcessFailed(f"node {node.index} was not started")
@@ -200,13 +233,21 @@ class Cluster:
         return codes
 
     @staticmethod
-    def _kill_group(node: Node) -> None:
-        if node.process is None:
-            return
-        # The group: a node may have forked a child for a graph snapshot. All of it may have ended before.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(node.process.pid, signal.SIGKILL)
-        node.process.wait()
+    def _kill_group(node: ProcessNode) -> None:
+        if node.process is not None and node.running:  # once it was waited for, its pid may be somebody else's
+            # The group: a node may have forked a child for a graph snapshot.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(node.process.pid, signal.SIGKILL)
+            node.process.wait()
+
+    def _kill_strays(self) -> None:
+        """What is left: a node whose start was interrupted before we noted its process, a forked child of one that
+        ended. The name of our folder in their command line tells them from the processes of others.
+        """
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if any(word.startswith(f"{self.folder}{os.sep}") for word in process.cmdline()):
+                    process.kill()
 
 
 def wait_for(probe: Callable[[], T | None], timeout: float, what: str, detail: Callable[[], object] | None = None) -> T:
