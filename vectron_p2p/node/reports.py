@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vectron_p2p.catalog.state import ClusterState, Collection
     from vectron_p2p.node.peers import Peers
 
-ASK_TIMEOUT = 2.0  # a status has to come soon or not at all: consoles ask every second
+ASK_TIMEOUT = 1.5  # a status has to come soon or not at all: consoles ask every second, and think a silent peer lost
 
 
 @dataclass(frozen=True, slots=True)
