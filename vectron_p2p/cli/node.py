@@ -114,11 +114,12 @@ def node(
     Prints one line, `ready node=... name=... listen=... http=...`, when it serves. Without --join an empty folder
     founds a cluster, and a used one rejoins its own.
     """
-    if name is not None:
+    for option, value in (("--name", name), ("--zone", zone)):
         try:
-            check_name(name)
+            if value is not None:
+                check_name(value)
         except InvalidArgument as error:
-            raise click.BadParameter(error.message, param_hint="--name") from None
+            raise click.BadParameter(error.message, param_hint=option) from None
     from vectron_p2p.node.config import NodeConfig
     from vectron_p2p.node.main import run_node
 

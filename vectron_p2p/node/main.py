@@ -65,7 +65,8 @@ def run_node(config: NodeConfig) -> int:
     except* (VectronError, WrongCluster, BadCatalog, OSError) as group:
         failures = _leaves(group)
     for failure in failures:
-        sys.stderr.write(f"vectron node: {failure}\n")
+        text = getattr(failure, "strerror", None) or str(failure)  # an OSError's str begins with its number
+        sys.stderr.write(f"vectron node: {text}\n")
     return 1 if failures else 0
 
 

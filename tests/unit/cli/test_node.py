@@ -98,6 +98,8 @@ def test_what_a_file_may_not_say(shell: Shell, started: list[NodeConfig], tmp_pa
         ["--data", "x", "--join", "a:0"],
         ["--data", "x", "--advertise", "a:0"],
         ["--data", "x", "--name", "a b"],
+        ["--data", "x", "--zone", "a b"],
+        ["--data", "x", "--zone", ""],
         ["--data", "x", "--durability", "never"],
         ["--data", "x", "--http", "127.0.0.1:1"],
     ],
