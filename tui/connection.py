@@ -139,7 +139,9 @@ class Connection:
             status = await source.status()
         self._check_cluster(status, address)
         self._answers += 1
-        self._store.answered(address, status, self._clock())
+        # The client may have gone on to another member by itself: what is shown is who answered.
+        answering = next((node.address for node in status.nodes if node.id == status.answered_by), address)
+        self._store.answered(answering, status, self._clock())
         self._changed()
 
     def _check_cluster(self, status: ClusterStatus, address: str) -> None:

@@ -184,7 +184,7 @@ class Store:
         self.events.append(Event(now, severity, text))
 
     def _record(self, status: ClusterStatus) -> None:
-        alive = [node for node in status.nodes if node.liveness == "alive"]
+        alive = [node for node in status.nodes if node.answered]
         self.totals["cpu"].add(sum(node.cpu_percent for node in alive) / len(alive) if alive else None)
         self.totals["memory"].add(float(sum(node.rss_bytes for node in alive)) if alive else None)
         self.totals["lag"].add(max((node.loop_lag_ms for node in alive), default=None))
@@ -192,7 +192,7 @@ class Store:
             del self.nodes[gone]
         for node in status.nodes:
             series = self.nodes.setdefault(node.id, {name: Series() for name in FIGURES})
-            known = node.liveness == "alive"
+            known = node.answered
             series["cpu"].add(node.cpu_percent if known else None)
             series["memory"].add(float(node.rss_bytes) if known else None)
             series["lag"].add(node.loop_lag_ms if known else None)

@@ -59,6 +59,16 @@ async def test_it_connects_and_keeps_asking():
         await until(lambda: rig.epoch() == 43 and rig.store.collections.value == rig.fake.infos)
 
 
+async def test_the_address_shown_is_that_of_the_node_that_answered():
+    # A client that was given one address goes on to other members by itself when that one dies.
+    rig = Rig(FakeCluster(figures=THREE), [N1])
+    async with rig.running():
+        await until(lambda: rig.store.link.address == N1)
+        second = THREE.nodes[1]
+        rig.fake.figures = dataclasses.replace(THREE, answered_by=second.id)
+        await until(lambda: rig.store.link.address == second.address)
+
+
 async def test_the_source_is_closed_when_it_ends():
     rig = Rig(FakeCluster(), [N1])
     async with rig.running():

@@ -64,6 +64,11 @@ class TestNodes:
         assert {texts[key] for key in ("cpu", "memory", "points", "shards", "lag", "uptime", "version")} == {"–"}
         assert row.cells["cpu"].sort == -1.0
 
+    def test_so_does_one_that_is_believed_alive_and_did_not_answer(self):
+        texts = _texts(_row(nodes.table(status(node(1), silent(2, "alive"))), node_id(2)))
+        assert texts["liveness"] == "● alive"
+        assert {texts[key] for key in ("cpu", "memory", "points", "lag")} == {"–"}
+
     def test_what_needs_a_look_stands_out(self):
         odd = node(2, read_only=True, loop_lag_ms=300.0, cpu_percent=99.0, epoch=40, disk_free_bytes=1)
         row = _row(nodes.table(status(node(1), odd)), node_id(2))

@@ -45,8 +45,8 @@ DEFAULT_SORT = Sort("name")
 
 
 def _figure(node: NodeStatus, value: float, show: Callable[[float], str], tone: Tone = Tone.NORMAL) -> Cell:
-    """A figure that only a living node has."""
-    if node.liveness != "alive":
+    """A figure that only a node that answered has."""
+    if not node.answered:
         return cell(fmt.UNKNOWN, Tone.MUTED, sort=-1.0)
     return cell(show(value), tone, sort=value)
 
@@ -143,7 +143,7 @@ def replicas(info: ClusterInfo, node: str) -> Table:
 def facts(node: NodeStatus, status: ClusterStatus) -> list[tuple[str, Line]]:
     """Label and value, most telling first."""
     sign, tone = marks.liveness(node.liveness)
-    alive = node.liveness == "alive"
+    alive = node.answered
 
     def known(text: str, tone: Tone = Tone.NORMAL) -> Line:
         return line((text, tone)) if alive else line((fmt.UNKNOWN, Tone.MUTED))
@@ -170,7 +170,7 @@ def facts(node: NodeStatus, status: ClusterStatus) -> list[tuple[str, Line]]:
 
 
 def charts(store: Store, node: NodeStatus) -> list[Chart]:
-    alive = node.liveness == "alive"
+    alive = node.answered
     figures = (
         ("CPU", "cpu", fmt.percent(node.cpu_percent), 100.0),
         ("Memory", "memory", fmt.size(node.rss_bytes), 1.0),

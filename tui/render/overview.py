@@ -29,7 +29,7 @@ class Card:
 
 
 def _alive(status: ClusterStatus) -> list[NodeStatus]:
-    return [node for node in status.nodes if node.liveness == "alive"]
+    return [node for node in status.nodes if node.answered]
 
 
 def _nodes_card(status: ClusterStatus) -> Card:

@@ -101,6 +101,11 @@ class NodeStatus:
     connections: int = 0
     read_only: bool = False
 
+    @property
+    def answered(self) -> bool:
+        """Whether the node itself gave these figures; a node may be believed alive and not have answered."""
+        return self.version != ""
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterStatus:

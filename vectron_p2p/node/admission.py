@@ -1,7 +1,7 @@
 """Admitting the points of a request: every value checked, rows taken apart, their content digested.
 
-Works on bytes only, so that large batches can be admitted on a thread: a thousand points take some 10 ms, twice what anything
-may hold up the event loop.
+Works on bytes only, so that large batches can be admitted on a thread: a thousand points take some 10 ms, twice what
+anything may hold up the event loop.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Scatter:
         self._ask = ask
         self._need = dict(need)
         self._hedge_after = hedge_after
-        self._untried = {shard: peers.prefer(nodes) for shard, nodes in owners.items()}
+        self._untried = {shard: list(filter(peers.alive, peers.prefer(nodes))) for shard, nodes in owners.items()}
         self._asking = dict.fromkeys(owners, 0)
         self.answered: dict[int, int] = dict.fromkeys(owners, 0)
         self.failures: list[VectronError] = []
@@ -74,7 +74,7 @@ class Scatter:
 
         Raises:
             InvalidArgument: An owner refused the request itself.
-            Unavailable: No owner could be reached.
+            Unavailable: No owner is alive, or could be reached.
             DeadlineExceeded: The time ran out.
         """
         for failure in self.failures:
@@ -82,10 +82,10 @@ class Scatter:
                 raise failure
         missing = self.missing
         if missing and len(missing) == len(self.answered):
-            if self.failures and not self.timed_out:
-                why = self.failures[-1].message
-                raise Unavailable(f"no shard could be asked: {why}", missing_shards=missing)
-            raise DeadlineExceeded("no owner answered in the time given; retry, or give more time")
+            if self.timed_out:
+                raise DeadlineExceeded("no owner answered in the time given; retry, or give more time")
+            why = self.failures[-1].message if self.failures else "too few of their owners are alive"
+            raise Unavailable(f"no shard could be asked: {why}", missing_shards=missing)
 
     async def _ask_self(self, me: NodeId) -> None:
         """The common case on small clusters, all shards here: one plain call, no tasks and nobody to hedge against."""

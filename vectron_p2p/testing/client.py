@@ -33,11 +33,14 @@ class SimTransport:
         self._clock = clock
         self._nursery = nursery
         self._connections: dict[Address, RpcConnection] = {}
+        self._said: dict[Address, tuple[int, int]] = {}
 
     async def call(self, step: Call) -> Any:
         connection = self._connections.get(step.address)
+        session = self._session
+        told = self._said.get(step.address, (0, 0)) >= (session.generation, session.epoch)
         try:
-            if connection is None or not connection.usable:
+            if connection is None or not connection.usable or not told:
                 connection = await self._dial(step)
         except ConnectionLost as error:
             raise LinkLost(str(error), sent=False) from error
@@ -47,9 +50,19 @@ class SimTransport:
             raise LinkLost(str(error), sent=True) from error
 
     async def _dial(self, step: Call) -> RpcConnection:
-        hello = Hello(versions=list(PROTOCOL_VERSIONS), role="client", cluster=self._session.cluster)
+        session = self._session
+        hello = Hello(
+            versions=list(PROTOCOL_VERSIONS),
+            role="client",
+            cluster=session.cluster,
+            generation=session.generation,
+            epoch=session.epoch,
+        )
         connection = RpcConnection(self._network, step.address, hello, self._clock)
         await self._nursery.start(connection.run, step.dial_timeout)
+        welcome = connection.welcome
+        session.welcomed(step.address, welcome.cluster, welcome.generation, welcome.epoch)
+        self._said[step.address] = (session.generation, session.epoch)
         self._connections[step.address] = connection
         return connection
 

@@ -88,12 +88,17 @@ class Cluster:
         self.hosts[name] = host
         return host
 
-    async def start(self, name: str, *, zone: str = "default", wait: bool = True) -> Node:
-        """A process on `name`: founds the cluster on the first host, joins or rejoins it on the others."""
+    async def start(
+        self, name: str, *, zone: str = "default", join: list[Address] | None = None, wait: bool = True
+    ) -> Node:
+        """A process on `name`: founds the cluster on the first host, joins or rejoins it on the others, or through the
+        seeds given in `join`.
+        """
         host = self.hosts[name]
         assert host.scope is None, f"{name} is running"
         first = next(iter(self.hosts.values()))
-        join = [] if host is first else [first.address]
+        if join is None:
+            join = [] if host is first else [first.address]
         executor = SimExecutor(host.clock, random.Random(host.random.getrandbits(64)))
         runtime = Runtime(
             clock=host.clock,
