@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.nodes import wait_healthy
+from tests.unit.cli.running import Shell
 from vectron_p2p.testing import ProcessCluster
 
 NODES = 3
@@ -29,3 +30,8 @@ def cluster(started_cluster: ProcessCluster) -> ProcessCluster:
             started_cluster.start_node(node.index)
     wait_healthy(started_cluster)
     return started_cluster
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(monkeypatch, capsys)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MAX_QUERIES = (
     1_000  # vectors of one search request: keeps one request's turn on the search threads short; clients split
 )
+ANSWER_S = 0.5  # kept of a catalog change's time, for the word on why it was not decided to be there in time
 DEFAULT_TIMEOUT = 30.0  # seconds, for a request that came without a deadline: the client library's own default
 
 
@@ -103,7 +104,7 @@ class ClientService:
                 options=options,
                 if_not_exists=message.if_not_exists,
             ),
-            timeout=timeout,
+            timeout=_deciding(timeout),
         )
         collection = await self._collection(message.name)
         return m.CollectionReply(dataclasses.asdict(self._reports.collection(collection, [])))
@@ -111,7 +112,8 @@ class ClientService:
     async def _delete_collection(self, message: m.DeleteCollection, timeout: float) -> m.Done:
         check_name(message.name)
         await self._catalog.propose(
-            commands.DeleteCollection(operation_id=_operation(message.operation_id), name=message.name), timeout=timeout
+            commands.DeleteCollection(operation_id=_operation(message.operation_id), name=message.name),
+            timeout=_deciding(timeout),
         )
         return m.Done()
 

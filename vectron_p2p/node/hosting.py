@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from vectron_p2p.membership.config import SwimConfig
 from vectron_p2p.node.config import Limits, NodeConfig
 from vectron_p2p.node.runtime import Runtime
-from vectron_p2p.runtime.real import TrioClock, open_executor
+from vectron_p2p.runtime.real import Lane, TrioClock, open_executor
 from vectron_p2p.storage.folder import LevelDisk
 from vectron_p2p.storage.memory import MemoryDisk
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 SWITCH_INTERVAL = 0.001  # seconds a thread may keep the interpreter: the default 5 ms would be felt on the event loop
 
 
-def lanes() -> dict[str, int]:
-    """Threads per lane of work."""
+def lanes() -> dict[str, Lane]:
+    """Lanes of work and their threads."""
     cores = os.cpu_count() or 1
     return {
-        "system": 1,  # catalog, identity and clock mark are one store with one writer, and wait for nothing else
-        "disk": 4,  # each waits for its shard's fsync most of the time
-        "read": 2,  # short gets, which must not stand behind an fsync
-        "admit": 1,  # checks of large batches: Python code, which more threads would not speed up
-        "search": min(cores, 4),  # more than cores would only share them
-        "index": 1,  # one linking turn at a time, itself on all cores
+        "system": Lane(1),  # catalog, identity and clock mark are one store with one writer, and wait for nothing else
+        "disk": Lane(4),  # each waits for its shard's fsync most of the time
+        "read": Lane(2),  # short gets, which must not stand behind an fsync
+        "admit": Lane(1),  # checks of large batches: Python code, which more threads would not speed up
+        "search": Lane(min(cores, 4)),  # more than cores would only share them
+        "index": Lane(1, nice=5),  # one linking turn at a time, on all cores, behind whoever waits for an answer
     }
 
 

@@ -15,7 +15,7 @@ import trio
 from vectron_p2p import __version__
 from vectron_p2p.catalog import commands
 from vectron_p2p.catalog.voters import voter_change
-from vectron_p2p.model.errors import InvalidArgument, NotFound, PermissionDenied, VectronError
+from vectron_p2p.model.errors import InvalidArgument, NotFound, PermissionDenied, Unavailable, VectronError
 from vectron_p2p.model.ids import Address, NodeId, parse_address
 from vectron_p2p.model.nodes import Liveness, NodeState
 from vectron_p2p.net.pool import Pool
@@ -58,6 +58,9 @@ MEMBERSHIP_TIMEOUT = 5.0
 ANNOUNCE = 0.3  # seconds for the news of a clean stop to leave: one round of gossip
 INSPECTION = (m.GetNodeStatus, m.MerkleRoots, m.MerkleLeaves, m.LeafVersions, m.FetchRows)
 """Requests between nodes that clients may make too: reads of one replica, for tools that compare replicas."""
+
+LOOKING = (m.GetStatus, m.GetCluster)
+"""Requests of clients that a node answers while it is still starting: what it waits for shows there."""
 
 
 class Node:
@@ -343,6 +346,11 @@ class Node:
 
     async def _handle(self, message: Any, caller: Caller) -> Any:
         if self._client_service.handles(message):
+            if not self.serving and not isinstance(message, LOOKING):
+                # Its catalog may be as old as its last stop: a name in it may be another collection's by now.
+                raise Unavailable("this node is starting; ask another one", node=self.identity.node)
+            if caller.hello.generation == self.catalog.state.generation:
+                await self.catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
             return await self.answer_client(message)
         if caller.role != "peer" and not isinstance(message, INSPECTION):
             raise PermissionDenied(f"{type(message).__name__} is a request between nodes")

@@ -7,6 +7,8 @@ here workers wait on a plain queue, and all results that are ready wake the loop
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
 import threading
 import time
@@ -46,6 +48,14 @@ class TrioClock:
         return trio.fail_after(seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Threads of a lane, and how far they stand back when cores are short (as `nice`; 0: not at all)."""
+
+    threads: int
+    nice: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class _Job:
     fn: Callable[..., Any]
@@ -58,16 +68,19 @@ class _Job:
 class ThreadExecutor:
     """`Executor` over dedicated daemon threads; make it with `open_executor` inside `trio.run`."""
 
-    def __init__(self, lanes: Mapping[str, int]) -> None:
+    def __init__(self, lanes: Mapping[str, Lane]) -> None:
         self._token = trio.lowlevel.current_trio_token()
         self._done: deque[_Job] = deque()
         self._queues: dict[str, queue.SimpleQueue[_Job | None]] = {}
         self._lanes = dict(lanes)
-        for lane, threads in lanes.items():
-            self._queues[lane] = queue.SimpleQueue()
-            for number in range(threads):
+        for name, lane in lanes.items():
+            self._queues[name] = queue.SimpleQueue()
+            for number in range(lane.threads):
                 threading.Thread(
-                    target=self._work, args=(self._queues[lane],), name=f"vectron-{lane}-{number}", daemon=True
+                    target=self._work,
+                    args=(self._queues[name], lane.nice),
+                    name=f"vectron-{name}-{number}",
+                    daemon=True,
                 ).start()
 
     async def run(self, lane: str, fn: Callable[..., T], *args: object) -> T:
@@ -87,11 +100,15 @@ class ThreadExecutor:
 
     def close(self) -> None:
         """Let each thread end after what it is doing and what is queued before."""
-        for lane, threads in self._lanes.items():
-            for _ in range(threads):
-                self._queues[lane].put(None)
+        for name, lane in self._lanes.items():
+            for _ in range(lane.threads):
+                self._queues[name].put(None)
 
-    def _work(self, jobs: queue.SimpleQueue[_Job | None]) -> None:
+    def _work(self, jobs: queue.SimpleQueue[_Job | None], nice: int) -> None:
+        if nice:
+            # Linux gives each thread a priority of its own; where it does not, all run alike.
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
         while (job := jobs.get()) is not None:
             job.result = outcome.capture(job.fn, *job.args)
             self._done.append(job)
@@ -109,8 +126,8 @@ class ThreadExecutor:
 
 
 @contextmanager
-def open_executor(lanes: Mapping[str, int]) -> Iterator[ThreadExecutor]:
-    """A `ThreadExecutor` with `lanes` (name -> threads) that ends with the block."""
+def open_executor(lanes: Mapping[str, Lane]) -> Iterator[ThreadExecutor]:
+    """A `ThreadExecutor` with `lanes` that ends with the block."""
     executor = ThreadExecutor(lanes)
     try:
         yield executor
