@@ -214,6 +214,10 @@ class ClientService:
         return await self._searches.scroll(collection, message, epoch=self._catalog.state.epoch, timeout=timeout)
 
 
+def _deciding(timeout: float) -> float:
+    return max(timeout - ANSWER_S, timeout / 2)
+
+
 def _operation(operation_id: str) -> OperationId:
     if not 0 < len(operation_id) <= 64:  # a UUID with room to spare: the last 1,000 are kept in every catalog state
         raise InvalidArgument("operation_id has 1 to 64 characters", field="operation_id")
