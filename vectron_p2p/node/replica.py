@@ -52,7 +52,7 @@ class Replica:
         self.options = options
         self.store = store
         self.index = index
-        self._runtime = runtime
+        self.runtime = runtime
         self._searcher = searcher
         self.commit = GroupCommit(
             store, runtime.executor, runtime.clock, index.apply, space=space, durability=durability
@@ -64,11 +64,11 @@ class Replica:
 
     async def fetch(self, ids: Sequence[PointId]) -> list[Row | None]:
         """Rows as stored, tombstones included."""
-        return await self._runtime.executor.run("read", self.store.get, ids)
+        return await self.runtime.executor.run("read", self.store.get, ids)
 
     async def leaf_versions(self, leaves: Sequence[int]) -> list[tuple[PointId, bytes]]:
         """Id and version of every row in those Merkle leaves, tombstones included."""
-        return await self._runtime.executor.run("read", self.store.leaf_versions, leaves)
+        return await self.runtime.executor.run("read", self.store.leaf_versions, leaves)
 
     async def search(
         self,
@@ -103,7 +103,7 @@ class Replica:
             return self.store.live
         total, after, more = 0, b"", True
         while more:
-            found, after, more = await self._runtime.executor.run("read", self._scan, after, SCAN_CHUNK, filter)
+            found, after, more = await self.runtime.executor.run("read", self._scan, after, SCAN_CHUNK, filter)
             total += len(found)
         return total
 
@@ -112,7 +112,7 @@ class Replica:
         rows: list[Row] = []
         more = True
         while more and len(rows) < limit:
-            found, after, more = await self._runtime.executor.run("read", self._scan, after, SCAN_CHUNK, filter)
+            found, after, more = await self.runtime.executor.run("read", self._scan, after, SCAN_CHUNK, filter)
             rows.extend(found)
         return rows[:limit], more or len(rows) > limit
 
@@ -140,6 +140,15 @@ class Replica:
             "indexed": self.index.linked,
             "tombstones": self.store.tombstones,
         }
+
+
+async def fetch_from(wanted: Sequence[tuple[Replica, Sequence[PointId]]]) -> dict[PointId, Row | None]:
+    """Rows of several replicas of one collection, in one hop to a thread."""
+
+    def read() -> dict[PointId, Row | None]:
+        return {point: row for replica, ids in wanted for point, row in zip(ids, replica.store.get(ids), strict=True)}
+
+    return await wanted[0][0].runtime.executor.run("read", read) if wanted else {}
 
 
 def index_options(options: CollectionOptions) -> IndexOptions:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vectron_p2p.model.ids import PointId
-    from vectron_p2p.node.replica import Replica
+    from vectron_p2p.node.replica import Replica, fetch_from
     from vectron_p2p.storage.records import Row
 
 Queries = npt.NDArray[np.float32]
@@ -98,9 +98,7 @@ class ShardSearch:
             for hits in group:
                 for hit in hits:
                     wanted[shard_of(hit.id, shards or 1)][hit.id] = None
-        rows: dict[PointId, Row | None] = {}
-        for shard, ids in wanted.items():
-            rows.update(zip(ids, await self._replica(shard).fetch(list(ids)), strict=True))
+        rows = await fetch_from([(self._replica(shard), list(ids)) for shard, ids in wanted.items()])
         return [[self._with_rows(q, hits, rows) for q, hits in enumerate(group)] for group in groups]
 
     def _with_rows(self, query: int, hits: list[Scored], rows: dict[PointId, Row | None]) -> list[Scored]:
