@@ -16,6 +16,7 @@ import trio
 from vectron_p2p.catalog.placement import shard_of
 from vectron_p2p.model.errors import VectronError
 from vectron_p2p.model.points import unpack_payload
+from vectron_p2p.node.replica import fetch_from
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.filters import Filter, matches, parse_filter
 from vectron_p2p.query.merge import Scored, merge_hits, sort_hits
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vectron_p2p.model.ids import PointId
-    from vectron_p2p.node.replica import Replica, fetch_from
+    from vectron_p2p.node.replica import Replica
     from vectron_p2p.storage.records import Row
 
 Queries = npt.NDArray[np.float32]
