@@ -1,9 +1,10 @@
 """Who this node is, on disk: UUID, name, boot number, the durable counter, the clock mark, and what it saw of its
 peers.
 
-Invariants: boot number and counter only grow and are synced before they are shown to anyone (a restarted node outranks
-every old rumour of itself, and a restored folder shows itself by a counter lower than peers have seen: PROTOCOLS §1.4).
-The clock mark is above every stamp ever given out (PROTOCOLS §2.1).
+Invariants: boot number and counter only grow and are synced before they are shown to anyone, so a restarted node
+outranks every old rumour of itself, and a restored or copied folder shows itself (PROTOCOLS §1.4): each life of a
+folder has a boot number of its own, its low bits drawn, and a true next life begins above every counter shown by the
+last. The clock mark is above every stamp ever given out (PROTOCOLS §2.1).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _IDENTITY = b"identity"
 _MARK = b"clock-mark"
 _PEERS = b"peers"
+LIFE_BITS = 20  # drawn at each start: two lives that both take themselves for the n-th start differ, but once in 2^20
 
 
 class Identity:
@@ -34,14 +36,17 @@ class Identity:
         if stored is None:
             self.node = NodeId(new_uuid(rng))
             self.name = name or f"node-{self.node[:8]}"
-            self.boot = 1
+            self._starts = 1
             self.counter = 1
         else:
             fields = msgpack.unpackb(stored)
             self.node = NodeId(fields["node"])
             self.name = name or fields["name"]
-            self.boot = fields["boot"] + 1
+            self._starts = fields["boot"] + 1
             self.counter = fields["counter"] + 1
+        self.boot = self._starts << LIFE_BITS | rng.getrandbits(LIFE_BITS)
+        self.first = self.counter
+        """The counter that this life began with: what a greeting shows, however long ago it began."""
         mark = system.get(_MARK)
         self.mark = int.from_bytes(mark, "big") if mark else 0
         peers = system.get(_PEERS)
@@ -50,12 +55,12 @@ class Identity:
         self._save()
 
     def _save(self) -> None:
-        fields = {"node": self.node, "name": self.name, "boot": self.boot, "counter": self.counter}
+        fields = {"node": self.node, "name": self.name, "boot": self._starts, "counter": self.counter}
         self._system.write([(_IDENTITY, msgpack.packb(fields))], sync=True)
 
     def next_counter(self) -> tuple[int, list[tuple[bytes, bytes | None]]]:
         """The next counter and what to write, synced, before `counter` may be set to it and shown."""
-        fields = {"node": self.node, "name": self.name, "boot": self.boot, "counter": self.counter + 1}
+        fields = {"node": self.node, "name": self.name, "boot": self._starts, "counter": self.counter + 1}
         puts: list[tuple[bytes, bytes | None]] = [(_IDENTITY, msgpack.packb(fields))]
         if self._peers_dirty:
             self._peers_dirty = False
@@ -64,27 +69,37 @@ class Identity:
 
     def save_mark(self, mark: int) -> None:
         """Stamps up to `mark` may be given out once this has returned."""
+        self._system.heal()
         self._system.write([(_MARK, mark.to_bytes(8, "big"))], sync=True)
         self.mark = mark
 
-    def rolled_back(self, peer: NodeId, boot: int, counter: int) -> bool:
-        """Whether `peer` shows less than was seen of it before.
-
-        Within one boot a packet may be overtaken, so only another boot is judged: a true one starts above all shown
-        before.
-        """
+    def rolled_back(self, peer: NodeId, boot: int, first: int) -> bool:
+        """Whether `peer`, in a life that began with the counter `first`, cannot be the next life of the one known."""
         known = self._peers.get(peer)
         if known is None or boot == known["boot"]:
             return False
-        return bool(boot < known["boot"] or counter <= known["counter"])
+        return bool(boot >> LIFE_BITS <= known["boot"] >> LIFE_BITS or first <= known["counter"])
 
-    def saw_peer(self, peer: NodeId, boot: int, counter: int, address: Address) -> None:
-        """Remember the highest boot and counter and the last address of a peer (saved with the next counter)."""
-        known = self._peers.get(peer)
-        if known is None:
-            known = self._peers[peer] = {"boot": 0, "counter": 0, "address": []}
-        if (boot, counter) > (known["boot"], known["counter"]):
-            known.update(boot=boot, counter=counter, address=list(address))
+    def greeted_by(self, peer: NodeId, boot: int, first: int) -> bool:
+        """`peer`, which is not rolled back, showed its life. Whether another one was known before."""
+        known = self._peers.setdefault(peer, {"boot": 0, "counter": 0, "address": []})
+        before = known["boot"]
+        if before != boot:
+            known.update(boot=boot, counter=first)
+            self._peers_dirty = True
+        return before not in (0, boot)
+
+    def heard_peer(self, peer: NodeId, boot: int, counter: int, address: Address) -> None:
+        """`peer` pinged: remember its counter and address (saved with the next counter of this node).
+
+        A counter counts only for the life that it greeted in; it says nothing of where another one began.
+        """
+        known = self._peers.setdefault(peer, {"boot": boot, "counter": counter, "address": []})
+        if boot == known["boot"] and counter > known["counter"]:
+            known["counter"] = counter
+            self._peers_dirty = True
+        if boot >= known["boot"] and known["address"] != list(address):
+            known["address"] = list(address)
             self._peers_dirty = True
 
     def found_at(self, peer: NodeId, address: Address) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vectron_p2p.model.errors import InvalidArgument, Overloaded, VectronError
+from vectron_p2p.model.errors import InvalidArgument, Overloaded, Unavailable, VectronError
 from vectron_p2p.model.ids import CollectionId, ShardId
 from vectron_p2p.node.shard_search import ShardSearch
+from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.filters import parse_filter
+from vectron_p2p.storage.kv import StorageError
 from vectron_p2p.storage.records import Row
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
     from vectron_p2p.node.replica import Replica
     from vectron_p2p.node.replicas import Replicas
+
+
+log = get_logger(__name__)
 
 
 class ReplicaService:
@@ -54,7 +59,11 @@ class ReplicaService:
         if not isinstance(message, m.MerkleRoots):
             indices = message.shards if isinstance(message, m.SearchShards | m.CountShards) else [message.shard]
             await self._replicas.opened([ShardId(CollectionId(message.collection), index) for index in indices])
-        return await self._handlers[type(message)](message)
+        try:
+            return await self._handlers[type(message)](message)
+        except StorageError as error:
+            log.error("shard_failed", message=type(message).__name__, error=str(error))
+            raise Unavailable(f"this owner's disk failed: {error}; ask another") from error
 
     def _replica(self, collection: str, shard: int) -> Replica:
         return self._replicas.get(ShardId(CollectionId(collection), shard))

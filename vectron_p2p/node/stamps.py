@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from vectron_p2p.model.errors import ReadOnly
+from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.replication.hlc import HybridClock, MarkNeeded
 from vectron_p2p.replication.version import stamp
+from vectron_p2p.storage.kv import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vectron_p2p.node.identity import Identity
     from vectron_p2p.node.runtime import Runtime
+
+
+log = get_logger(__name__)
 
 
 class Stamps:
@@ -27,7 +33,11 @@ class Stamps:
         self._lock = trio.Lock()
 
     async def next(self, held: int = 0) -> int:
-        """A new stamp, above `held`."""
+        """A new stamp, above `held`.
+
+        Raises:
+            ReadOnly: The mark cannot be put on disk.
+        """
         while True:
             wall = int(self._runtime.clock.wall() * 1000)
             if self._hlc.needs_mark(wall) is not None and not self._lock.locked():
@@ -35,7 +45,8 @@ class Stamps:
             try:
                 return self._hlc.stamp(wall, held)
             except MarkNeeded:
-                await self._extend()
+                if not await self._extend():
+                    raise ReadOnly("this node's disk takes no clock mark; retry elsewhere") from None
 
     def observe(self, versions: Iterable[bytes | None]) -> None:
         """Stamps seen elsewhere: later ones of this node are above them, unless they are too far ahead."""
@@ -43,9 +54,15 @@ class Stamps:
         if highest is not None:
             self._hlc.observe(stamp(highest), int(self._runtime.clock.wall() * 1000))
 
-    async def _extend(self) -> None:
+    async def _extend(self) -> bool:
+        """Puts the next mark on disk; whether that worked."""
         async with self._lock:
             mark = self._hlc.needs_mark(int(self._runtime.clock.wall() * 1000))
             if mark is not None:
-                await self._runtime.executor.run("system", self._identity.save_mark, mark)
+                try:
+                    await self._runtime.executor.run("system", self._identity.save_mark, mark)
+                except StorageError as error:
+                    log.error("clock_mark_not_written", error=str(error))
+                    return False
                 self._hlc.mark_persisted(mark)
+            return True

@@ -16,6 +16,7 @@ from vectron_p2p.model.errors import VectronError
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.replication.merkle import diff
+from vectron_p2p.storage.kv import StorageError
 from vectron_p2p.storage.records import Row
 
 if TYPE_CHECKING:
@@ -89,8 +90,9 @@ class AntiEntropy:
             try:
                 for replica in await self._differing(peers, peer, by_peer[peer]):
                     await self._repair(peers, peer, replica)
-            except VectronError as error:
-                log.info("repair_interrupted", peer=peer, error=error.message)
+            except (VectronError, StorageError, ValueError) as error:
+                # The peer went away, a row cannot be read, or an answer makes no sense: the next round tries again.
+                log.warning("repair_interrupted", peer=peer, error=str(error))
                 complete = False
         return complete
 

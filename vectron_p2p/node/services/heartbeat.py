@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vectron_p2p.observability.logs import get_logger
+from vectron_p2p.storage.kv import StorageError
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.identity import Identity
     from vectron_p2p.node.runtime import Runtime
     from vectron_p2p.storage.kv import KeyValue
+
+
+log = get_logger(__name__)
 
 
 class Heartbeat:
@@ -20,8 +28,18 @@ class Heartbeat:
 
     async def run_once(self) -> None:
         counter, puts = self._identity.next_counter()
-        await self._runtime.executor.run("system", lambda: self._system.write(puts, sync=True))
-        self._identity.counter = counter
+        try:
+            await self._runtime.executor.run("system", self._write, puts)
+        except StorageError as error:
+            # Peers see the old counter meanwhile, which says nothing wrong; writes that need this disk fail by
+            # themselves.
+            log.error("counter_not_written", error=str(error))
+        else:
+            self._identity.counter = counter
+
+    def _write(self, puts: Sequence[tuple[bytes, bytes | None]]) -> None:
+        self._system.heal()
+        self._system.write(puts, sync=True)
 
     async def run(self) -> None:
         while True:
