@@ -45,7 +45,8 @@ class Link:
         """Why it ended."""
         self._clock = clock
         self._greet_within = greet_within
-        self._heard = clock.now()
+        self.heard = clock.now()
+        """When the other side last sent anything."""
         self._writing_since: float | None = None
         self._idle = False  # the writer waits: nothing is queued, nothing under way
         self._rest = b""  # of a frame that went out in part
@@ -117,7 +118,7 @@ class Link:
                 self.reason = self.reason or str(error)
                 core.stop()
                 return
-            self._heard = clock.now()
+            self.heard = clock.now()
             for event in core.receive(data):
                 handle(event, tasks)
             if core.pending_bytes:
@@ -156,7 +157,7 @@ class Link:
             since = self._writing_since
             if since is not None and now - since >= DEAD_AFTER:
                 self.end(f"the other side took no data for {now - since:.0f} s")
-            silent = now - self._heard
+            silent = now - self.heard
             if silent >= DEAD_AFTER:
                 self.end(f"nothing heard for {silent:.0f} s")
             elif silent >= PING_EVERY and self.core.state is State.OPEN:

@@ -170,6 +170,17 @@ class RpcConnection:
         link.core.note(message)
         link.wake()
 
+    async def answers(self, within: float) -> bool:
+        """Whether the other end gives any sign of life within `within` seconds of being pinged."""
+        link = self._link
+        if link is None or not self.usable:
+            return False
+        before = link.heard
+        link.core.ping()
+        link.wake()
+        await self._clock.sleep(within)
+        return link.heard > before
+
     async def _ready(self) -> Link:
         link = self._link
         if link is not None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import trio
+
 from vectron_p2p.client.async_client import AsyncClient
+from vectron_p2p.client.link import SILENCE_S
 from vectron_p2p.client.session import Session
 from vectron_p2p.client.steps import Call, LinkLost
 from vectron_p2p.net.interfaces import ConnectionLost, Network
@@ -17,8 +20,6 @@ from vectron_p2p.protocol.messages import Hello
 if TYPE_CHECKING:
     import random
     from collections.abc import AsyncIterator
-
-    import trio
 
     from vectron_p2p.model.ids import Address
     from vectron_p2p.runtime import Clock
@@ -44,10 +45,23 @@ class SimTransport:
                 connection = await self._dial(step)
         except ConnectionLost as error:
             raise LinkLost(str(error), sent=False) from error
+        watch = trio.CancelScope()
+        self._nursery.start_soon(self._watch, connection, watch)
         try:
             return await connection.call(step.message, timeout=step.timeout)
         except ConnectionLost as error:
             raise LinkLost(str(error), sent=True) from error
+        finally:
+            watch.cancel()
+
+    async def _watch(self, connection: RpcConnection, scope: trio.CancelScope) -> None:
+        """As the real shells do: a node that is silent for long is pinged, and given up when that brings nothing."""
+        with scope:
+            while True:
+                await self._clock.sleep(SILENCE_S)
+                if not await connection.answers(SILENCE_S):
+                    connection.close("no sign of life")
+                    return
 
     async def _dial(self, step: Call) -> RpcConnection:
         session = self._session
