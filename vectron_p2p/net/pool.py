@@ -75,6 +75,7 @@ class Pool:
     hello: Makes the greeting of each new connection.
     resolve: Where a node is, None when unknown.
     on_broken: Told of each connection that broke or could not be made: a reason to probe that node now.
+    on_refused: Told what a node said that turned this one away.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Pool:
         resolve: Callable[[NodeId], Address | None],
         *,
         on_broken: Callable[[NodeId], None] | None = None,
+        on_refused: Callable[[NodeId, VectronError], None] | None = None,
     ) -> None:
         self._network = network
         self._clock = clock
@@ -93,6 +95,7 @@ class Pool:
         self._hello = hello
         self._resolve = resolve
         self._on_broken = on_broken
+        self._on_refused = on_refused
         self._peers: dict[NodeId, _Peer] = {}
         self._nursery: trio.Nursery | None = None
 
@@ -224,6 +227,8 @@ class Pool:
         except (ConnectionLost, VectronError) as error:
             peer.refused = isinstance(error, ConnectionRefused)
             self._failed(peer, address, str(error))
+            if isinstance(error, VectronError) and self._on_refused is not None:
+                self._on_refused(peer.node, error)
         else:
             if self._peers.get(peer.node) is peer:
                 peer.failures, peer.retry_at, peer.error, peer.refused = 0, 0.0, "", False

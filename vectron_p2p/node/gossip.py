@@ -143,7 +143,7 @@ class Gossip:
         if isinstance(
             message, Ping
         ):  # the one message that names its sender's boot; every node pings every other in turn
-            self._identity.saw_peer(envelope.sender, message.incarnation.boot, envelope.counter, message.address)
+            self._identity.heard_peer(envelope.sender, message.incarnation.boot, envelope.counter, message.address)
         return effects
 
     def _packet(self, message: Message) -> bytes:

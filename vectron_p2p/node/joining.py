@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import trio
+
 from vectron_p2p.catalog.records import PREFIX, Persisted, bootstrap, load
 from vectron_p2p.catalog.state import BadCatalog, ClusterState, found
-from vectron_p2p.model.errors import InvalidArgument, VectronError
+from vectron_p2p.model.errors import InvalidArgument, PermissionDenied, VectronError
 from vectron_p2p.model.ids import Address, ClusterId, NodeId
 from vectron_p2p.net.interfaces import ConnectionLost
 from vectron_p2p.net.rpc import RpcConnection
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 SEED_TIMEOUT = 3.0  # a live seed answers in milliseconds; another one is tried after this
+MEMBER_TIMEOUT = 1.0  # members that are gone without a word should not hold up a start for longer
 RETRY_FIRST, RETRY_LAST = 0.5, 5.0  # between rounds over all seeds, with jitter: quick while a cluster is being started
 JOIN_TIMEOUT = 10.0  # the member asked has to get an entry decided
 
@@ -87,28 +90,45 @@ async def join_cluster(
         wait = min(2 * wait, RETRY_LAST)
 
 
-async def meet_seeds(config: NodeConfig, cluster: ClusterId, identity: Identity, runtime: Runtime) -> None:
-    """A node that has a cluster looks whether its seeds are of the same, and learns where they are now.
+async def meet_others(config: NodeConfig, state: ClusterState, identity: Identity, runtime: Runtime) -> None:
+    """A node that has a cluster greets its seeds and the other members before it takes part: it learns where seeds are
+    now, and whether it is still the one that the others know.
 
-    Seeds that do not answer are no obstacle: after a restart of all nodes nobody may be there yet.
+    Who does not answer is no obstacle: after a restart of all nodes nobody may be there yet.
 
     Raises:
         WrongCluster: A seed is of another cluster.
+        PermissionDenied: This node was removed, or its folder was restored or copied.
     """
-    for seed in config.join:
+    members = [
+        identity.peer_address(node) or state.members[node].address for node in state.current() if node != identity.node
+    ]
+    failures: list[Exception] = []
+
+    async def meet(address: Address) -> None:
+        message, seed = m.GetNodeStatus(replicas=False), address in config.join
         try:
-            reply = await _ask(seed, m.GetNodeStatus(replicas=False), cluster, identity, runtime, SEED_TIMEOUT)
+            reply = await _ask(
+                address, message, state.cluster, identity, runtime, SEED_TIMEOUT if seed else MEMBER_TIMEOUT
+            )
         except ConnectionLost as error:
-            log.info("seed_unreachable", seed=str(seed), error=str(error))
+            log.info("member_unreachable", address=str(address), seed=seed, error=str(error))
         except InvalidArgument as error:
-            if error.field == "cluster":
-                raise WrongCluster(f"{seed}: {error.message}") from error
-            raise
+            if seed and error.field == "cluster":
+                failures.append(WrongCluster(f"{address}: {error.message}"))
+        except PermissionDenied as error:
+            failures.append(error)
         except VectronError as error:
-            if not error.retryable:
-                raise
+            log.info("member_not_ready", address=str(address), error=error.message)
         else:
-            identity.found_at(NodeId(str(reply.status.get("id"))), seed)
+            if seed:
+                identity.found_at(NodeId(str(reply.status.get("id"))), address)
+
+    async with trio.open_nursery() as nursery:
+        for address in dict.fromkeys([*config.join, *members]):
+            nursery.start_soon(meet, address)
+    if failures:
+        raise failures[0]
 
 
 async def _ask(
@@ -119,8 +139,9 @@ async def _ask(
         role="peer",
         cluster=cluster,
         node=identity.node,
-        counter=identity.counter,
+        counter=identity.first,
         boot=identity.boot,
     )
-    async with RpcConnection.open(runtime.network, seed, hello, runtime.clock, timeout=SEED_TIMEOUT) as connection:
+    dial = min(timeout, SEED_TIMEOUT)
+    async with RpcConnection.open(runtime.network, seed, hello, runtime.clock, timeout=dial) as connection:
         return await connection.call(message, timeout=timeout)

@@ -27,7 +27,7 @@ from vectron_p2p.node.coordinator.searches import Searches
 from vectron_p2p.node.coordinator.writes import Writes
 from vectron_p2p.node.gossip import Gossip
 from vectron_p2p.node.identity import Identity
-from vectron_p2p.node.joining import found_cluster, join_cluster, meet_seeds, persisted_catalog
+from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
 from vectron_p2p.node.peers import Peers
 from vectron_p2p.node.replica_service import ReplicaService
 from vectron_p2p.node.replicas import Replicas
@@ -71,6 +71,7 @@ class Node:
         self._runtime = runtime
         self._limits = limits
         self._stopping = trio.Event()
+        self._refusal: PermissionDenied | None = None
         self.ended = trio.Event()
         """Set when `run` is over."""
         self.serving = False
@@ -122,7 +123,7 @@ class Node:
         self.identity = Identity(system, runtime.random, name=self.config.name)
         persisted = persisted_catalog(system)
         if persisted is not None:
-            await meet_seeds(self.config, persisted.state.cluster, self.identity, runtime)
+            await meet_others(self.config, persisted.state, self.identity, runtime)
         elif self.config.join:
             persisted = await join_cluster(self.config, self.identity, self.address, system, runtime)
         else:
@@ -134,6 +135,8 @@ class Node:
                 self.serving = True
                 task_status.started(self)
                 await self._stopping.wait()
+                if self._refusal is not None:
+                    raise self._refusal
                 await self._wind_down()
                 serving.cancel_scope.cancel()
             background.cancel_scope.cancel()
@@ -148,6 +151,7 @@ class Node:
             self._hello,
             lambda node: self.gossip.address(node),
             on_broken=lambda node: self.gossip.suspect(node),
+            on_refused=self._turned_away,
         )
         self.replicas = Replicas(identity.node, runtime, durability=self.config.durability)
         self.replicas.assign(persisted.state)
@@ -276,6 +280,14 @@ class Node:
             self.hints.returned()
             self.repair.soon()
 
+    def _turned_away(self, peer: NodeId, error: VectronError) -> None:
+        """A peer wants nothing to do with this node."""
+        if isinstance(error, PermissionDenied):
+            # Removed, or with a memory older than what it acknowledged: whatever it still answered could be wrong.
+            log.critical("turned_away", peer=peer, error=error.message)
+            self._refusal = error
+            self.stop()
+
     def _warnings(self) -> list[str]:
         state = self.catalog.state
         warnings = []
@@ -302,7 +314,7 @@ class Node:
             role="peer",
             cluster=state.cluster,
             node=self.identity.node,
-            counter=self.identity.counter,
+            counter=self.identity.first,
             boot=self.identity.boot,
             generation=state.generation,
             epoch=state.epoch,
@@ -336,6 +348,8 @@ class Node:
                 "start it with an empty folder, it joins as a new node",
                 node=peer,
             )
+        if member is not None and self.identity.greeted_by(peer, hello.boot, hello.counter):
+            self._pool.drop(peer)  # connections to its former life, which may be dead without a word
         if hello.epoch:
             self.catalog.observe(peer, hello.generation, hello.epoch, None)
 
