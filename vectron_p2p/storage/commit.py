@@ -82,8 +82,8 @@ class GroupCommit:
 
         Raises:
             Overloaded: Too much waits already; nothing is written.
-            ReadOnly: The disk is nearly full (nothing is written) or failed (the outcome is unknown).
-            Unavailable: The shard was closed meanwhile; the outcome is unknown.
+            ReadOnly: The disk is nearly full; nothing is written.
+            Unavailable: The disk failed, or the shard was closed meanwhile; the outcome is unknown.
         """
         if not rows:
             return []
@@ -150,7 +150,7 @@ class GroupCommit:
         except VectronError as refusal:
             error = refusal
         except StorageError as failure:
-            error = ReadOnly(f"the disk failed, and whether the write was done is unknown: {failure}")
+            error = Unavailable(f"the disk failed, and whether the write was done is unknown: {failure}")
         except Exception as defect:
             error = Internal(f"a write was stored but not made searchable: {defect!r}")
             error.__cause__ = defect

@@ -177,7 +177,7 @@ async def test_a_failing_disk_tells_every_writer_and_then_heals(autojump_clock: 
             await trio.testing.wait_all_tasks_blocked()
             await nursery.start(world.commit.run)
             world.executor.gate.set()
-        assert [type(error) for error in errors] == [ReadOnly] * 3
+        assert [type(error) for error in errors] == [Unavailable] * 3
         assert len({id(error) for error in errors}) == 3
         assert world.indexed == []
         assert await world.commit.apply([row(9)]) == [row(9).version]

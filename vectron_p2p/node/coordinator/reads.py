@@ -225,6 +225,8 @@ class _Round:
         try:
             reply = await self._peers.call(write_back.owner, message, timeout=self._limits.call_timeout)
             self._round.record_write_back(write_back.owner, write_back.rows, reply.held)
+            if None in reply.held:
+                self._ask_next()  # its clock is behind and it refused: others may well hold the row
         except VectronError as error:
             self._round.record_failure(write_back.owner, error)
             self._ask_next()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from vectron_p2p.catalog.placement import shard_of
-from vectron_p2p.model.errors import ConsistencyError, Overloaded, VectronError
+from vectron_p2p.model.errors import ConsistencyError, InvalidArgument, Overloaded, ReadOnly, VectronError
 from vectron_p2p.model.ids import NodeId, ShardId
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.replication.quorum import WriteOutcome, WriteRound
@@ -35,6 +35,8 @@ MAX_RESTAMPS = (
 )
 OWN_ACK = 0.05  # seconds past the quorum that this node's own replica is waited for: it is about as fast as the others
 BULK_BYTES = 64 * 1024  # larger batches take the bulk connection, so that probes and searches do not wait behind them
+NOTHING_APPLIED = (InvalidArgument, Overloaded, ReadOnly)
+"""What an owner says only before it has applied any row of a batch; after any other error it may have."""
 
 
 class Writes:
@@ -176,7 +178,10 @@ class Writes:
             round_.record(owner, reply.held)
             self._stamps.observe(reply.held)
         except VectronError as error:
-            round_.record_failure(owner, error)
+            if isinstance(error, NOTHING_APPLIED):
+                round_.record_unsent(owner, error)
+            else:
+                round_.record_failure(owner, error)
             if error.retryable:
                 self._hints.add(owner, message)
         finally:

@@ -1,0 +1,280 @@
+"""Power cuts, kills in the middle of things, silent nodes, wrong clocks and bad disks."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from tests.cluster.looking import collection, dead_to_all, live, points, rested, rows, sees
+from vectron_p2p.model.errors import ReadOnly, VectronError
+from vectron_p2p.model.ids import ShardId
+from vectron_p2p.model.nodes import Liveness
+from vectron_p2p.node.replica import kv_name
+from vectron_p2p.testing.cluster import Cluster, open_cluster
+
+# --- power and kill ---------------------------------------------------------------------------------------------------
+
+
+async def test_after_a_power_cut_of_all_machines_right_after_the_acks_every_row_is_there() -> None:
+    for seed in range(3):
+        async with open_cluster(seed=seed) as cluster:
+            async with cluster.client() as db:
+                docs = await db.create_collection("docs", dimension=1, metric="l2", shards=2)
+                for n in range(6):
+                    await docs.upsert(ids=range(5 * n, 5 * n + 5), vectors=[[n]] * 5, payloads=[{"n": n}] * 5)
+                await docs.delete(ids=[0, 1])
+                await docs.upsert(ids=[2], vectors=[[77]], payloads=[{"n": 77}])
+            for name in cluster.hosts:
+                cluster.kill(name, power=True)
+            for name in cluster.hosts:
+                await cluster.start(name, wait=False)
+            await cluster.until(lambda: len(cluster.up) == 3, within=60.0)
+            async with cluster.client() as db:
+                found = await db.collection("docs").get(range(30))
+                assert found[:2] == [None, None]
+                assert [point and point.payload for point in found[2:]] == [
+                    {"n": 77},
+                    *({"n": n // 5} for n in range(3, 30)),
+                ]
+            await rested(cluster)
+
+
+async def test_a_coordinator_that_dies_in_the_middle_of_a_batch_leaves_whole_rows_and_equal_replicas() -> None:
+    outcomes = set()
+    for after, power in ((0.001, False), (0.012, True), (0.02, False), (0.04, True)):
+        async with open_cluster(seed=21) as cluster, trio.open_nursery() as nursery:
+            cluster.network.set_delay(0.0005, 0.02)
+            async with cluster.client("n1", timeout=3.0, nursery=nursery) as db:
+                docs = await db.create_collection("docs", dimension=2, metric="l2", shards=8)
+                await docs.upsert(ids=range(40), vectors=[[n, 1] for n in range(40)], payloads=[{"v": 1}] * 40)
+                nursery.start_soon(kill_after, cluster, "n1", after, power)
+                try:
+                    await docs.upsert(ids=range(40), vectors=[[n, 2] for n in range(40)], payloads=[{"v": 2}] * 40)
+                    acknowledged = True
+                except VectronError:
+                    acknowledged = False
+                await cluster.start("n1")
+            await rested(cluster)
+            async with cluster.client() as fresh:
+                found = await fresh.collection("docs").get(range(40), with_vector=True, consistency="all")
+            written = set()
+            for n, point in enumerate(found):
+                assert point is not None
+                assert point.vector is not None
+                assert point.payload is not None
+                assert [float(each) for each in point.vector] == [n, point.payload["v"]]
+                written.add(point.payload["v"])
+            assert not acknowledged or written == {2}
+            outcomes.add((acknowledged, *sorted(written)))
+            nursery.cancel_scope.cancel()
+    assert {(False, 1), (False, 2)} <= outcomes, f"the kills fell all before or all after the sending: {outcomes}"
+
+
+async def kill_after(cluster: Cluster, name: str, seconds: float, power: bool) -> None:
+    await trio.sleep(seconds)
+    cluster.kill(name, power=power)
+
+
+async def test_an_owner_that_is_killed_during_each_write_misses_nothing_in_the_end() -> None:
+    async with open_cluster(seed=22) as cluster, cluster.client("n1") as db:
+        docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1)
+        for n in range(5):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(write, docs, n)
+                await trio.sleep(0.002)
+                cluster.kill("n3", power=n % 2 == 0)
+            await cluster.start("n3")
+        await rested(cluster)
+        assert live(cluster, "n3", range(5)) == [True] * 5
+
+
+async def write(docs: object, n: int) -> None:
+    await docs.upsert(ids=[n], vectors=[[n]])  # type: ignore[attr-defined]
+
+
+# --- silence ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["cut off", "paused"])
+async def test_a_node_that_falls_silent_stalls_no_call_for_long(how: str) -> None:
+    async with open_cluster(seed=23) as cluster, cluster.client("n1", "n2") as db:
+        docs = await db.create_collection("docs", dimension=1, metric="l2", shards=4, replicas=2)
+        await docs.upsert(ids=range(40), vectors=[[n] for n in range(40)], consistency="all")
+        if how == "paused":
+            cluster.network.pause("n3")
+        else:
+            cluster.network.partition([["n3"]])
+        longest = 0.0
+        while trio.current_time() < 60.0 and sees(cluster, "n1", "n3") is not Liveness.DEAD:
+            for call in (
+                lambda: docs.search([3], k=40),
+                lambda: docs.count(),
+                lambda: docs.get(range(40), consistency="one"),
+                lambda: docs.scroll(limit=50),
+            ):
+                began = trio.current_time()
+                result = await call()
+                assert result == 40 if isinstance(result, int) else not getattr(result, "partial", False)
+                longest = max(longest, trio.current_time() - began)
+            await trio.sleep(0.3)
+        assert longest <= 1.0
+        cluster.network.resume("n3")
+        cluster.network.heal()
+        await rested(cluster)
+
+
+async def test_a_machine_that_is_gone_without_a_word_and_soon_back_is_used_again_at_once() -> None:
+    """Connections to its former life say nothing: neither reset nor answer."""
+    for seed in range(4):
+        async with open_cluster(seed=seed) as cluster, cluster.client("n1") as db:
+            docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1)
+            await docs.upsert(ids=[1], vectors=[[1]], consistency="all")
+            cluster.kill("n3")
+            await cluster.start("n3")
+            began = trio.current_time()
+            await docs.upsert(ids=[2], vectors=[[1]], consistency="all")
+            assert trio.current_time() - began < 2.0
+
+
+# --- clocks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("offset", [2.0, -2.0])
+async def test_a_wrong_clock_spoils_neither_writes_nor_reads(offset: float) -> None:
+    async with open_cluster(seed=24) as cluster, cluster.client() as right:
+        docs = await right.create_collection("docs", dimension=1, metric="l2", shards=1)
+        await docs.upsert(ids=range(10), vectors=[[n] for n in range(10)], payloads=[{"v": 0}] * 10)
+        cluster.hosts["n2"].clock.wall_offset = offset
+        await trio.sleep(5.0)
+        async with cluster.client("n2") as wrong, cluster.client("n1") as other:
+            for n in range(10):
+                writer, reader = (wrong, other) if n % 2 else (other, wrong)
+                await writer.collection("docs").upsert(ids=[n], vectors=[[n]], payloads=[{"v": n + 100}])
+                (point,) = await reader.collection("docs").get([n])
+                assert point is not None
+                assert point.payload == {"v": n + 100}
+                assert not (await reader.collection("docs").search([n], k=1, consistency="quorum")).partial
+                await trio.sleep(1.0)
+                await reader.collection("docs").delete(ids=[n])
+                assert await writer.collection("docs").get([n]) == [None]
+        cluster.hosts["n2"].clock.wall_offset = 0.0
+        await trio.sleep(3.0)
+        await rested(cluster)
+        assert await docs.count() == 0
+
+
+async def test_reads_do_not_depend_on_the_owner_whose_clock_is_behind() -> None:
+    """It refuses rows that look as if from the future, by repair and write-back too; two others hold them."""
+    for seed in range(4):
+        async with open_cluster(seed=seed) as cluster:
+            cluster.hosts["n2"].clock.wall_offset = -30.0
+            await trio.sleep(5.0)
+            for writer in ("n1", "n3"):
+                async with cluster.client(writer, timeout=5.0) as db:
+                    docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1, if_not_exists=True)
+                    await docs.upsert(ids=[writer], vectors=[[1]])
+            for reader in ("n1", "n2", "n3"):
+                async with cluster.client(reader, timeout=5.0) as db:
+                    db.session.retry = type(db.session.retry)(refusals=0)
+                    found = await db.collection("docs").get(["n1", "n3"])
+                    assert None not in found
+                    hits = await db.collection("docs").search([1], consistency="quorum")
+                    assert {hit.id for hit in hits} == {"n1", "n3"}
+
+
+# --- disks ------------------------------------------------------------------------------------------------------------
+
+
+def shard_store(cluster: Cluster) -> str:
+    return kv_name(ShardId(collection(cluster).id, 0))
+
+
+@pytest.mark.parametrize("times", [1, 5])
+async def test_a_failing_disk_of_one_owner_fails_no_quorum_write_and_its_shard_heals(times: int) -> None:
+    async with open_cluster(seed=25) as cluster, cluster.client("n1") as db:
+        docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1)
+        await docs.upsert(ids=range(5), vectors=[[n] for n in range(5)], consistency="all")
+        cluster.hosts["n3"].disk.fail_writes(times, name=shard_store(cluster))
+        for n in range(5, 15):
+            await docs.upsert(ids=[n], vectors=[[n]])
+        assert cluster.hosts["n3"].up
+        await cluster.until(lambda: live(cluster, "n3", range(15)) == [True] * 15, within=60.0, what="n3 healed")
+        await rested(cluster)
+        cluster.kill("n3", power=True)  # and it is on its disk
+        await cluster.start("n3")
+        assert live(cluster, "n3", range(15)) == [True] * 15
+
+
+async def test_a_failing_disk_of_the_coordinator_is_no_worse() -> None:
+    async with open_cluster(seed=26) as cluster, cluster.client("n1") as db:
+        docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1)
+        cluster.hosts["n1"].disk.fail_writes(3, name=shard_store(cluster))
+        for n in range(10):
+            await docs.upsert(ids=[n], vectors=[[n]])
+        assert cluster.hosts["n1"].up
+        await rested(cluster)
+        assert live(cluster, "n1", range(10)) == [True] * 10
+
+
+async def test_a_nearly_full_disk_makes_a_node_read_only_until_there_is_space() -> None:
+    async with open_cluster(nodes=1, seed=27) as cluster, cluster.client(timeout=3.0) as db:
+        docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1)
+        await docs.upsert(ids=[1], vectors=[[1]])
+        cluster.hosts["n1"].disk.set_free(100 << 20)
+        await trio.sleep(1.5)
+        with pytest.raises(ReadOnly) as caught:
+            await docs.upsert(ids=[2], vectors=[[2]])
+        assert "free some space" in caught.value.message
+        assert caught.value.retryable
+        assert (await docs.get([1, 2]))[1] is None
+        assert len(await docs.search([1])) == 1
+        assert (await db.status()).nodes[0].read_only
+        cluster.hosts["n1"].disk.set_free(50 << 30)
+        await trio.sleep(1.5)
+        await docs.upsert(ids=[2], vectors=[[2]])
+        assert not (await db.status()).nodes[0].read_only
+
+
+async def test_a_nearly_full_disk_of_one_owner_costs_no_write_and_the_owner_catches_up() -> None:
+    async with open_cluster(seed=28) as cluster, cluster.client() as db:
+        docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1)
+        cluster.hosts["n2"].disk.set_free(100 << 20)
+        await trio.sleep(1.5)
+        await docs.upsert(ids=range(10), vectors=[[n] for n in range(10)])
+        assert points(cluster, "n2") == 0
+        cluster.hosts["n2"].disk.set_free(50 << 30)
+        await rested(cluster)
+        assert points(cluster, "n2") == 10
+
+
+async def test_a_row_that_cannot_be_read_on_one_owner_is_read_from_the_others() -> None:
+    async with open_cluster(seed=29) as cluster, cluster.client("n1") as db:
+        docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1)
+        await docs.upsert(ids=[1], vectors=[[1]], consistency="all")
+        store = cluster.hosts["n1"].disk._stores[shard_store(cluster)]
+        (row,) = rows(cluster, "n2", [1])
+        assert row is not None
+        store.damaged.update(key for key in store.table.pairs if row.version in (store.table.pairs[key] or b""))
+        assert store.damaged
+        db.session.retry = type(db.session.retry)(refusals=0)
+        for level in ("one", "quorum"):
+            (point,) = await docs.get([1], consistency=level)  # type: ignore[arg-type]
+            assert point is not None
+        await docs.upsert(ids=[2], vectors=[[2]])
+        await trio.sleep(30.0)  # repair meets it too
+        assert cluster.hosts["n1"].up
+        assert sees(cluster, "n2", "n1") is Liveness.ALIVE
+        assert await docs.count() >= 1
+
+
+async def test_a_dead_owner_does_not_keep_the_others_from_comparing_their_replicas() -> None:
+    async with open_cluster(seed=30) as cluster, cluster.client("n1") as db:
+        docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1)
+        cluster.network.partition([["n3"]])
+        cluster.network.block("n1", "n2")
+        await trio.sleep(0.1)
+        await docs.upsert(ids=[1], vectors=[[1]], consistency="one")
+        cluster.network.heal()
+        cluster.kill("n3")
+        await dead_to_all(cluster, "n3")
+        await cluster.until(lambda: live(cluster, "n2", [1]) == [True], within=30.0, what="n2 has it")
