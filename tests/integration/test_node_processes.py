@@ -159,7 +159,7 @@ def test_noise_on_both_ports(cluster: ProcessCluster) -> None:
         hello[: len(hello) // 2],
         b"",
     ]
-    held = []
+    held: list[socket.socket] = []
     for head in heads:
         for tail in tails:
             stream = socket.create_connection(target, 10)

@@ -173,7 +173,7 @@ def test_dev_runs_a_cluster_and_leaves_nothing(tmp_path: Path) -> None:
     with running(tmp_path, *words) as process:
         matches = [READY.fullmatch(process.line()) for _ in range(3)]
         assert all(matches), process.err
-        addresses = dict(match.groups() for match in matches if match)
+        addresses = {match[1]: match[2] for match in matches if match}
         assert sorted(addresses) == ["node1", "node2", "node3"]
         last = process.line()
         assert last == f"ready nodes=3 connect={','.join(addresses[name] for name in sorted(addresses))}\n"
