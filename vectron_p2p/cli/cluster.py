@@ -11,7 +11,7 @@ from vectron_p2p.cli.options import client, client_options
 @click.command()
 @client_options
 def status(connect: str, as_json: bool) -> None:
-    """The cluster and live figures of every node."""
+    """The cluster and its nodes at a glance."""
     with client(connect) as db:
         found = db.status()
     if as_json:
@@ -48,10 +48,10 @@ def status(connect: str, as_json: bool) -> None:
                     f"{node.loop_lag_ms:.1f}",
                     node.version + (" read-only" if node.read_only else ""),
                 )
-                if node.liveness == "alive"
+                if node.version  # it answered; one believed alive may have died a moment ago
                 else ("-",) * 8
             )
-            for node in found.nodes
+            for node in sorted(found.nodes, key=lambda node: node.name)
         ],
         numbers=("SHARDS", "POINTS", "UNINDEXED", "HINTS", "DATA", "RSS", "LOOP_LAG_MS"),
     )
@@ -64,7 +64,10 @@ def status(connect: str, as_json: bool) -> None:
 @click.command()
 @client_options
 def nodes(connect: str, as_json: bool) -> None:
-    """The members: STATE is agreed, LIVENESS what the answering node sees."""
+    """The members of the cluster.
+
+    STATE is what all agree on, LIVENESS what the answering node sees.
+    """
     with client(connect) as db:
         found = db.cluster().nodes
     if as_json:
@@ -72,14 +75,17 @@ def nodes(connect: str, as_json: bool) -> None:
         return
     output.table(
         ("NAME", "ID", "ADDRESS", "ZONE", "STATE", "LIVENESS"),
-        [(node.name, node.id, node.address, node.zone or "-", node.state, node.liveness) for node in found],
+        [
+            (node.name, node.id, node.address, node.zone or "-", node.state, node.liveness)
+            for node in sorted(found, key=lambda node: node.name)
+        ],
     )
 
 
 @click.command()
 @client_options
 def shards(connect: str, as_json: bool) -> None:
-    """Every shard's replicas."""
+    """The replicas of every shard."""
     with client(connect) as db:
         found = db.cluster()
     if as_json:

@@ -24,5 +24,5 @@ def console(connect: str) -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in ("textual", "tui"):
             raise
-        raise click.ClickException("the console needs Textual: pip install 'vectron-p2p[tui]'") from None
+        raise click.ClickException("the console needs Textual: pip install textual (the extra [tui])") from None
     run([text.strip() for text in connect.split(",")])

@@ -38,9 +38,9 @@ def count(name: str, where: dict[str, Any] | None, connect: str, as_json: bool) 
 def get(
     name: str, ids: tuple[int | str, ...], with_vector: bool, consistency: Any, connect: str, as_json: bool
 ) -> None:
-    """Points of NAME by id, in the order asked; null where there is none.
+    """Get points of NAME by id.
 
-    An ID made of digits is an int; write '"1"' for the str.
+    In the order asked, null where there is none. An ID made of digits is an int; write '"1"' for the str.
     """
     with client(connect) as db:
         found = db.collection(name).get(ids, with_vector=with_vector, consistency=consistency)
@@ -57,9 +57,9 @@ def get(
 @consistency_option("quorum")
 @client_options
 def delete(name: str, ids: tuple[int | str, ...], consistency: Any, connect: str, as_json: bool) -> None:
-    """Delete points of NAME by id; what is not there is no error.
+    """Delete points of NAME by id.
 
-    An ID made of digits is an int; write '"1"' for the str.
+    What is not there is no error. An ID made of digits is an int; write '"1"' for the str.
     """
     with client(connect) as db:
         _written(db.collection(name).delete(ids=ids, consistency=consistency), "deleted", as_json=as_json)
@@ -70,7 +70,10 @@ def delete(name: str, ids: tuple[int | str, ...], consistency: Any, connect: str
 @consistency_option("quorum")
 @client_options
 def upsert(name: str, consistency: Any, connect: str, as_json: bool) -> None:
-    """Write points to NAME: a JSON object with id, vector and payload per line of stdin."""
+    """Write points to NAME, read from stdin.
+
+    Each line is a JSON object with id, vector and payload.
+    """
     rows = []
     for number, line in enumerate(sys.stdin.buffer, 1):
         if line.strip():

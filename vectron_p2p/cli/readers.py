@@ -136,7 +136,7 @@ def _parquet(path: Path) -> Source:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ModuleNotFoundError:
-        raise click.ClickException("reading Parquet needs pyarrow: pip install 'vectron-p2p[parquet]'") from None
+        raise click.ClickException("reading Parquet needs pyarrow: pip install pyarrow (the extra [parquet])") from None
     try:
         file = ParquetFile(path)
     except (ArrowException, OSError) as error:

@@ -33,7 +33,7 @@ def search(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """The points of NAME nearest to a vector or to another point."""
+    """Find the points of NAME nearest to a vector or a point."""
     if (vector is None) == (like is None):
         raise click.UsageError("give exactly one of --vector and --like")
     with client(connect) as db:

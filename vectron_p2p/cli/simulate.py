@@ -37,7 +37,9 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> ra
 @click.option("--schedule", is_flag=True, help="Print the faults of each failing seed.")
 @json_option
 def simulate(seeds: range, seconds: float, mutant: str | None, jobs: int, schedule: bool, as_json: bool) -> None:
-    """Run the real nodes on a simulated network, disk and clock, with faults drawn from each seed.
+    """Run whole clusters under simulated faults.
+
+    The nodes are the real ones; network, disk and clock are simulated, and the faults drawn from each seed.
 
     Exit code 1 when any seed violates what the database promises; the command that replays it is printed.
     """
