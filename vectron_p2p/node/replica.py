@@ -19,11 +19,6 @@ from vectron_p2p.storage.shard import ShardStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
-    import numpy.typing as npt
-
-    from vectron_p2p.index.executor import SearchExecutor
-    from vectron_p2p.index.search import Hits
     from vectron_p2p.model.collections import CollectionOptions
     from vectron_p2p.node.runtime import Runtime
     from vectron_p2p.storage.records import Row
@@ -42,7 +37,6 @@ class Replica:
         options: CollectionOptions,
         store: ShardStore,
         index: ShardIndex,
-        searcher: SearchExecutor,
         runtime: Runtime,
         space: SpaceFloor,
         *,
@@ -52,8 +46,7 @@ class Replica:
         self.options = options
         self.store = store
         self.index = index
-        self.runtime = runtime
-        self._searcher = searcher
+        self._runtime = runtime
         self.commit = GroupCommit(
             store, runtime.executor, runtime.clock, index.apply, space=space, durability=durability
         )
@@ -64,29 +57,14 @@ class Replica:
 
     async def fetch(self, ids: Sequence[PointId]) -> list[Row | None]:
         """Rows as stored, tombstones included."""
-        return await self.runtime.executor.run("read", self.store.get, ids)
+        return await self._runtime.executor.run("read", self.store.get, ids)
 
     async def leaf_versions(self, leaves: Sequence[int]) -> list[tuple[PointId, bytes]]:
         """Id and version of every row in those Merkle leaves, tombstones included."""
-        return await self.runtime.executor.run("read", self.store.leaf_versions, leaves)
+        return await self._runtime.executor.run("read", self.store.leaf_versions, leaves)
 
-    async def search(
-        self,
-        queries: npt.NDArray[np.float32],
-        *,
-        k: int,
-        ef: int | None,
-        exact: bool,
-        filter: Filter | None,
-        score_threshold: float | None,
-    ) -> tuple[list[Hits], dict[str, Any]]:
-        """Per query the hits (ids, scores, versions), and the plan."""
-        keep = None if filter is None else self._keep(filter)
-        return await self._searcher.search(
-            self.index, queries, k=k, ef=ef, exact=exact, keep=keep, score_threshold=score_threshold
-        )
-
-    def _keep(self, filter: Filter) -> Callable[[Sequence[PointId]], list[bool]]:
+    def keep(self, filter: Filter) -> Callable[[Sequence[PointId]], list[bool]]:
+        """Which of some ids pass `filter`, by their stored payloads. Blocking."""
         store = self.store
 
         def keep(ids: Sequence[PointId]) -> list[bool]:
@@ -103,7 +81,7 @@ class Replica:
             return self.store.live
         total, after, more = 0, b"", True
         while more:
-            found, after, more = await self.runtime.executor.run("read", self._scan, after, SCAN_CHUNK, filter)
+            found, after, more = await self._runtime.executor.run("read", self._scan, after, SCAN_CHUNK, filter)
             total += len(found)
         return total
 
@@ -112,7 +90,7 @@ class Replica:
         rows: list[Row] = []
         more = True
         while more and len(rows) < limit:
-            found, after, more = await self.runtime.executor.run("read", self._scan, after, SCAN_CHUNK, filter)
+            found, after, more = await self._runtime.executor.run("read", self._scan, after, SCAN_CHUNK, filter)
             rows.extend(found)
         return rows[:limit], more or len(rows) > limit
 
@@ -142,15 +120,6 @@ class Replica:
         }
 
 
-async def fetch_from(wanted: Sequence[tuple[Replica, Sequence[PointId]]]) -> dict[PointId, Row | None]:
-    """Rows of several replicas of one collection, in one hop to a thread."""
-
-    def read() -> dict[PointId, Row | None]:
-        return {point: row for replica, ids in wanted for point, row in zip(ids, replica.store.get(ids), strict=True)}
-
-    return await wanted[0][0].runtime.executor.run("read", read) if wanted else {}
-
-
 def index_options(options: CollectionOptions) -> IndexOptions:
     return IndexOptions(
         dimension=options.dimension, metric=options.metric, m=options.m, ef_construction=options.ef_construction
@@ -165,7 +134,6 @@ def kv_name(shard: ShardId) -> str:
 async def open_replica(
     shard: ShardId,
     options: CollectionOptions,
-    searcher: SearchExecutor,
     runtime: Runtime,
     space: SpaceFloor,
     *,
@@ -186,4 +154,4 @@ async def open_replica(
         return store, index
 
     store, index = await runtime.executor.run("disk", load)
-    return Replica(shard, options, store, index, searcher, runtime, space, durability=durability)
+    return Replica(shard, options, store, index, runtime, space, durability=durability)

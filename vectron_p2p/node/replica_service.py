@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.model.errors import InvalidArgument, Overloaded, Unavailable, VectronError
 from vectron_p2p.model.ids import CollectionId, ShardId
-from vectron_p2p.node.shard_search import ShardSearch
+from vectron_p2p.node.shard_search import search_shards
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.filters import parse_filter
@@ -91,7 +91,9 @@ class ReplicaService:
         )
 
     async def _search_shards(self, message: m.SearchShards) -> m.ShardsReply:
-        return await ShardSearch(message, lambda shard: self._replica(message.collection, shard)).run()
+        return await search_shards(
+            message, lambda shard: self._replica(message.collection, shard), self._replicas.searcher
+        )
 
     async def _count_shards(self, message: m.CountShards) -> m.CountsReply:
         filter = parse_filter(message.filter) if message.filter else None

@@ -137,9 +137,7 @@ class Replicas:
 
     async def _bring_up(self, shard: ShardId, options: CollectionOptions) -> None:
         try:
-            replica = await open_replica(
-                shard, options, self.searcher, self._runtime, self._space, durability=self._durability
-            )
+            replica = await open_replica(shard, options, self._runtime, self._space, durability=self._durability)
         except OSError as error:
             # The node starts all the same and serves its other shards; the other owners answer for this one.
             log.error("shard_not_opened", shard=str(shard), error=str(error))

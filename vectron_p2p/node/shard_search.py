@@ -1,5 +1,8 @@
 """A search on this node's own replicas: each shard asked, merged if wanted, payloads and vectors read for what is left.
 
+All of it is one job on a search thread, for all requests with the same parameters that wait at that moment: every hop
+between threads is a chance to be held up, and a batch makes as many as a single query.
+
 Invariant: a hit carries the payload and vector of the very version that it was scored by; when the row has changed
 between search and read, the new row is judged and scored again.
 """
@@ -7,6 +10,7 @@ between search and read, the new row is judged and scored again.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,118 +18,198 @@ import numpy.typing as npt
 import trio
 
 from vectron_p2p.catalog.placement import shard_of
-from vectron_p2p.model.errors import VectronError
+from vectron_p2p.model.errors import Unavailable, VectronError
 from vectron_p2p.model.points import unpack_payload
-from vectron_p2p.node.replica import fetch_from
+from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.filters import Filter, matches, parse_filter
 from vectron_p2p.query.merge import Scored, merge_hits, sort_hits
-from vectron_p2p.query.scoring import WIRE, meets, score_rows, vectors_from_bytes
+from vectron_p2p.query.scoring import FLOAT_BYTES, WIRE, meets, score_rows, vectors_from_bytes
+from vectron_p2p.storage.kv import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
+    from vectron_p2p.index.executor import SearchExecutor
     from vectron_p2p.model.ids import PointId
     from vectron_p2p.node.replica import Replica
     from vectron_p2p.storage.records import Row
 
+log = get_logger(__name__)
+
 Queries = npt.NDArray[np.float32]
+SLICE = 256  # queries of one job: a larger request is cut, so that all search threads share it and others get between
 
 
-class ShardSearch:
-    """One `SearchShards` request; `replica(index)` finds the replica or raises."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some queries of one request, on their way to a thread."""
 
-    def __init__(self, message: m.SearchShards, replica: Callable[[int], Replica]) -> None:
-        self._message = message
-        self._replica = replica
-        self._filter: Filter | None = parse_filter(message.filter) if message.filter else None
-        self._lists: dict[int, list[list[Scored]]] = {}
-        self._refused: dict[int, VectronError] = {}
-        self._plans: dict[int, dict[str, Any]] = {}
+    vectors: bytes
+    count: int
 
-    async def run(self) -> m.ShardsReply:
-        message = self._message
-        if len(message.shards) == 1:
-            await self._search_one(message.shards[0])
-        else:
-            async with trio.open_nursery() as nursery:
-                for shard in message.shards:
-                    nursery.start_soon(self._search_one, shard)
-        answered = [shard for shard in message.shards if shard in self._lists]
-        groups = (
-            [[self._merged(q, answered) for q in range(message.count)]]
-            if message.merge
-            else [self._lists.get(shard, []) for shard in message.shards]
-        )
-        if message.with_payload or message.with_vector:
-            groups = await self._read_rows(groups)
-        return m.ShardsReply(
-            results=[[to_hit_list(hits, message) for hits in group] for group in groups],
-            refused=[self._refused[shard].to_wire() if shard in self._refused else None for shard in message.shards],
-            plan=[{"shard": shard, **self._plans[shard]} for shard in answered] if message.explain else None,
-        )
 
-    async def _search_one(self, shard: int) -> None:
-        message = self._message
+@dataclass(slots=True)
+class _Answer:
+    """What became of a part: lists of hits by shard (one entry if merged) and query."""
+
+    results: list[list[m.HitList]]
+    refused: dict[int, VectronError] = field(default_factory=dict)
+    plans: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+
+async def search_shards(
+    message: m.SearchShards, find: Callable[[int], Replica], searcher: SearchExecutor
+) -> m.ShardsReply:
+    """Answers `message` from the replicas that `find` returns, or names why it does not (what it raises)."""
+    replicas: dict[int, Replica] = {}
+    refused: dict[int, VectronError] = {}
+    for shard in message.shards:
         try:
-            replica = self._replica(shard)
-            found, plan = await replica.search(
-                vectors_from_bytes(message.vectors, replica.options.dimension),
-                k=message.k,
-                ef=message.ef,
-                exact=message.exact,
-                filter=self._filter,
-                score_threshold=message.score_threshold,
-            )
+            replicas[shard] = find(shard)
         except VectronError as error:
-            self._refused[shard] = error
-            return
-        self._plans[shard] = plan
-        self._lists[shard] = [
-            [Scored(*hit) for hit in zip(hits.ids, hits.scores.tolist(), hits.versions, strict=True)] for hits in found
+            refused[shard] = error
+    if not replicas:
+        answers = [_Answer([[]] if message.merge else [[] for _ in message.shards])]
+    else:
+        answers = await _submit(message, _Batch(message, replicas), searcher)
+    refused |= {shard: error for answer in answers for shard, error in answer.refused.items()}
+    return m.ShardsReply(
+        results=[
+            [hits for part in parts for hits in part] for parts in zip(*(a.results for a in answers), strict=True)
+        ],
+        refused=[refused[shard].to_wire() if shard in refused else None for shard in message.shards],
+        plan=[{"shard": shard, **plan} for shard, plan in answers[0].plans.items()] if message.explain else None,
+    )
+
+
+async def _submit(message: m.SearchShards, batch: _Batch, searcher: SearchExecutor) -> list[_Answer]:
+    step = SLICE * batch.dimension * FLOAT_BYTES
+    parts = [
+        _Part(piece, len(piece) // (batch.dimension * FLOAT_BYTES))
+        for piece in (message.vectors[at : at + step] for at in range(0, len(message.vectors), step))
+    ]
+    if len(parts) == 1:
+        return [await searcher.submit(batch.key, batch.run, parts[0], parts[0].count)]
+    answers: list[_Answer | None] = [None] * len(parts)
+
+    async def one(number: int) -> None:
+        answers[number] = await searcher.submit(batch.key, batch.run, parts[number], parts[number].count)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(len(parts)):
+            nursery.start_soon(one, number)
+    return [answer for answer in answers if answer is not None]
+
+
+class _Batch:
+    """The job: parts of requests that have all but the queries in common. Runs on a search thread."""
+
+    def __init__(self, message: m.SearchShards, replicas: dict[int, Replica]) -> None:
+        self._message = message
+        self._replicas = replicas
+        options = next(iter(replicas.values())).options
+        self.dimension = options.dimension
+        self._metric = options.metric
+        self._shards = options.shards or 1
+        self._filter = parse_filter(message.filter) if message.filter else None
+
+    @property
+    def key(self) -> Hashable:
+        """What requests must have in common. Filters are not compared: a request with one goes alone."""
+        if self._filter is not None:
+            return self
+        message = self._message
+        flags = (message.exact, message.merge, message.with_payload, message.with_vector)
+        return (
+            tuple(self._replicas.values()),
+            message.k,
+            message.ef,
+            message.score_threshold,
+            flags,
+            len(message.shards),
+        )
+
+    def run(self, parts: list[_Part]) -> Sequence[_Answer | VectronError]:
+        """The answers to `parts`, in their order."""
+        queries = vectors_from_bytes(b"".join([part.vectors for part in parts]), self.dimension)
+        refused: dict[int, VectronError] = {}
+        plans: dict[int, dict[str, Any]] = {}
+        found: dict[int, list[list[Scored]]] = {}
+        for shard, replica in self._replicas.items():
+            try:
+                found[shard], plans[shard] = self._search(replica, queries)
+            except StorageError as error:
+                log.error("search_failed", shard=str(replica.shard), error=str(error))
+                refused[shard] = Unavailable(f"this owner's disk failed: {error}; ask another")
+        groups = self._grouped(found, len(queries))
+        if self._message.with_payload or self._message.with_vector:
+            try:
+                groups = self._read_rows(groups, queries)
+            except StorageError as error:
+                log.error("rows_of_hits_not_read", error=str(error))
+                return [Unavailable(f"this owner's disk failed: {error}; ask another") for _ in parts]
+        lists = [[to_hit_list(hits, self._message) for hits in group] for group in groups]
+        answers, at = [], 0
+        for part in parts:
+            answers.append(_Answer([group[at : at + part.count] for group in lists], refused, plans))
+            at += part.count
+        return answers
+
+    def _search(self, replica: Replica, queries: Queries) -> tuple[list[list[Scored]], dict[str, Any]]:
+        message = self._message
+        hits, plan = replica.index.search(
+            queries,
+            k=message.k,
+            ef=message.ef,
+            exact=message.exact,
+            keep=None if self._filter is None else replica.keep(self._filter),
+            score_threshold=message.score_threshold,
+        )
+        return [
+            [Scored(*hit) for hit in zip(each.ids, each.scores.tolist(), each.versions, strict=True)] for each in hits
+        ], plan
+
+    def _grouped(self, found: dict[int, list[list[Scored]]], count: int) -> list[list[list[Scored]]]:
+        """By shard asked and query; merged: one group of all shards."""
+        message = self._message
+        if not message.merge:
+            return [found.get(shard, [[]] * count) for shard in message.shards]
+        return [
+            [merge_hits([lists[query] for lists in found.values()], message.k, self._metric) for query in range(count)]
         ]
 
-    def _merged(self, query: int, answered: Sequence[int]) -> list[Scored]:
-        if not answered:
-            return []
-        metric = self._replica(answered[0]).options.metric
-        return merge_hits([self._lists[shard][query] for shard in answered], self._message.k, metric)
-
-    async def _read_rows(self, groups: list[list[list[Scored]]]) -> list[list[list[Scored]]]:
+    def _read_rows(self, groups: list[list[list[Scored]]], queries: Queries) -> list[list[list[Scored]]]:
         """The hits with their rows: one read per replica for all queries together."""
         wanted: defaultdict[int, dict[PointId, None]] = defaultdict(dict)
-        shards = next((self._replica(shard).options.shards for shard in self._lists), None)
         for group in groups:
             for hits in group:
                 for hit in hits:
-                    wanted[shard_of(hit.id, shards or 1)][hit.id] = None
-        rows = await fetch_from([(self._replica(shard), list(ids)) for shard, ids in wanted.items()])
-        return [[self._with_rows(q, hits, rows) for q, hits in enumerate(group)] for group in groups]
+                    wanted[shard_of(hit.id, self._shards)][hit.id] = None
+        rows: dict[PointId, Row | None] = {}
+        for shard, ids in wanted.items():
+            rows.update(zip(ids, self._replicas[shard].store.get(list(ids)), strict=True))
+        return [[self._with_rows(queries[q], hits, rows) for q, hits in enumerate(group)] for group in groups]
 
-    def _with_rows(self, query: int, hits: list[Scored], rows: dict[PointId, Row | None]) -> list[Scored]:
+    def _with_rows(self, query: Queries, hits: list[Scored], rows: dict[PointId, Row | None]) -> list[Scored]:
         complete: list[Scored] = []
         changed = False
         for hit in hits:
             row = rows[hit.id]
-            if row is None or row.vector is None:
-                changed = True
-            elif row.version == hit.version:
+            if row is not None and row.version == hit.version:
                 complete.append(hit._replace(payload=row.payload, vector=row.vector))
-            else:
-                changed = True
-                complete.extend(self._again(query, row))
-        if not changed or not self._lists:
-            return complete
-        return sort_hits(complete, self._replica(next(iter(self._lists))).options.metric)
-
-    def _again(self, query: int, row: Row) -> list[Scored]:
-        message = self._message
-        options = self._replica(next(iter(self._lists))).options
-        queries = vectors_from_bytes(message.vectors, options.dimension)
-        scored = score_row(
-            queries[query], row, options.metric, filter=self._filter, score_threshold=message.score_threshold
-        )
-        return [] if scored is None else [scored]
+                continue
+            changed = True
+            again = (
+                None
+                if row is None
+                else score_row(
+                    query, row, self._metric, filter=self._filter, score_threshold=self._message.score_threshold
+                )
+            )
+            if again is not None:
+                complete.append(again)
+        return sort_hits(complete, self._metric) if changed else complete
 
 
 def score_row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -11,7 +12,7 @@ import trio
 from tests.unit.index.doubles import InlineExecutor, SteppedExecutor, ThreadExecutor, clustered, make, rows
 from vectron_p2p.index.executor import SearchExecutor
 from vectron_p2p.index.shard_index import ShardIndex
-from vectron_p2p.model.errors import Overloaded, Unavailable
+from vectron_p2p.model.errors import Internal, Overloaded, ReadOnly, Unavailable
 from vectron_p2p.model.ids import PointId
 from vectron_p2p.query.scoring import Matrix
 
@@ -24,15 +25,27 @@ def index() -> ShardIndex:
     return one
 
 
+def job_of(target: ShardIndex, k: int) -> Callable[[list[Matrix]], list[list[PointId]]]:
+    """Answers queries with the ids found."""
+
+    def job(requests: list[Matrix]) -> list[list[PointId]]:
+        hits, _ = target.search(np.concatenate(requests), k=k)
+        ids = iter([one.ids[0] for one in hits])
+        return [[next(ids) for _ in request] for request in requests]
+
+    return job
+
+
+async def ask_for(searches: SearchExecutor, target: ShardIndex, queries: Matrix, k: int = 1) -> list[PointId]:
+    found: list[PointId] = await searches.submit((target, k), job_of(target, k), queries, len(queries))
+    return found
+
+
 async def test_one_search() -> None:
     async with trio.open_nursery() as nursery:
         searches = SearchExecutor(InlineExecutor())
         await nursery.start(searches.run)
-        hits, plan = await searches.search(index(), MATRIX[:2], k=3)
-        assert [one.ids[0] for one in hits] == [0, 1]
-        assert plan["plan"] == "exact"
-        hits, _ = await searches.search(index(), MATRIX[:1], k=3, keep=lambda ids: [i == 9 for i in ids])
-        assert hits[0].ids == [9]
+        assert await ask_for(searches, index(), MATRIX[:2], k=3) == [0, 1]
         assert searches.waiting == 0
         nursery.cancel_scope.cancel()
 
@@ -42,9 +55,8 @@ async def test_who_waits_for_the_same_goes_together() -> None:
     searches = SearchExecutor(executor, workers=1)
     results: dict[str, list[PointId]] = {}
 
-    async def ask(name: str, target: ShardIndex, at: int, **options) -> None:
-        hits, _ = await searches.search(target, MATRIX[at : at + 1], **options)
-        results[name] = hits[0].ids
+    async def ask(name: str, target: ShardIndex, at: int, k: int) -> None:
+        results[name] = await ask_for(searches, target, MATRIX[at : at + 1], k)
 
     async with trio.open_nursery() as nursery:
         await nursery.start(searches.run)
@@ -55,40 +67,32 @@ async def test_who_waits_for_the_same_goes_together() -> None:
                 callers.start_soon(partial(ask, f"same {i}", one, i, k=1))
             callers.start_soon(lambda: ask("other k", one, 7, k=2))
             callers.start_soon(lambda: ask("other index", other, 8, k=1))
-            callers.start_soon(lambda: ask("filter", one, 9, k=1, keep=lambda ids: [True] * len(ids)))
             await trio.testing.wait_all_tasks_blocked()
-            assert searches.waiting == 8
+            assert searches.waiting == 7
             executor.gate.set()
         nursery.cancel_scope.cancel()
-    assert sorted(len(args[0]) for _, args in executor.jobs) == [1, 1, 1, 1, 5]
-    assert results.pop("other k")[0] == 7
+    assert sorted(len(args[0]) for _, args in executor.jobs) == [1, 1, 1, 5]
     assert results == {
         "first": [0],
         **{f"same {i}": [i] for i in range(1, 6)},
+        "other k": [7],
         "other index": [8],
-        "filter": [9],
     }
 
 
-async def test_a_large_request_is_shared_by_the_workers() -> None:
+async def test_a_batch_is_bounded_and_what_is_left_waits_its_turn() -> None:
     executor = SteppedExecutor()
-    executor.gate.set()
-    searches = SearchExecutor(executor, workers=2)
-    queries = np.concatenate([MATRIX, MATRIX, MATRIX])
+    searches = SearchExecutor(executor, workers=1)
+    one = index()
     async with trio.open_nursery() as nursery:
         await nursery.start(searches.run)
-        hits, _ = await searches.search(index(), queries, k=1)
+        async with trio.open_nursery() as callers:
+            for _ in range(4):
+                callers.start_soon(lambda: ask_for(searches, one, MATRIX[:60]))
+                await trio.testing.wait_all_tasks_blocked()
+            executor.gate.set()
         nursery.cancel_scope.cancel()
-    assert [one.ids[0] for one in hits] == list(range(300)) * 3
-    assert [len(args[0]) for _, args in executor.jobs] == [256, 256, 256, 132]
-
-
-async def test_no_queries() -> None:
-    async with trio.open_nursery() as nursery:
-        searches = SearchExecutor(InlineExecutor())
-        await nursery.start(searches.run)
-        assert (await searches.search(index(), MATRIX[:0], k=1))[0] == []
-        nursery.cancel_scope.cancel()
+    assert [len(args[0]) for _, args in executor.jobs] == [1, 2, 1]
 
 
 async def test_waiting_is_bounded() -> None:
@@ -97,11 +101,11 @@ async def test_waiting_is_bounded() -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(searches.run)
         for _ in range(4):
-            nursery.start_soon(lambda: searches.search(one, MATRIX[:1], k=1))
+            nursery.start_soon(lambda: ask_for(searches, one, MATRIX[:1]))
             await trio.testing.wait_all_tasks_blocked()
         assert searches.waiting == 3
         with pytest.raises(Overloaded) as caught:
-            await searches.search(one, MATRIX[:1], k=1)
+            await ask_for(searches, one, MATRIX[:1])
         assert caught.value.retryable
         assert caught.value.retry_after > 0
         nursery.cancel_scope.cancel()
@@ -113,32 +117,36 @@ async def test_who_gives_up_is_not_searched_for() -> None:
     one = index()
     async with trio.open_nursery() as nursery:
         await nursery.start(searches.run)
-        nursery.start_soon(lambda: searches.search(one, MATRIX[:1], k=1))
+        nursery.start_soon(lambda: ask_for(searches, one, MATRIX[:1]))
         await trio.testing.wait_all_tasks_blocked()
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as callers:
-                callers.start_soon(lambda: searches.search(one, MATRIX[:5], k=1))
+                callers.start_soon(lambda: ask_for(searches, one, MATRIX[:5]))
                 await trio.testing.wait_all_tasks_blocked()
                 assert searches.waiting == 5
                 scope.cancel()
         assert searches.waiting == 0
         executor.gate.set()
-        hits, _ = await searches.search(one, MATRIX[3:4], k=1)
-        assert hits[0].ids == [3]
+        assert await ask_for(searches, one, MATRIX[3:4]) == [3]
         nursery.cancel_scope.cancel()
     assert [len(args[0]) for _, args in executor.jobs] == [1, 1]
 
 
 async def test_errors_reach_the_callers_and_the_service_goes_on() -> None:
-    def broken(ids):
+    def broken(requests: list[Matrix]) -> list[object]:
         raise OSError("disk")
+
+    def refusing(requests: list[Matrix]) -> list[object]:
+        return [ReadOnly("no") for _ in requests]
 
     async with trio.open_nursery() as nursery:
         searches = SearchExecutor(ThreadExecutor())
         await nursery.start(searches.run)
-        with pytest.raises(OSError):
-            await searches.search(index(), MATRIX[:1], k=1, keep=broken)
-        assert len((await searches.search(index(), MATRIX[:1], k=1))[0]) == 1
+        with pytest.raises(Internal, match="disk"):
+            await searches.submit("a", broken, MATRIX[:1], 1)
+        with pytest.raises(ReadOnly):
+            await searches.submit("b", refusing, MATRIX[:1], 1)
+        assert await ask_for(searches, index(), MATRIX[:1]) == [0]
         nursery.cancel_scope.cancel()
 
 
@@ -148,7 +156,7 @@ async def test_a_stop_leaves_nobody_waiting() -> None:
 
     async def ask(queries: Matrix) -> None:
         try:
-            await searches.search(one, queries, k=1)
+            await ask_for(searches, one, queries)
         except Unavailable:
             refused.append(1)
 
@@ -172,8 +180,8 @@ async def test_on_real_threads_with_many_callers() -> None:
     found = [0]
 
     async def ask(at: int) -> None:
-        hits, _ = await searches.search(one, matrix[at : at + 1], k=1)
-        found[0] += hits[0].ids == [at]
+        ids = await ask_for(searches, one, matrix[at : at + 1])
+        found[0] += ids == [at]
 
     async with trio.open_nursery() as nursery:
         await nursery.start(searches.run)
