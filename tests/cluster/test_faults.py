@@ -258,7 +258,7 @@ async def test_a_row_that_cannot_be_read_on_one_owner_is_read_from_the_others() 
         assert store.damaged
         db.session.retry = type(db.session.retry)(refusals=0)
         for level in ("one", "quorum"):
-            (point,) = await docs.get([1], consistency=level)  # type: ignore[arg-type]
+            (point,) = await docs.get([1], consistency=level)
             assert point is not None
         await docs.upsert(ids=[2], vectors=[[2]])
         await trio.sleep(30.0)  # repair meets it too

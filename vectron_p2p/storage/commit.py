@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from vectron_p2p.model.errors import Internal, Overloaded, ReadOnly, Unavailable, VectronError
+from vectron_p2p.model.errors import Internal, Overloaded, Unavailable, VectronError
 from vectron_p2p.replication.hlc import admit
 from vectron_p2p.storage.kv import StorageError
 
