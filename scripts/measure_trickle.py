@@ -30,6 +30,7 @@ BATCH = 10
 MAX_LAG_MS = 250.0
 UPDATE_SHARE = 0.3
 STATUS_EVERY_S = 5.0
+LINKED_POINTS_PER_S = 200  # far below what two cores link into three replicas; decides only when to give up waiting
 
 
 class Client(threading.Thread):
@@ -127,6 +128,7 @@ def main() -> int:
     )
     parser.add_argument("--write-rate", type=float, default=100.0, help="points a second")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--unlinked", action="store_true", help="begin while the points are still being linked")
     add_data_arguments(parser)
     add_common_arguments(parser)
     options = parser.parse_args()
@@ -141,6 +143,14 @@ def main() -> int:
             loaded = time.monotonic() - started
             after_load = max(node.loop_lag_max_ms for node in db.status().nodes)
             say(f"{len(data.vectors):,} points loaded in {loaded:.0f} s; largest loop lag so far {after_load:.0f} ms")
+            if not options.unlinked:
+                wait_for(
+                    lambda: True if all(node.unindexed == 0 for node in db.status().nodes) else None,
+                    60 + len(data.vectors) / LINKED_POINTS_PER_S,
+                    "all points to be linked",
+                )
+                linked = time.monotonic() - started
+                say(f"all linked after {linked:.0f} s")
             addresses = [cluster[number % options.nodes].address for number in range(options.searchers)]
             searchers = [
                 Client(a, searcher(data, options.seed + n), options.search_rate) for n, a in enumerate(addresses)
