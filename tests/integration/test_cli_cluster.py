@@ -16,6 +16,7 @@ import pytest
 from tests.integration.nodes import PATIENCE, PROGRAM, free_port, vectors, wait_equal
 from tests.unit.cli.running import Shell
 from vectron_p2p import connect
+from vectron_p2p.cli import options
 from vectron_p2p.model.collections import CollectionInfo
 from vectron_p2p.model.nodes import ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
 from vectron_p2p.model.points import Hit, Point, SearchResult, UploadReport, WriteResult
@@ -182,7 +183,8 @@ class TestCommands:
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-def test_nobody_there(shell: Shell, as_json: bool) -> None:
+def test_nobody_there(shell: Shell, as_json: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options, "UNREACHABLE_S", 0.1)
     done = shell("status", "--connect", f"127.0.0.1:{free_port()}", *(("--json",) if as_json else ()))
     assert (done.code, done.out) == (1, "")
     assert "is the cluster running?" in (done.error["message"] if as_json else done.err)
@@ -233,9 +235,7 @@ def test_the_node_dies_in_the_middle_of_an_import(cluster: ProcessCluster, tmp_p
     slow = [*PROGRAM, *words, "--batch", "64", "--parallel", "1", "--json"]
     with (
         connect(cluster.others(1)) as db,
-        subprocess.Popen(
-            [*PROGRAM, *map(str, slow), "--connect", cluster[1].address], stdout=subprocess.PIPE
-        ) as loading,
+        subprocess.Popen([*map(str, slow), "--connect", cluster[1].address], stdout=subprocess.PIPE) as loading,
     ):
         try:
             words_there = db.collection("words")
