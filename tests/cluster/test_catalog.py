@@ -11,6 +11,7 @@ import trio
 
 from tests.cluster.looking import collection, dead_to_all, points, rested
 from vectron_p2p.catalog import commands
+from vectron_p2p.client.session import RetryPolicy
 from vectron_p2p.model.collections import CollectionOptions
 from vectron_p2p.model.errors import AlreadyExists, NotFound, Unavailable, VectronError
 from vectron_p2p.model.ids import Address, CollectionId, NodeId, OperationId
@@ -109,8 +110,10 @@ async def test_what_is_dropped_while_a_node_is_down_is_destroyed_there_and_never
         await db.delete_collection("gone")
         await db.create_collection("docs", dimension=1, metric="l2", shards=2)
         await docs.upsert(ids=[100], vectors=[[100]])
+        cluster.network.set_delay(0.02, 0.06)  # so that it takes a while to learn what it missed
         node = await cluster.start("n3", wait=False)
         async with cluster.client("n3") as returned:  # while it is starting, too
+            returned.session.retry = RetryPolicy(base_s=0.002, refusals=0)
             seen: list[set[object]] = []
             refused: list[VectronError] = []
             while not node.serving or len(seen) < 20:
@@ -118,7 +121,7 @@ async def test_what_is_dropped_while_a_node_is_down_is_destroyed_there_and_never
                     seen.append({hit.id for hit in await returned.collection("docs").search([0], k=100)})
                 except VectronError as error:
                     refused.append(error)
-                await trio.sleep(0.01)
+                await trio.sleep(0.001)
             assert all(ids <= {100} for ids in seen), seen
             assert all(error.retryable for error in refused), refused
             with pytest.raises(NotFound):

@@ -90,9 +90,9 @@ async def join_cluster(
         wait = min(2 * wait, RETRY_LAST)
 
 
-async def meet_others(config: NodeConfig, state: ClusterState, identity: Identity, runtime: Runtime) -> None:
+async def meet_others(config: NodeConfig, state: ClusterState, identity: Identity, runtime: Runtime) -> int:
     """A node that has a cluster greets its seeds and the other members before it takes part: it learns where seeds are
-    now, and whether it is still the one that the others know.
+    now, and whether it is still the one that the others know. Returns the highest epoch that any of them has.
 
     Who does not answer is no obstacle: after a restart of all nodes nobody may be there yet.
 
@@ -104,6 +104,7 @@ async def meet_others(config: NodeConfig, state: ClusterState, identity: Identit
         identity.peer_address(node) or state.members[node].address for node in state.current() if node != identity.node
     ]
     failures: list[Exception] = []
+    epochs = [state.epoch]
 
     async def meet(address: Address) -> None:
         message, seed = m.GetNodeStatus(replicas=False), address in config.join
@@ -121,6 +122,7 @@ async def meet_others(config: NodeConfig, state: ClusterState, identity: Identit
         except VectronError as error:
             log.info("member_not_ready", address=str(address), error=error.message)
         else:
+            epochs.append(int(reply.status.get("epoch", 0)))
             if seed:
                 identity.found_at(NodeId(str(reply.status.get("id"))), address)
 
@@ -129,6 +131,7 @@ async def meet_others(config: NodeConfig, state: ClusterState, identity: Identit
             nursery.start_soon(meet, address)
     if failures:
         raise failures[0]
+    return max(epochs)
 
 
 async def _ask(

@@ -7,6 +7,7 @@ two histories exist) ends it: peers carry on, and a half-working node would only
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -122,8 +123,9 @@ class Node:
         self.address = self.config.advertise or endpoint.address
         self.identity = Identity(system, runtime.random, name=self.config.name)
         persisted = persisted_catalog(system)
+        epoch = 0
         if persisted is not None:
-            await meet_others(self.config, persisted.state, self.identity, runtime)
+            epoch = await meet_others(self.config, persisted.state, self.identity, runtime)
         elif self.config.join:
             persisted = await join_cluster(self.config, self.identity, self.address, system, runtime)
         else:
@@ -131,7 +133,7 @@ class Node:
         async with trio.open_nursery() as background:
             self._assemble(endpoint, system, persisted, background)
             async with trio.open_nursery() as serving:
-                await self._start(serving)
+                await self._start(serving, epoch)
                 self.serving = True
                 task_status.started(self)
                 await self._stopping.wait()
@@ -202,7 +204,8 @@ class Node:
             connections=lambda: self._server.connections,
         )
 
-    async def _start(self, nursery: trio.Nursery) -> None:
+    async def _start(self, nursery: trio.Nursery, epoch: int) -> None:
+        """`epoch`: one that others have; this node serves nobody before it knows it too."""
         await nursery.start(self._pool.run)
         await nursery.start(self.catalog.run)
         nursery.start_soon(self.gossip.run)
@@ -211,8 +214,8 @@ class Node:
         nursery.start_soon(self.health.run)
         nursery.start_soon(self._heartbeat.run)
         await self._become_member()
-        if len(self.catalog.state.members) > 1:
-            await self.catalog.catch_up_with_peers()
+        with contextlib.suppress(Unavailable):  # gone again, whoever was ahead: better an old catalog than no node
+            await self.catalog.catch_up(epoch)
         while not self.replicas.settled:
             await self.replicas.changed()
         nursery.start_soon(self.replicas.linker.run)
