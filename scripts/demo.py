@@ -69,7 +69,9 @@ def all_alive(db: Client) -> bool | None:
 
 def load(words: Collection, sample: Sample) -> None:
     for rows in batches(len(sample.vectors)):
-        words.upsert(ids=sample.ids[rows], vectors=sample.vectors[rows], payloads=sample.payloads[rows])
+        words.upsert(
+            ids=sample.ids[rows], vectors=sample.vectors[rows], payloads=sample.payloads[rows], consistency="all"
+        )
     count = words.count()
     check(count == len(sample.vectors), f"{len(sample.vectors)} points were loaded, {count} are counted")
 

@@ -42,7 +42,7 @@ def docs(cluster: ProcessCluster, shell: Shell, monkeypatch: pytest.MonkeyPatch)
         {"id": "1", "vector": [0, 0, 1], "payload": {"year": 2022}},
         {"id": "x", "vector": [0, 3, 4]},
     ]
-    written = shell("upsert", "docs", "--json", stdin="\n".join(map(json.dumps, rows)))
+    written = shell("upsert", "docs", "--consistency", "all", "--json", stdin="\n".join(map(json.dumps, rows)))
     assert written.code == 0
     assert written.json.keys() == names(WriteResult)
     assert written.json["count"] == 3
@@ -129,9 +129,9 @@ class TestCommands:
         assert (missing.code, missing.error["code"]) == (1, "not_found")
 
     def test_delete(self, shell: Shell) -> None:
-        done = shell("delete", "docs", "1", "nothing", "--json").json
+        done = shell("delete", "docs", "1", "nothing", "--consistency", "all", "--json").json
         assert (done.keys(), done["count"]) == (names(WriteResult), 2)
-        assert shell("delete", "docs", "x").out == "1 deleted\n"
+        assert shell("delete", "docs", "x", "--consistency", "all").out == "1 deleted\n"
         assert shell("count", "docs").out == "1\n"
 
     @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_imports(cluster: ProcessCluster, shell: Shell, monkeypatch: pytest.Monk
     }
     for name, words in sources.items():
         for _ in range(2):
-            report = shell("import", name, *words, "--create", "--batch", "7", "--json")
+            report = shell("import", name, *words, "--create", "--batch", "7", "--consistency", "all", "--json")
             assert report.code == 0, report.err
             assert report.json.keys() == names(UploadReport)
             assert (report.json["sent"], report.json["failed"], report.json["errors"]) == (40, 0, [])

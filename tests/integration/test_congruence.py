@@ -26,18 +26,22 @@ def script(db: Any, name: str, metric: str) -> Iterator[tuple[str, Callable[[], 
     """Calls with a name each. What a call returns (an awaitable of it, on the asynchronous client) is compared."""
     docs = db.collection(name)
     query = vectors(1, seed=5)[0]
+    everywhere: Any = {"consistency": "all"}  # so that what one owner says next is what all say
     yield "create", partial(db.create_collection, name, dimension=DIMENSION, metric=metric, shards=2)
     yield "create again", partial(db.create_collection, name, dimension=DIMENSION)
     yield "list", db.list_collections
     yield "empty search", partial(docs.search, query)
-    yield "upsert arrays", partial(docs.upsert, ids=IDS[:20], vectors=DATA[:20], payloads=PAYLOADS[:20])
+    yield "upsert arrays", partial(docs.upsert, ids=IDS[:20], vectors=DATA[:20], payloads=PAYLOADS[:20], **everywhere)
     rows = [{"id": IDS[n], "vector": DATA[n].tolist(), "payload": PAYLOADS[n]} for n in range(20, 30)]
-    yield "upsert rows", partial(docs.upsert, rows)
-    yield "upsert tuples", partial(docs.upsert, [(IDS[n], DATA[n], PAYLOADS[n]) for n in range(30, 40)])
+    yield "upsert rows", partial(docs.upsert, rows, **everywhere)
+    yield "upsert tuples", partial(docs.upsert, [(IDS[n], DATA[n], PAYLOADS[n]) for n in range(30, 40)], **everywhere)
     arrays = {"ids": IDS[40:], "vectors": DATA[40:], "payloads": PAYLOADS[40:]}
-    yield "upload", partial(docs.upload, arrays, batch_size=6)
-    yield "duplicates", partial(docs.upsert, ids=[1, 1], vectors=DATA[:2], payloads=[{"n": "a"}, {"n": "b"}])
-    yield "int and str", partial(docs.upsert, ids=["1"], vectors=DATA[2:3], consistency="all")
+    yield "upload", partial(docs.upload, arrays, batch_size=6, **everywhere)
+    yield (
+        "duplicates",
+        partial(docs.upsert, ids=[1, 1], vectors=DATA[:2], payloads=[{"n": "a"}, {"n": "b"}], **everywhere),
+    )
+    yield "int and str", partial(docs.upsert, ids=["1"], vectors=DATA[2:3], **everywhere)
     yield "get", partial(docs.get, [1, "1", "id-2", "nothing", 2**64 - 1], with_vector=True)
     yield "get bare", partial(docs.get, [1], with_payload=False, consistency="one")
     for consistency in ("one", "quorum", "all"):
@@ -53,10 +57,10 @@ def script(db: Any, name: str, metric: str) -> Iterator[tuple[str, Callable[[], 
     yield "count filter", partial(docs.count, filter={"$or": [{"n": {"$lt": 5}}, {"tags": {"$contains": "t2"}}]})
     yield "scroll", partial(docs.scroll, limit=7)
     yield "scroll filter", partial(docs.scroll, filter={"even": False}, limit=1000, with_vector=True)
-    yield "delete", partial(docs.delete, ids=[1, "1", "never there"])
+    yield "delete", partial(docs.delete, ids=[1, "1", "never there"], **everywhere)
     yield "deleted", partial(docs.get, [1, "1"])
     yield "deleted search", partial(docs.search, DATA[1], k=1000)
-    yield "back", partial(docs.upsert, ids=[1], vectors=DATA[:1])
+    yield "back", partial(docs.upsert, ids=[1], vectors=DATA[:1], **everywhere)
     yield "count again", docs.count
     yield "info", docs.info
     yield "bad vector", partial(docs.search, [1.0, 2.0])
