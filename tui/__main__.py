@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "textual":
             raise
-        print("The console needs Textual: pip install 'vectron-p2p[tui]'", file=sys.stderr)  # noqa: T201
+        print("The console needs Textual: pip install 'textual'", file=sys.stderr)  # noqa: T201
         return 1
     from vectron_p2p.model.errors import InvalidArgument
 

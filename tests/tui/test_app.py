@@ -201,7 +201,7 @@ def test_without_textual_it_says_what_to_install():
     code = "import sys; sys.modules['textual'] = None; from tui.__main__ import main; print(main([]))"
     out, err = _python(code)
     assert out == "1"
-    assert "pip install 'vectron-p2p[tui]'" in err
+    assert "pip install 'textual'" in err
 
 
 def test_store_render_and_connection_know_no_textual():

@@ -100,6 +100,8 @@ class NodeStatus:
     hints: int = 0
     connections: int = 0
     read_only: bool = False
+    failed_shards: int = 0
+    """Shards that the node owns and cannot open; their other owners answer for them."""
 
     @property
     def answered(self) -> bool:

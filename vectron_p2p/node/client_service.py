@@ -127,8 +127,7 @@ class ClientService:
         replicas = await self._reports.replicas()
         return m.CollectionReply(dataclasses.asdict(self._reports.collection(collection, replicas)))
 
-    # --- points
-    # -----------------------------------------------------------------------------------------------------------
+    # --- points -----------------------------------------------------------------------------------------------------
 
     async def _upsert(self, message: m.Upsert, timeout: float) -> m.WriteReply:
         collection = await self._collection(message.collection)

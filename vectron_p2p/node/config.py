@@ -53,6 +53,10 @@ class Limits:
     """Looking for hints whose target is back, besides the moment it comes back."""
     repair_interval: float = 10.0
     """Between anti-entropy rounds of a replica: 16 bytes a shard, so a short period costs nothing."""
+    startup_repair: float = 3.0
+    """How long a starting node compares its replicas with their owners before it says ready: enough for some 10,000
+    missed
+    rows, and for finding that nothing was missed; the rest is repaired while it serves."""
     drain_timeout: float = 5.0
     """How long a stopping node waits for the requests it is serving: longer than a search, shorter than a
     supervisor's kill.

@@ -78,8 +78,7 @@ class EmbeddedNode:
                 self._token.run_sync_soon(self._node.stop)
             self._thread.join()
 
-    # --- inside
-    # ---------------------------------------------------------------------------------------------------------
+    # --- inside -----------------------------------------------------------------------------------------------------
 
     def _submit(self, message: Any, timeout: float) -> Future[Any]:
         future: Future[Any] = Future()

@@ -72,8 +72,7 @@ class Gossip:
         self.strangers = 0
         self.follow(catalog.state)
 
-    # --- what others ask
-    # ------------------------------------------------------------------------------------------------
+    # --- what others ask --------------------------------------------------------------------------------------------
 
     def liveness(self, node: NodeId) -> Liveness:
         return self._swim.liveness(node) or Liveness.DEAD
@@ -103,8 +102,7 @@ class Gossip:
         """This node stops: tell all."""
         self._driver.post(self._swim.leave)
 
-    # --- tasks
-    # ------------------------------------------------------------------------------------------------------------
+    # --- tasks ------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:

@@ -94,8 +94,7 @@ class Node:
         """Begin the orderly end."""
         self._stopping.set()
 
-    # --- life
-    # ---------------------------------------------------------------------------------------------------------------
+    # --- life -------------------------------------------------------------------------------------------------------
 
     async def run(self, *, task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED) -> None:
         """From start to end; `started` once it serves.
@@ -218,6 +217,9 @@ class Node:
             await self.catalog.catch_up(epoch)
         while not self.replicas.settled:
             await self.replicas.changed()
+        # What this node missed while it was down, as far as that is quickly done: it is about to answer for its shards.
+        with self._runtime.clock.move_on_after(self._limits.startup_repair):
+            await self.repair.run_once(self._peers)
         nursery.start_soon(self.replicas.linker.run)
         nursery.start_soon(self.hints.run, self._peers)
         nursery.start_soon(self.repair.run, self._peers)
@@ -231,8 +233,7 @@ class Node:
             await self._server.drain(self._limits.drain_timeout)
             await self.replicas.aclose()
 
-    # --- membership in the catalog
-    # ---------------------------------------------------------------------------------------
+    # --- membership in the catalog ----------------------------------------------------------------------------------
 
     async def _become_member(self) -> None:
         """From `joining` to `active`: proposed by the node itself once it has the state on disk (PROTOCOLS §1.3)."""
@@ -307,8 +308,7 @@ class Node:
             warnings.append(f"shard {shard}: {error.message}")
         return warnings
 
-    # --- requests
-    # -----------------------------------------------------------------------------------------------------------
+    # --- requests ---------------------------------------------------------------------------------------------------
 
     def _hello(self) -> m.Hello:
         state = self.catalog.state

@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 
     from vectron_p2p.model.collections import CollectionOptions
     from vectron_p2p.node.runtime import Runtime
+    from vectron_p2p.storage.kv import KeyValue
     from vectron_p2p.storage.records import Row
     from vectron_p2p.storage.space import SpaceFloor
 
 KV_PREFIX = "shard-"
 SCAN_CHUNK = 512  # rows read per disk job of a scan: about 1 ms, so that writes and gets are not held up behind it
+
+
+# of rows in one page of a scroll: a message has at most 32 MiB, and must not take long to pack
+PAGE_BYTES = 8 * 1024 * 1024
 
 
 class Replica:
@@ -88,11 +93,18 @@ class Replica:
     async def scroll(self, after: bytes, limit: int, filter: Filter | None) -> tuple[list[Row], bool]:
         """Up to `limit` live rows that match, after the id key `after`, in order; and whether there may be more."""
         rows: list[Row] = []
-        more = True
-        while more and len(rows) < limit:
+        size, more = 0, True
+        while more and len(rows) < limit and size < PAGE_BYTES:
             found, after, more = await self._runtime.executor.run("read", self._scan, after, SCAN_CHUNK, filter)
             rows.extend(found)
-        return rows[:limit], more or len(rows) > limit
+            size += sum(len(row.payload or b"") + len(row.vector or b"") for row in found)
+        kept, size = 0, 0
+        for row in rows[:limit]:
+            size += len(row.payload or b"") + len(row.vector or b"")
+            if kept and size > PAGE_BYTES:
+                break
+            kept += 1
+        return rows[:kept], more or kept < len(rows)
 
     def _scan(self, after: bytes, limit: int, filter: Filter | None) -> tuple[list[Row], bytes, bool]:
         rows = self.store.scan(after, limit)
@@ -146,7 +158,15 @@ async def open_replica(
     """
 
     def load() -> tuple[ShardStore, ShardIndex]:
-        store = ShardStore(runtime.disk.open(kv_name(shard)))
+        kv = runtime.disk.open(kv_name(shard))
+        try:
+            return open_on(kv)
+        except BaseException:
+            kv.close()
+            raise
+
+    def open_on(kv: KeyValue) -> tuple[ShardStore, ShardIndex]:
+        store = ShardStore(kv)
         index = ShardIndex(
             index_options(options), runtime.disk.folder(kv_name(shard)), link_threads=runtime.link_threads
         )

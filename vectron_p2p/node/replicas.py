@@ -46,6 +46,7 @@ class Replicas:
         self._open: dict[ShardId, Replica] = {}
         self._failed: dict[ShardId, VectronError] = {}
         self._wanted: dict[ShardId, CollectionOptions] = {}
+        self._closing = False
         self._changed = trio.Event()
         self.searcher = SearchExecutor(runtime.executor)
         self.linker: Linker[ShardId] = Linker(runtime.executor, runtime.clock, on_error=_index_failed)
@@ -132,7 +133,7 @@ class Replicas:
 
         async with trio.open_nursery() as nursery:
             for shard in sorted(self._wanted):
-                if not self._served(shard):
+                if not self._served(shard) and not self._closing:
                     nursery.start_soon(bring_up, shard, self._wanted[shard])
 
     async def _bring_up(self, shard: ShardId, options: CollectionOptions) -> None:
@@ -187,7 +188,8 @@ class Replicas:
         return replica
 
     async def aclose(self) -> None:
-        """Take no more writes, save the graphs, close all, one after the other."""
+        """Take no more writes, save the graphs, close all, one after the other; none is opened any more."""
+        self._closing = True
         await self.linker.save_all()
         for shard in sorted(self._open):
             await self._runtime.executor.run("disk", self._stop(shard).close)

@@ -102,7 +102,14 @@ class Reports:
             voters=list(state.voters),
             collections=len(state.collections),
             under_replicated=state.under_replicated(),
-            warnings=self._warnings(),
+            warnings=[
+                *self._warnings(),
+                *(
+                    f"{node.name} cannot open {node.failed_shards} of its shards: see its log; others answer for them"
+                    for node in nodes
+                    if node.failed_shards and node.id != self._peers.me
+                ),
+            ],
         )
 
     async def cluster(self, *, replicas: bool) -> ClusterInfo:

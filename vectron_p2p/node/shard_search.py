@@ -70,7 +70,8 @@ async def search_shards(
         except VectronError as error:
             refused[shard] = error
     if not replicas:
-        answers = [_Answer([[]] if message.merge else [[] for _ in message.shards])]
+        nothing = [m.HitList([], b"", [], [], b"")] * message.count
+        answers = [_Answer([nothing] if message.merge else [nothing for _ in message.shards])]
     else:
         answers = await _submit(message, _Batch(message, replicas), searcher)
     refused |= {shard: error for answer in answers for shard, error in answer.refused.items()}

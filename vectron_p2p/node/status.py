@@ -23,6 +23,17 @@ if TYPE_CHECKING:
     from vectron_p2p.node.services.hints import Hints
 
 
+NO_FIGURES: dict[str, Any] = {
+    "state": "failed",
+    "points": -1,
+    "bytes": -1,
+    "merkle_root": "",
+    "indexed": 0,
+    "tombstones": 0,
+}
+"""Of a replica that this node owns and cannot open."""
+
+
 class Status:
     """Figures of this node and its replicas."""
 
@@ -59,6 +70,8 @@ class Status:
         figures = [
             {"collection": each.shard.collection, "shard": each.shard.index, **each.figures()} for each in replicas
         ]
+        failed = self._replicas.failed
+        lost = [{"collection": shard.collection, "shard": shard.index, **NO_FIGURES} for shard in sorted(failed)]
         state = self._catalog.state
         member = state.members.get(self._identity.node)
         status = NodeStatus(
@@ -83,6 +96,7 @@ class Status:
             hints=self._hints.book.count,
             connections=self._connections(),
             read_only=self._replicas.read_only,
+            failed_shards=len(failed),
         )
         fields: dict[str, Any] = dataclasses.asdict(status)
-        return m.NodeStatusReply(status=fields, replicas=figures if with_replicas else [])
+        return m.NodeStatusReply(status=fields, replicas=figures + lost if with_replicas else [])

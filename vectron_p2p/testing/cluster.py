@@ -74,8 +74,7 @@ class Cluster:
         self.limits = limits or Limits(swim=SwimConfig.sim())
         self._nursery = nursery
 
-    # --- hosts and processes
-    # --------------------------------------------------------------------------------------------
+    # --- hosts and processes ----------------------------------------------------------------------------------------
 
     def add_host(self, name: str) -> Host:
         host = Host(
@@ -160,8 +159,7 @@ class Cluster:
         assert node is not None, f"{name} is down"
         return node
 
-    # --- clients
-    # ----------------------------------------------------------------------------------------------------------
+    # --- clients ----------------------------------------------------------------------------------------------------
 
     def client(
         self, *names: str, timeout: float = 30.0, nursery: trio.Nursery | None = None
@@ -177,8 +175,7 @@ class Cluster:
             timeout=timeout,
         )
 
-    # --- looking
-    # ----------------------------------------------------------------------------------------------------------
+    # --- looking ----------------------------------------------------------------------------------------------------
 
     async def until(self, condition: Callable[[], bool], *, within: float, what: str = "condition") -> None:
         """Until `condition()`; AssertionError after `within` virtual seconds."""

@@ -137,8 +137,7 @@ class _Run:
     def _note(self, what: str) -> None:
         self._report.schedule.append(f"{trio.current_time():8.3f} {what}")
 
-    # --- the run
-    # ------------------------------------------------------------------------------------------------------------
+    # --- the run ----------------------------------------------------------------------------------------------------
 
     async def _live(self) -> None:
         cluster = self._cluster
@@ -251,8 +250,7 @@ class _Run:
         await cluster.until(cluster.agreed, within=HEAL_WITHIN, what="all nodes agree on members and catalog")
         await cluster.until(cluster.replicas_equal, within=HEAL_WITHIN, what="all replicas of each shard are equal")
 
-    # --- the workload
-    # -----------------------------------------------------------------------------------------------------
+    # --- the workload -----------------------------------------------------------------------------------------------
 
     async def _work(self, db: SimClient, number: int, rng: random.Random) -> None:
         points = range(number * POINTS_PER_CLIENT, (number + 1) * POINTS_PER_CLIENT)
@@ -311,8 +309,7 @@ class _Run:
             self._ledger.violations.append(f"{where}: point {point} has a vector that is not of its payload")
         self._ledger.saw(point, state, where)
 
-    # --- the end
-    # ------------------------------------------------------------------------------------------------------------
+    # --- the end ----------------------------------------------------------------------------------------------------
 
     async def _check(self, db: SimClient) -> None:
         docs = db.collection(NAME)

@@ -13,7 +13,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.model.consistency import Consistency, parse_consistency
-from vectron_p2p.model.errors import InvalidArgument, NotFound, Unavailable, VectronError, from_wire
+from vectron_p2p.model.errors import (
+    ConsistencyError,
+    DeadlineExceeded,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+    VectronError,
+    from_wire,
+)
 from vectron_p2p.model.ids import NodeId, PointId, decode_point_id, encode_point_id
 from vectron_p2p.node.scatter import Scatter
 from vectron_p2p.node.shard_search import from_hit_list, score_row, to_hit_list
@@ -45,8 +53,7 @@ class Searches:
         self._reads = reads
         self._limits = limits
 
-    # --- search
-    # ---------------------------------------------------------------------------------------------------------
+    # --- search -----------------------------------------------------------------------------------------------------
 
     async def search(self, collection: Collection, asked: m.Search, *, epoch: int, timeout: float) -> m.SearchReply:
         """The reply to an admitted request."""
@@ -133,20 +140,35 @@ class Searches:
         plan: list[dict[str, Any]] = []
         missing: list[int] = []
         done: dict[int, list[list[Scored]]] = {}
+        unconfirmed: VectronError | None = None
         todo, asked = list(range(collection.shards)), message.k
         for _ in range(MAX_REFILLS):
-            answers, failed, plans = await self._gather(collection, replace(message, k=asked), level, todo, deadline)
+            try:
+                answers, failed, plans = await self._gather(
+                    collection, replace(message, k=asked), level, todo, deadline
+                )
+            except (Unavailable, DeadlineExceeded):
+                if not done:
+                    raise
+                break  # no shard that is left could be asked deeper: what is known of them is named as incomplete
             plan += plans
             missing += failed
             again = []
             for shard in [shard for shard in todo if shard not in failed]:
-                rounds = await self._verified(collection, message, level, shard, answers[shard], asked, deadline)
+                try:
+                    rounds = await self._verified(collection, message, level, shard, answers[shard], asked, deadline)
+                except (ConsistencyError, DeadlineExceeded, Unavailable) as error:
+                    missing.append(shard)
+                    unconfirmed = error
+                    continue
                 done[shard] = [round_.result() for round_ in rounds]
                 if any(round_.needs_refill for round_ in rounds):
                     again.append(shard)
             todo, asked = again, asked * 2
             if not todo:
                 break
+        if not done and unconfirmed is not None:
+            raise unconfirmed
         # What still could be incomplete after so many refills is said, not hidden.
         missing += todo
         metric = collection.options.metric
@@ -285,8 +307,11 @@ class Searches:
             ),
             key=lambda pair: pair[0],
         )
-        more = any(page.more for page in pages.values()) or len(rows) > asked.limit
-        rows = _within_reply(rows[: asked.limit])
+        # A page that an owner cut for its size ends early: what other shards have behind it belongs to the next page.
+        ends = [encode_point_id(page.ids[-1]) for page in pages.values() if page.more and page.ids]
+        found = [pair for pair in rows if not ends or pair[0] <= min(ends)]
+        rows = _within_reply(found[: asked.limit])
+        more = bool(ends) or len(rows) < len(found)
         taken = [row for _, row in rows]
         return m.ScrollReply(
             ids=[row[0] for row in taken],
