@@ -24,7 +24,9 @@ TURNS = 8  # per hop to a thread, about 100 ms: hops do not count then, and a st
 IDLE_POLL = 1.0  # a missed `wake` costs no more than this
 
 # A snapshot when little is left to link, or now and then during a long import, so that a kill costs a part of it only.
-SAVE_SHARE, SAVE_FLOOR, SAVE_PAUSE = 0.05, 1_000, 30.0
+# Not oftener: every page that the node writes while the child saves is copied first, which searches and the loop feel,
+# and linking a fifth of a shard again after a kill takes seconds, in which its points are searched exactly.
+SAVE_SHARE, SAVE_FLOOR, SAVE_PAUSE = 0.2, 1_000, 60.0
 BUSY_SAVE_SHARE, BUSY_SAVE_FLOOR, BUSY_SAVE_PAUSE = 0.25, 20_000, 60.0
 
 ERROR_PAUSE = 10.0  # a full disk does not empty itself at once
