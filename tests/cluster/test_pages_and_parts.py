@@ -13,6 +13,7 @@ from vectron_p2p.node import replica
 from vectron_p2p.node.coordinator import searches
 from vectron_p2p.node.coordinator.reads import Reads
 from vectron_p2p.node.replica import kv_name
+from vectron_p2p.query.merge import QuorumSearchRound
 from vectron_p2p.testing.cluster import open_cluster
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ async def test_a_quorum_search_names_the_shards_that_it_cannot_confirm(monkeypat
         async def unreadable(*_: Any, **__: Any) -> list[Any]:
             raise ConsistencyError("the owners do not agree", acked=1, required=2)
 
-        monkeypatch.setattr(searches.QuorumSearchRound, "to_verify", doubt)
+        monkeypatch.setattr(QuorumSearchRound, "to_verify", doubt)
         monkeypatch.setattr(Reads, "get", unreadable)
         found = await docs.search([0], k=40, consistency="quorum", exact=True)
         assert found.partial
