@@ -26,9 +26,9 @@ from vectron_p2p.testing.cluster import open_cluster
 
 LIMITS = Limits(swim=SwimConfig.sim())
 HOUR = 3600.0
-NO_REPAIR = replace(LIMITS, repair_interval=HOUR)
+NO_REPAIR = replace(LIMITS, repair_interval=HOUR, startup_repair=0.0)
 """Rows travel by writes, reads and hints only, but for the one round after a peer came back."""
-NO_HINTS_NO_REPAIR = replace(LIMITS, repair_interval=HOUR, hint_interval=HOUR)
+NO_HINTS_NO_REPAIR = replace(NO_REPAIR, hint_interval=HOUR)
 
 
 # --- reads and searches -----------------------------------------------------------------------------------------------

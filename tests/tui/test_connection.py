@@ -60,13 +60,13 @@ async def test_it_connects_and_keeps_asking():
 
 
 async def test_the_address_shown_is_that_of_the_node_that_answered():
-    # A client that was given one address goes on to other members by itself when that one dies.
+    # A client that was given one address goes on to other members by itself when that one dies; a name may be dialled.
     rig = Rig(FakeCluster(figures=THREE), [N1])
     async with rig.running():
         await until(lambda: rig.store.link.address == N1)
-        second = THREE.nodes[1]
-        rig.fake.figures = dataclasses.replace(THREE, answered_by=second.id)
-        await until(lambda: rig.store.link.address == second.address)
+        first = dataclasses.replace(THREE.nodes[0], address="10.0.0.1:7700")
+        rig.fake.figures = dataclasses.replace(THREE, nodes=[first, *THREE.nodes[1:]], answered_by=first.id)
+        await until(lambda: rig.store.link.address == first.address)
 
 
 async def test_the_source_is_closed_when_it_ends():
