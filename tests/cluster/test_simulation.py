@@ -43,3 +43,8 @@ def test_hints_that_count_as_acks_are_caught() -> None:
 
 def test_the_seed_that_catches_the_mutant_finds_nothing_in_the_real_thing() -> None:
     assert simulate(9, seconds=30.0).violations == []
+
+
+def test_a_stepped_clock_never_makes_an_old_write_win() -> None:
+    # Seed 112 once: a coordinator stamped 2 s ahead before it heard its peers again, and that row came back.
+    assert simulate(112, seconds=14.0).violations == []

@@ -133,6 +133,7 @@ class Gossip:
             self.strangers += 1  # a member of an epoch that is still to come here, or of one long past
             return
         now, wall = self._runtime.clock.now(), int(self._runtime.clock.wall() * 1000)
+        self._hlc.notice(wall, now)
         self._hlc.set_peer_offset(sender, envelope.wall_ms - wall, now)
         self._driver.offer(lambda at: self._heard(message, envelope, source, at))
 

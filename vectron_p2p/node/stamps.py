@@ -39,7 +39,7 @@ class Stamps:
             ReadOnly: The mark cannot be put on disk.
         """
         while True:
-            wall = int(self._runtime.clock.wall() * 1000)
+            wall = self._wall()
             if self._hlc.needs_mark(wall) is not None and not self._lock.locked():
                 self._background.start_soon(self._extend)
             try:
@@ -48,16 +48,21 @@ class Stamps:
                 if not await self._extend():
                     raise ReadOnly("this node's disk takes no clock mark; retry elsewhere") from None
 
+    def _wall(self) -> int:
+        wall = int(self._runtime.clock.wall() * 1000)
+        self._hlc.notice(wall, self._runtime.clock.now())
+        return wall
+
     def observe(self, versions: Iterable[bytes | None]) -> None:
         """Stamps seen elsewhere: later ones of this node are above them, unless they are too far ahead."""
         highest = max((version for version in versions if version is not None), default=None)
         if highest is not None:
-            self._hlc.observe(stamp(highest), int(self._runtime.clock.wall() * 1000))
+            self._hlc.observe(stamp(highest), self._wall())
 
     async def _extend(self) -> bool:
         """Puts the next mark on disk; whether that worked."""
         async with self._lock:
-            mark = self._hlc.needs_mark(int(self._runtime.clock.wall() * 1000))
+            mark = self._hlc.needs_mark(self._wall())
             if mark is not None:
                 try:
                     await self._runtime.executor.run("system", self._identity.save_mark, mark)

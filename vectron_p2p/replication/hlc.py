@@ -24,6 +24,7 @@ MAX_SKEW_MS = 500  # the usual bound of databases with such clocks; NTP keeps ho
 RESERVE_MS = 400  # how far ahead the mark and stamps taken over may be: a restart at the mark is still accepted
 STEP_MS = 50  # least room between the clock and a new mark; RESERVE_MS + STEP_MS < MAX_SKEW_MS
 RENEW_MS = 200  # asks for the next mark while so much is left, longer than a usual fsync, so that nobody waits for one
+STEP_MS = 50  # slewing moves a clock by less between two looks, and is followed by the next offsets
 OFFSET_AGE_S = 60.0  # an offset not confirmed for longer says nothing about that clock
 
 
@@ -56,11 +57,24 @@ class HybridClock:
         self._last = mark
         self._mark = mark
         self._offsets: dict[NodeId, tuple[int, float]] = {}
+        self._base: float | None = None
 
     @property
     def last(self) -> int:
         """The highest stamp given out or taken over."""
         return self._last
+
+    def notice(self, wall_ms: int, now: float) -> None:
+        """Call before any other method: a step of this machine's wall clock shows against the monotonic `now`.
+
+        The offsets measured before it are then off by as much, and are put right; otherwise the clock would follow the
+        step until the peers are heard again, and a stamp of that moment would win over later writes.
+        """
+        base = wall_ms - now * 1000.0
+        step = 0.0 if self._base is None else base - self._base
+        self._base = base
+        if abs(step) >= STEP_MS:
+            self._offsets = {node: (offset - round(step), at) for node, (offset, at) in self._offsets.items()}
 
     def set_peer_offset(self, node: NodeId, offset_ms: int, now: float) -> None:
         """`node`'s wall clock is `offset_ms` ahead of this machine's."""

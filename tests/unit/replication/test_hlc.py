@@ -138,3 +138,15 @@ def test_a_replica_refuses_what_is_far_ahead_of_its_clock_and_of_what_it_holds()
     assert admit(limit, NOW)
     assert not admit(limit + 1, NOW)
     assert admit(limit + 1, NOW, held=stamp_of(NOW + 10))
+
+
+def test_a_step_of_the_wall_clock_is_not_followed_until_the_peers_are_heard_again() -> None:
+    clock = HybridClock()
+    clock.mark_persisted(stamp_of(10_000_000))
+    clock.notice(1_000_000, 10.0)
+    for peer in (NodeId("p"), NodeId("q")):
+        clock.set_peer_offset(peer, 0, 10.0)
+    clock.notice(1_003_000, 11.0)  # a second later the wall clock is two seconds ahead
+    assert ms_of(clock.stamp(1_003_000)) <= 1_001_000 + MAX_SKEW_MS
+    clock.notice(1_004_000, 12.0)  # no further step: nothing is put right twice
+    assert ms_of(clock.stamp(1_004_000)) <= 1_002_000 + MAX_SKEW_MS
