@@ -6,10 +6,12 @@ import pytest
 import trio
 
 from tests.cluster.looking import collection, dead_to_all, live, points, rested, rows, sees
-from vectron_p2p.model.errors import ReadOnly, VectronError
+from vectron_p2p.model.errors import ClockSkew, ReadOnly, VectronError
 from vectron_p2p.model.ids import ShardId
 from vectron_p2p.model.nodes import Liveness
 from vectron_p2p.node.replica import kv_name
+from vectron_p2p.node.stamps import Stamps
+from vectron_p2p.replication.hlc import stamp_of
 from vectron_p2p.testing.cluster import Cluster, open_cluster
 
 # --- power and kill ---------------------------------------------------------------------------------------------------
@@ -166,6 +168,32 @@ async def test_a_wrong_clock_spoils_neither_writes_nor_reads(offset: float) -> N
         await trio.sleep(3.0)
         await rested(cluster)
         assert await docs.count() == 0
+
+
+async def test_a_refused_write_does_not_come_with_an_owner_that_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seed 44 once: the refused write was kept as a hint, and its high stamp won over what was written after it."""
+    next_stamp = Stamps.next
+
+    async def ahead(self: Stamps, held: int = 0) -> int:
+        return await next_stamp(self, held) + stamp_of(2000)
+
+    async with open_cluster(seed=26) as cluster, cluster.client("n1") as db:
+        docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1)
+        cluster.kill("n3")
+        await dead_to_all(cluster, "n3")
+        with monkeypatch.context() as patched:
+            patched.setattr(Stamps, "next", ahead)
+            with pytest.raises(ClockSkew, match="nothing was written"):
+                await docs.upsert(ids=[1], vectors=[[1]], payloads=[{"v": "refused"}])
+        await docs.upsert(ids=[1], vectors=[[2]], payloads=[{"v": "acknowledged"}])
+        await trio.sleep(5.0)  # by now nobody would refuse the high stamp
+        await cluster.start("n3")
+        hints = [cluster.node(name).hints.book for name in ("n1", "n2")]
+        await cluster.until(lambda: not any(book.count for book in hints), within=60.0, what="hints are delivered")
+        await rested(cluster)
+        (point,) = await docs.get([1], consistency="all")
+        assert point is not None
+        assert point.payload == {"v": "acknowledged"}
 
 
 async def test_reads_do_not_depend_on_the_owner_whose_clock_is_behind() -> None:

@@ -2,7 +2,8 @@
 
 Owns the rule that an acknowledgement means "this owner holds exactly this version", never "it holds a newer one".
 `required` is counted out of all owners that the catalog names, dead or alive. Invariants: a row is DONE only with
-`required` owners that said so; RESTAMP only if no owner can have applied it, so a new stamp can bring nothing back.
+`required` owners that said so; RESTAMP only if no owner can have applied it, so a new stamp can bring nothing back; a
+hint is owed only of a row that some owner acknowledged.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class WriteRound:
         self._required = required
         self._versions = list(versions)
         self._pending = set(owners)
-        self._unreached: set[NodeId] = set()
+        self._missed: set[NodeId] = set()
         self._silent = 0
         self._errors: list[VectronError] = []
         self._acked = [0] * len(versions)
@@ -84,22 +85,18 @@ class WriteRound:
                 self._highest[i] = max(self._highest[i], stamp(answer))
             else:  # an owner that holds less than it was sent has not applied it: as good as no answer
                 self._silent += 1
-                self._unreached.add(owner)
+                self._missed.add(owner)
 
     def record_failure(self, owner: NodeId, error: VectronError | None = None) -> None:
         """`owner` was sent the rows, and whether it applied them is unknown."""
         if self._settle(owner):
             self._silent += 1
-            self._unreached.add(owner)
-            if error is not None:
-                self._errors.append(error)
+            self._note_miss(owner, error)
 
     def record_unsent(self, owner: NodeId, error: VectronError | None = None) -> None:
         """`owner` was not sent the rows, or refused them all before applying any."""
         if self._settle(owner):
-            self._unreached.add(owner)
-            if error is not None:
-                self._errors.append(error)
+            self._note_miss(owner, error)
 
     def _settle(self, owner: NodeId) -> bool:
         """Whether this is the first word on `owner`."""
@@ -108,15 +105,26 @@ class WriteRound:
         self._pending.discard(owner)
         return True
 
+    def _note_miss(self, owner: NodeId, error: VectronError | None) -> None:
+        if error is not None:
+            self._errors.append(error)
+        if error is None or error.retryable:  # else it will never take them: its collection is gone, say
+            self._missed.add(owner)
+
     @property
     def pending(self) -> list[NodeId]:
         """Owners of whom nothing is known yet."""
         return [owner for owner in self._owners if owner in self._pending]
 
-    @property
-    def unreached(self) -> list[NodeId]:
-        """Owners that may lack the rows, once their fate is known: what hints are for."""
-        return [owner for owner in self._owners if owner in self._unreached]
+    def owed(self) -> tuple[list[NodeId], list[int]]:
+        """Who may lack rows, and which rows are to reach them by hints; ask when nobody is pending.
+
+        Only rows that some owner acknowledged, so that a hint just copies what is there already. One that was refused
+        everywhere must not appear later (its writer was told so and may have written something else since), and one of
+        unknown outcome is not sent once more after the call.
+        """
+        owners = [owner for owner in self._owners if owner in self._missed]
+        return owners, [i for i, acked in enumerate(self._acked) if acked] if owners else []
 
     @property
     def decided(self) -> bool:

@@ -23,6 +23,7 @@ def hints_as_acks() -> Iterator[None]:
 
     def record(self: WriteRound, owner: NodeId, error: VectronError | None = None) -> None:
         self.record(owner, self._versions)
+        self._missed.add(owner)
 
     WriteRound.record_unsent = WriteRound.record_failure = record  # type: ignore[method-assign]
     try:

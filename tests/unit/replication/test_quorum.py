@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vectron_p2p.model.errors import ClockSkew, ConsistencyError, ReadOnly, Unavailable
+from vectron_p2p.model.errors import ClockSkew, ConsistencyError, NotFound, ReadOnly, Unavailable
 from vectron_p2p.model.ids import NodeId
 from vectron_p2p.replication.quorum import RowState, WriteRound
 from vectron_p2p.replication.version import make_version
@@ -85,7 +85,7 @@ def test_an_owner_that_was_not_sent_it_has_not_applied_it() -> None:
     write.record(A, [NEWER])
     write.record(B, [NEWER])
     assert write.outcome().states == [RowState.RESTAMP]
-    assert write.unreached == [C]
+    assert write.owed() == ([C], [])
 
 
 def test_refused_stamps_are_named() -> None:
@@ -96,6 +96,24 @@ def test_refused_stamps_are_named() -> None:
     assert outcome.states == [RowState.REFUSED]
     assert isinstance(outcome.error, ClockSkew)
     assert outcome.error.retryable
+
+
+def test_what_was_refused_leaves_no_hint() -> None:
+    """Else it appears when the owner that was away comes back, over all that was written since the refusal."""
+    write = WriteRound(OWNERS, 2, [SENT, SENT, SENT])
+    write.record_unsent(C)
+    write.record(A, [None, SENT, SENT])
+    write.record(B, [None, SENT, None])
+    assert write.outcome().states == [RowState.REFUSED, RowState.DONE, RowState.UNKNOWN]
+    assert write.owed() == ([C], [1, 2])
+
+
+def test_nothing_is_owed_to_an_owner_that_will_never_take_it() -> None:
+    write = round_of()
+    write.record(A, [SENT])
+    write.record(B, [SENT])
+    write.record_unsent(C, NotFound("no such collection"))
+    assert write.owed() == ([], [])
 
 
 def test_refused_by_some_and_outdone_by_others_is_stamped_anew() -> None:
@@ -139,7 +157,7 @@ def test_failures_of_a_minority_change_nothing_but_ask_for_hints() -> None:
     write.record(A, [SENT])
     write.record(C, [SENT])
     assert write.outcome().error is None
-    assert write.unreached == [B]
+    assert write.owed() == ([B], [0])
 
 
 def test_only_the_first_word_of_an_owner_counts() -> None:
@@ -148,7 +166,7 @@ def test_only_the_first_word_of_an_owner_counts() -> None:
     write.record(A, [SENT])
     write.record_failure(A)
     assert not write.decided
-    assert write.unreached == []
+    assert write.owed() == ([], [])
 
 
 def test_rows_are_judged_one_by_one() -> None:
@@ -165,7 +183,7 @@ def test_an_answer_below_what_was_sent_is_no_answer() -> None:
     for owner in OWNERS:
         write.record(owner, [OLD])
     assert write.outcome().states == [RowState.UNKNOWN]
-    assert write.unreached == OWNERS
+    assert write.owed() == (OWNERS, [])
 
 
 def test_undecided_rows_are_unknown_when_time_runs_out() -> None:

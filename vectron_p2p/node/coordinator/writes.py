@@ -7,6 +7,7 @@ stamped again; what still goes on (sends to slow owners, hints) carries the vers
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -158,7 +159,6 @@ class Writes:
                 self._background.start_soon(self._send, owner, message, bulk, round_, decided, done)
             else:
                 round_.record_unsent(owner)
-                self._hints.add(owner, message)
         if round_.decided:
             decided.set()
         with self._clock.move_on_after(timeout):
@@ -182,10 +182,27 @@ class Writes:
                 round_.record_unsent(owner, error)
             else:
                 round_.record_failure(owner, error)
-            if error.retryable:
-                self._hints.add(owner, message)
         finally:
             self._sending -= 1
+            if not round_.pending:
+                self._keep_hints(message, round_)
             done.set()
             if round_.decided:
                 decided.set()
+
+    def _keep_hints(self, message: m.ApplyRows, round_: WriteRound) -> None:
+        owners, rows = round_.owed()
+        if rows:
+            part = message if len(rows) == len(message.ids) else _take(message, rows)
+            for owner in owners:
+                self._hints.add(owner, part)
+
+
+def _take(message: m.ApplyRows, rows: Sequence[int]) -> m.ApplyRows:
+    return replace(
+        message,
+        ids=[message.ids[i] for i in rows],
+        versions=[message.versions[i] for i in rows],
+        vectors=[message.vectors[i] for i in rows],
+        payloads=[message.payloads[i] for i in rows],
+    )
