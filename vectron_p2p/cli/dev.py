@@ -59,7 +59,8 @@ class Nodes:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C reaches us alone, and we pass it on once
+            # Ctrl-C reaches us alone, and we pass it on once. No session of its own: see `testing.processes`.
+            process_group=0,
             preexec_fn=_die_with_parent,
         )
         self.running[name] = process

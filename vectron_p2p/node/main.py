@@ -5,6 +5,7 @@ Prints one line on stdout when it serves (`ready node=... `); logs go to stderr 
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import signal
 import sys
@@ -59,6 +60,10 @@ def run_node(config: NodeConfig) -> int:
     except InvalidArgument as error:
         sys.stderr.write(f"vectron node: {error.message}\n")
         return 2
+    # Collections of the oldest generation need not look at the 50,000 objects of modules again: 30 ms with every thread
+    # stopped, and 100 to 200 ms when cores are short.
+    gc.collect()
+    gc.freeze()
     failures: list[BaseException] = []
     try:
         trio.run(_main, config)

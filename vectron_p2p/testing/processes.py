@@ -169,8 +169,10 @@ class ProcessCluster:
         node.starts += 1
         started = time.monotonic()
         with node.folder.with_suffix(".out").open("wb") as out, node.folder.with_suffix(".err").open("ab") as err:
-            # Its own session: Ctrl-C reaches this program alone, which then stops the nodes in order.
-            node.process = subprocess.Popen(command, stdout=out, stderr=err, start_new_session=True)
+            # Its own process group: Ctrl-C reaches this program alone, which then stops the nodes in order. Not a
+            # session: Linux schedules those as units (autogroup), and a node's event loop would wait for its turn
+            # behind the search threads of the others: lag p99 130 ms instead of 22 on two busy cores.
+            node.process = subprocess.Popen(command, stdout=out, stderr=err, process_group=0)
         if not wait:
             return 0.0
         self.wait_ready(index)
