@@ -13,6 +13,8 @@ class Consistency(enum.StrEnum):
     ONE = "one"
     QUORUM = "quorum"
     ALL = "all"
+    LINEARIZABLE = "linearizable"
+    """A majority, and for writes a round per point; for calls that name their points."""
 
     def required(self, owners: int) -> int:
         """Answers needed out of `owners`; quorum is a majority of them."""
@@ -21,14 +23,16 @@ class Consistency(enum.StrEnum):
         return owners if self is Consistency.ALL else owners // 2 + 1
 
 
-def parse_consistency(value: object) -> Consistency:
-    """`value` as a level.
+def parse_consistency(value: object, *, linearizable: bool = False) -> Consistency:
+    """`value` as a level; `linearizable` only where the call allows it.
 
     Raises:
         InvalidArgument: It is none of "one", "quorum", "all".
     """
+    allowed = [level for level in Consistency if linearizable or level is not Consistency.LINEARIZABLE]
     if isinstance(value, str):
-        for level in Consistency:
+        for level in allowed:
             if value == level.value:
                 return level
-    raise InvalidArgument(f"consistency is one of 'one', 'quorum', 'all', not {value!r}", field="consistency")
+    names = ", ".join(repr(level.value) for level in allowed)
+    raise InvalidArgument(f"consistency is one of {names}, not {value!r}", field="consistency")

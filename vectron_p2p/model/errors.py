@@ -18,6 +18,7 @@ class VectronError(Exception):
         retryable: Whether the same call can succeed later without being changed.
         node: Id of the node that raised it, if one did.
         field: The argument at fault, if one is.
+        failed: Ids of the points that it is about, when a conditional operation says so per point.
     """
 
     code: ClassVar[str] = "vectron_error"
@@ -26,13 +27,20 @@ class VectronError(Exception):
     """Names of further attributes that travel with the error."""
 
     def __init__(
-        self, message: str, *, retryable: bool | None = None, node: str | None = None, field: str | None = None
+        self,
+        message: str,
+        *,
+        retryable: bool | None = None,
+        node: str | None = None,
+        field: str | None = None,
+        failed: list[int | str] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.retryable = self.default_retryable if retryable is None else retryable
         self.node = node
         self.field = field
+        self.failed: list[int | str] = failed or []
 
     def to_wire(self) -> dict[str, Any]:
         wire: dict[str, Any] = {
@@ -44,6 +52,8 @@ class VectronError(Exception):
         }
         for name in self.extra:
             wire[name] = getattr(self, name)
+        if self.failed:
+            wire["failed"] = self.failed
         return wire
 
 
@@ -60,7 +70,7 @@ class NotFound(VectronError):
 
 
 class AlreadyExists(VectronError):
-    """A collection or node of that name exists."""
+    """A collection or node of that name, or a point with that id, exists."""
 
     code = "already_exists"
 
@@ -179,7 +189,7 @@ BY_CODE: dict[str, type[VectronError]] = {
 def from_wire(wire: dict[str, Any]) -> VectronError:
     """The error that `to_wire` described; an unknown code gives `Internal` with the same message."""
     cls = BY_CODE.get(str(wire.get("code")), Internal)
-    extra = {name: wire[name] for name in cls.extra if wire.get(name) is not None}
+    extra = {name: wire[name] for name in (*cls.extra, "failed") if wire.get(name) is not None}
     return cls(
         str(wire.get("message", "")),
         retryable=bool(wire.get("retryable", cls.default_retryable)),

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.ids import PointId, check_point_id
-from vectron_p2p.model.points import check_payload_bytes
+from vectron_p2p.model.points import check_payload_bytes, unpack_payload
+from vectron_p2p.node.coordinator.changes import MODES, Edit, payload_edit
 from vectron_p2p.query.scoring import FLOAT_BYTES, check_vectors, vectors_from_bytes
-from vectron_p2p.replication.version import content_digest
+from vectron_p2p.replication.version import VERSION_SIZE, content_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +61,7 @@ def admit_ids(values: Sequence[int | str]) -> list[PointId]:
     return [check_point_id(value, field="ids") for value in values]
 
 
-def admit_points(message: m.Upsert, options: CollectionOptions) -> Rows:
+def admit_points(message: m.Upsert | m.UpsertIf, options: CollectionOptions) -> Rows:
     """The rows of an upsert into a collection with `options`; of several with one id the last.
 
     Raises:
@@ -90,6 +91,40 @@ def admit_deletes(values: Sequence[int | str]) -> Rows:
     """Tombstones for the ids of a delete. Raises as `admit_ids`."""
     ids = admit_ids(values)
     return _rows(ids, [None] * len(ids), [None] * len(ids))
+
+
+def admit_conditions(message: m.UpsertIf) -> tuple[str, dict[PointId, bytes]]:
+    """Mode and expected versions of a conditional upsert.
+
+    Raises:
+        InvalidArgument: They are none, or contradict each other.
+    """
+    if message.mode not in MODES:
+        raise InvalidArgument(f"mode is one of {', '.join(map(repr, MODES))}, not {message.mode!r}", field="mode")
+    versions = message.if_versions
+    if not versions:
+        return message.mode, {}
+    if len(versions) != len(message.ids) or any(
+        version is not None and len(version) != VERSION_SIZE for version in versions
+    ):
+        raise InvalidArgument("if_version is a version that a read returned, one per point", field="if_version")
+    if message.mode == "insert":
+        raise InvalidArgument("what is inserted has no version before: leave if_version out", field="if_version")
+    expected = zip(message.ids, versions, strict=True)
+    return message.mode, {point: version for point, version in expected if version is not None}
+
+
+def admit_payload_edit(message: m.ChangePayload) -> Edit:
+    """What a payload change does.
+
+    Raises:
+        InvalidArgument: It changes nothing, or is no payload.
+    """
+    check_payload_bytes(message.update)
+    update = unpack_payload(message.update)
+    if not update and not message.remove:
+        raise InvalidArgument("give keys to set or to take away", field="payload")
+    return payload_edit(update, message.remove)
 
 
 def _rows(ids: list[PointId], vectors: list[bytes | None], payloads: list[bytes | None]) -> Rows:

@@ -12,12 +12,22 @@ from vectron_p2p.catalog import commands
 from vectron_p2p.model.collections import CollectionOptions, check_int, check_name, check_options
 from vectron_p2p.model.consistency import parse_consistency
 from vectron_p2p.model.errors import InvalidArgument, NotFound
-from vectron_p2p.model.ids import CollectionId, OperationId, check_point_id
+from vectron_p2p.model.ids import CollectionId, OperationId, PointId, check_point_id
 from vectron_p2p.model.points import MAX_WINDOW
-from vectron_p2p.node.admission import INLINE_POINTS, MAX_BATCH, admit_deletes, admit_ids, admit_points
+from vectron_p2p.node.admission import (
+    INLINE_POINTS,
+    MAX_BATCH,
+    Rows,
+    admit_conditions,
+    admit_deletes,
+    admit_ids,
+    admit_payload_edit,
+    admit_points,
+)
+from vectron_p2p.node.coordinator import changes
 from vectron_p2p.node.runtime import Runtime, new_uuid
 from vectron_p2p.protocol import messages as m
-from vectron_p2p.query.filters import parse_filter
+from vectron_p2p.query.filters import Filter, parse_filter
 from vectron_p2p.query.scoring import check_vectors, vectors_from_bytes
 
 if TYPE_CHECKING:
@@ -25,10 +35,9 @@ if TYPE_CHECKING:
 
     from vectron_p2p.catalog.state import Collection
     from vectron_p2p.node.catalog import Catalog
-    from vectron_p2p.node.coordinator.reads import Reads
-    from vectron_p2p.node.coordinator.searches import Searches
-    from vectron_p2p.node.coordinator.writes import Writes
+    from vectron_p2p.node.coordinator.coordinator import Coordinator
     from vectron_p2p.node.reports import Reports
+    from vectron_p2p.replication.rounds import Decide
 
 MAX_QUERIES = (
     1_000  # vectors of one search request: keeps one request's turn on the search threads short; clients split
@@ -40,13 +49,12 @@ DEFAULT_TIMEOUT = 30.0  # seconds, for a request that came without a deadline: t
 class ClientService:
     """Answers the messages of `protocol.messages` "client requests"."""
 
-    def __init__(
-        self, catalog: Catalog, writes: Writes, reads: Reads, searches: Searches, reports: Reports, runtime: Runtime
-    ) -> None:
+    def __init__(self, catalog: Catalog, coordinator: Coordinator, reports: Reports, runtime: Runtime) -> None:
         self._catalog = catalog
-        self._writes = writes
-        self._reads = reads
-        self._searches = searches
+        self._writes = coordinator.writes
+        self._reads = coordinator.reads
+        self._searches = coordinator.searches
+        self._conditional = coordinator.conditional
         self._reports = reports
         self._runtime = runtime
         self._handlers: dict[type, Callable[[Any, float], Awaitable[Any]]] = {
@@ -58,6 +66,9 @@ class ClientService:
             m.DescribeCollection: self._describe_collection,
             m.Upsert: self._upsert,
             m.Delete: self._delete,
+            m.UpsertIf: self._upsert_if,
+            m.DeleteIf: self._delete_if,
+            m.ChangePayload: self._change_payload,
             m.Get: self._get,
             m.Search: self._search,
             m.Count: self._count,
@@ -132,26 +143,95 @@ class ClientService:
     async def _upsert(self, message: m.Upsert, timeout: float) -> m.WriteReply:
         collection = await self._collection(message.collection)
         level = parse_consistency(message.consistency)
-        if len(message.ids) <= INLINE_POINTS:
-            rows = admit_points(message, collection.options)
-        else:
-            rows = await self._runtime.executor.run("admit", admit_points, message, collection.options)
-        await self._writes.write(collection, rows, level, epoch=self._catalog.state.epoch, timeout=timeout)
+        rows = await self._admitted(message, collection)
+        await self._writes.write(
+            collection,
+            rows,
+            level,
+            operation_id=_operation(message.operation_id),
+            epoch=self._catalog.state.epoch,
+            timeout=timeout,
+        )
         return m.WriteReply(len(message.ids))
+
+    async def _admitted(self, message: m.Upsert | m.UpsertIf, collection: Collection) -> Rows:
+        if len(message.ids) <= INLINE_POINTS:
+            return admit_points(message, collection.options)
+        rows: Rows = await self._runtime.executor.run("admit", admit_points, message, collection.options)
+        return rows
 
     async def _delete(self, message: m.Delete, timeout: float) -> m.WriteReply:
         collection = await self._collection(message.collection)
         level = parse_consistency(message.consistency)
         rows = admit_deletes(message.ids)
-        await self._writes.write(collection, rows, level, epoch=self._catalog.state.epoch, timeout=timeout)
+        await self._writes.write(
+            collection,
+            rows,
+            level,
+            operation_id=_operation(message.operation_id),
+            epoch=self._catalog.state.epoch,
+            timeout=timeout,
+        )
         return m.WriteReply(len(message.ids))
+
+    async def _upsert_if(self, message: m.UpsertIf, timeout: float) -> m.WriteReply:
+        collection = await self._collection(message.collection)
+        mode, versions = admit_conditions(message)
+        await self._conditional.upsert(
+            collection,
+            await self._admitted(message, collection),
+            mode=mode,
+            versions=versions,
+            operation_id=_operation(message.operation_id),
+            retried=message.retried,
+            timeout=_deciding(timeout),
+        )
+        return m.WriteReply(len(message.ids))
+
+    async def _delete_if(self, message: m.DeleteIf, timeout: float) -> m.WriteReply:
+        changed = await self._change(message, lambda point, filter: changes.delete(filter), timeout)
+        return m.WriteReply(len(message.ids) or changed)
+
+    async def _change_payload(self, message: m.ChangePayload, timeout: float) -> m.WriteReply:
+        edit = admit_payload_edit(message)
+        return m.WriteReply(
+            await self._change(message, lambda point, filter: changes.edit_payload(point, edit, filter), timeout)
+        )
+
+    async def _change(
+        self,
+        message: m.DeleteIf | m.ChangePayload,
+        decide: Callable[[PointId, Filter | None], Decide],
+        timeout: float,
+    ) -> int:
+        collection = await self._collection(message.collection)
+        operation_id, timeout = _operation(message.operation_id), _deciding(timeout)
+        if (message.filter is None) == (not message.ids):
+            raise InvalidArgument("give either ids or a filter", field="ids")
+        if message.filter is None:
+            return await self._conditional.change(
+                collection,
+                admit_ids(message.ids),
+                lambda point: decide(point, None),
+                operation_id=operation_id,
+                retried=message.retried,
+                timeout=timeout,
+            )
+        filter = parse_filter(message.filter)
+        return await self._conditional.change_matching(
+            collection,
+            message.filter,
+            lambda point: decide(point, filter),
+            operation_id=operation_id,
+            timeout=timeout,
+        )
 
     async def _get(self, message: m.Get, timeout: float) -> m.GetReply:
         collection = await self._collection(message.collection)
         rows = await self._reads.get(
             collection,
             admit_ids(message.ids),
-            parse_consistency(message.consistency),
+            parse_consistency(message.consistency, linearizable=True),
             with_vector=message.with_vector,
             with_payload=message.with_payload,
             epoch=self._catalog.state.epoch,
@@ -159,7 +239,7 @@ class ClientService:
         )
         live = [row if row is not None and row.live else None for row in rows]
         return m.GetReply(
-            versions=[row.version if row else None for row in live],
+            versions=[row.content if row else None for row in live],
             vectors=[row.vector if row and message.with_vector else None for row in live],
             payloads=[row.payload if row and message.with_payload else None for row in live],
         )

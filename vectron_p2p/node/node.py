@@ -23,9 +23,7 @@ from vectron_p2p.net.pool import Pool
 from vectron_p2p.net.rpc import Caller, RpcServer
 from vectron_p2p.node.catalog import Catalog
 from vectron_p2p.node.client_service import ClientService
-from vectron_p2p.node.coordinator.reads import Reads
-from vectron_p2p.node.coordinator.searches import Searches
-from vectron_p2p.node.coordinator.writes import Writes
+from vectron_p2p.node.coordinator.coordinator import Coordinator
 from vectron_p2p.node.gossip import Gossip
 from vectron_p2p.node.identity import Identity
 from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
@@ -37,6 +35,7 @@ from vectron_p2p.node.services.anti_entropy import AntiEntropy
 from vectron_p2p.node.services.health import LoopHealth
 from vectron_p2p.node.services.heartbeat import Heartbeat
 from vectron_p2p.node.services.hints import Hints
+from vectron_p2p.node.services.promises import Promises
 from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.status import Status
 from vectron_p2p.observability.logs import get_logger
@@ -182,13 +181,14 @@ class Node:
         )
         self.health = LoopHealth(runtime.clock, on_lag=self.gossip.lag, on_pause=self.gossip.paused)
         self._heartbeat = Heartbeat(identity, system, runtime, limits)
-        writes = Writes(peers, runtime.clock, stamps, self.hints, limits, background=background)
-        reads = Reads(peers, runtime.clock, limits)
-        searches = Searches(peers, runtime.clock, reads, limits)
+        coordinator = Coordinator.build(
+            peers, runtime, stamps, self.hints, limits, state=lambda: self.catalog.state, background=background
+        )
+        self._promises = Promises(runtime.clock, runtime.random, self.replicas, coordinator.rounds)
         reports = Reports(
             peers, state=lambda: self.catalog.state, liveness=self.gossip.liveness, warnings=self._warnings
         )
-        self._client_service = ClientService(self.catalog, writes, reads, searches, reports, runtime)
+        self._client_service = ClientService(self.catalog, coordinator, reports, runtime)
         self._server = RpcServer(
             endpoint, clock=runtime.clock, welcome=self._welcome, handler=self._handle, on_note=self._take_note
         )
@@ -223,6 +223,7 @@ class Node:
         nursery.start_soon(self.replicas.linker.run)
         nursery.start_soon(self.hints.run, self._peers)
         nursery.start_soon(self.repair.run, self._peers)
+        nursery.start_soon(self._promises.run)
         nursery.start_soon(self._keep_membership)
 
     async def _wind_down(self) -> None:

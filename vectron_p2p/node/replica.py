@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from vectron_p2p.node.runtime import Runtime
     from vectron_p2p.storage.kv import KeyValue
     from vectron_p2p.storage.records import Row
+    from vectron_p2p.storage.shard import Promised
     from vectron_p2p.storage.space import SpaceFloor
 
 KV_PREFIX = "shard-"
 SCAN_CHUNK = 512  # rows read per disk job of a scan: about 1 ms, so that writes and gets are not held up behind it
-
+SCAN_CHUNKS = 32  # of one answer to "which match": some 0.1 s, a fraction of any deadline
 
 # of rows in one page of a scroll: a message has at most 32 MiB, and must not take long to pack
 PAGE_BYTES = 8 * 1024 * 1024
@@ -59,6 +60,10 @@ class Replica:
     async def apply(self, rows: Sequence[Row]) -> list[bytes | None]:
         """Apply-if-newer, durable on return; per row the version now held, None where the stamp was refused."""
         return await self.commit.apply(rows)
+
+    async def promise(self, ballots: Sequence[tuple[PointId, bytes]]) -> list[Promised]:
+        """Promises to rounds, durable on return."""
+        return await self.commit.promise(ballots)
 
     async def fetch(self, ids: Sequence[PointId]) -> list[Row | None]:
         """Rows as stored, tombstones included."""
@@ -105,6 +110,18 @@ class Replica:
                 break
             kept += 1
         return rows[:kept], more or kept < len(rows)
+
+    async def matching(self, after: bytes, limit: int, filter: Filter | None) -> tuple[list[PointId], bytes, bool]:
+        """Ids of live rows that match after the id key `after`, in order, `limit` or a few more; the id key up to which
+        they are all; and whether rows follow.
+        """
+        ids: list[PointId] = []
+        more, chunks = True, 0
+        while more and len(ids) < limit and chunks < SCAN_CHUNKS:
+            found, after, more = await self._runtime.executor.run("read", self._scan, after, SCAN_CHUNK, filter)
+            ids += [row.id for row in found]
+            chunks += 1
+        return ids, after, more
 
     def _scan(self, after: bytes, limit: int, filter: Filter | None) -> tuple[list[Row], bytes, bool]:
         rows = self.store.scan(after, limit)

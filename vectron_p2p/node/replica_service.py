@@ -14,6 +14,7 @@ from vectron_p2p.node.shard_search import search_shards
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.filters import parse_filter
+from vectron_p2p.replication.ballots import BALLOT_SIZE, content_version, unpack_mark
 from vectron_p2p.storage.kv import StorageError
 from vectron_p2p.storage.records import Row
 
@@ -42,6 +43,8 @@ class ReplicaService:
         self._observe = observe
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
             m.ApplyRows: self._apply_rows,
+            m.Prepare: self._prepare,
+            m.MatchingIds: self._matching_ids,
             m.FetchRows: self._fetch_rows,
             m.SearchShards: self._search_shards,
             m.CountShards: self._count_shards,
@@ -69,9 +72,12 @@ class ReplicaService:
         return self._replicas.get(ShardId(CollectionId(collection), shard))
 
     async def _apply_rows(self, message: m.ApplyRows) -> m.ApplyReply:
-        columns = (message.ids, message.versions, message.vectors, message.payloads)
+        marks = message.marks or [b""] * len(message.ids)
+        columns = (message.ids, message.versions, message.vectors, message.payloads, marks)
         if len({len(column) for column in columns}) != 1:
             raise InvalidArgument("the columns of a batch of rows differ in length", field="ids")
+        for mark in filter(None, marks):
+            _check_mark(mark)
         rows = [Row(*fields) for fields in zip(*columns, strict=True)]
         replica = self._replica(message.collection, message.shard)
         if message.kind == "write" and self._replicas.linker.overloaded:
@@ -81,6 +87,30 @@ class ReplicaService:
         self._replicas.linker.wake()
         return m.ApplyReply(held)
 
+    async def _prepare(self, message: m.Prepare) -> m.PrepareReply:
+        if len(message.ids) != len(message.ballots) or any(len(ballot) != BALLOT_SIZE for ballot in message.ballots):
+            raise InvalidArgument(f"each id comes with a ballot of {BALLOT_SIZE} bytes", field="ballots")
+        replica = self._replica(message.collection, message.shard)
+        if message.kind == "write" and self._replicas.linker.overloaded:
+            raise Overloaded("too many points of this node wait to be linked into graphs; retry", retry_after=1.0)
+        self._observe(message.ballots)
+        answers = await replica.promise(list(zip(message.ids, message.ballots, strict=True)))
+        rows = [answer.row for answer in answers]
+        return m.PrepareReply(
+            granted=[answer.granted for answer in answers],
+            above=[answer.above for answer in answers],
+            versions=[row.version if row else None for row in rows],
+            vectors=[row.vector if row else None for row in rows],
+            payloads=[row.payload if row else None for row in rows],
+            marks=[row.mark if row else b"" for row in rows],
+        )
+
+    async def _matching_ids(self, message: m.MatchingIds) -> m.MatchingIdsReply:
+        filter = parse_filter(message.filter) if message.filter else None
+        replica = self._replica(message.collection, message.shard)
+        ids, upto, more = await replica.matching(message.after, message.limit, filter)
+        return m.MatchingIdsReply(upto, more, ids)
+
     async def _fetch_rows(self, message: m.FetchRows) -> m.RowsReply:
         rows = await self._replica(message.collection, message.shard).fetch(message.ids)
         return m.RowsReply(
@@ -88,6 +118,7 @@ class ReplicaService:
             tombstones=[row is not None and row.vector is None for row in rows],
             vectors=[row.vector if row and message.with_vector else None for row in rows],
             payloads=[row.payload if row and message.with_payload else None for row in rows],
+            marks=[row.mark if row else b"" for row in rows] if any(row and row.mark for row in rows) else [],
         )
 
     async def _search_shards(self, message: m.SearchShards) -> m.ShardsReply:
@@ -111,7 +142,7 @@ class ReplicaService:
         rows, more = await replica.scroll(message.after, message.limit, filter)
         return m.RowsPage(
             ids=[row.id for row in rows],
-            versions=[row.version for row in rows],
+            versions=[content_version(row.version, row.mark) for row in rows],
             vectors=[row.vector if message.with_vector else None for row in rows],
             payloads=[row.payload for row in rows],
             more=more,
@@ -132,3 +163,10 @@ class ReplicaService:
     async def _leaf_versions(self, message: m.LeafVersions) -> m.LeafVersionsReply:
         found = await self._replica(message.collection, message.shard).leaf_versions(message.leaves)
         return m.LeafVersionsReply(ids=[point for point, _ in found], versions=[version for _, version in found])
+
+
+def _check_mark(mark: bytes) -> None:
+    try:
+        unpack_mark(mark)
+    except ValueError as error:
+        raise InvalidArgument(str(error), field="marks") from None

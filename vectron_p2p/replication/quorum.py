@@ -1,6 +1,7 @@
 """Write rounds: what the answers of a shard's owners make of each row of one write.
 
-Owns the rule that an acknowledgement means "this owner holds exactly this version", never "it holds a newer one".
+Owns the rule that an acknowledgement means "this owner holds exactly this version", never "it holds a newer one" (a
+promise given to a round counts as newer: `ballots.busy`).
 `required` is counted out of all owners that the catalog names, dead or alive. Invariants: a row is DONE only with
 `required` owners that said so; RESTAMP only if no owner can have applied it, so a new stamp can bring nothing back; a
 hint is owed only of a row that some owner acknowledged.
@@ -9,7 +10,7 @@ hint is owed only of a row that some owner acknowledged.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vectron_p2p.model.errors import ClockSkew, ConsistencyError, Unavailable, VectronError
@@ -42,6 +43,8 @@ class WriteOutcome:
     """Rows to stamp anew, above `above[i]` for row `restamp[i]`."""
     above: list[int]
     error: VectronError | None
+    mixed: list[int] = field(default_factory=list)
+    """Rows of unknown outcome because newer ones were met; with these finished by a round there is no `error`."""
 
 
 class WriteRound:
@@ -149,7 +152,14 @@ class WriteRound:
         states = [self._state(i) for i in range(len(self._versions))]
         states = [RowState.UNKNOWN if state is RowState.PENDING else state for state in states]
         restamp = [i for i, state in enumerate(states) if state is RowState.RESTAMP]
-        return WriteOutcome(states, restamp, [self._highest[i] for i in restamp], self._error(states))
+        error = self._error(states)
+        return WriteOutcome(states, restamp, [self._highest[i] for i in restamp], error, self._mixed(states))
+
+    def _mixed(self, states: list[RowState]) -> list[int]:
+        if RowState.REFUSED in states:
+            return []
+        unknown = [i for i, state in enumerate(states) if state is RowState.UNKNOWN]
+        return unknown if all(self._newer[i] for i in unknown) else []
 
     def _error(self, states: list[RowState]) -> VectronError | None:
         unknown = [i for i, state in enumerate(states) if state is RowState.UNKNOWN]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vectron_p2p.model.errors import ConsistencyError, VectronError
+from vectron_p2p.replication.ballots import is_busy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,8 @@ class ReadRound:
 
     Record each owner's reply or failure; when `write_backs` gives something, send it and record those answers.
     `complete`: every row is confirmed. `failed`: it cannot be any more. `again`: rows that changed meanwhile; read
-    those once more in a new round.
+    those once more in a new round. `busy`: rows that an owner would not take because of a promise; a round has to
+    settle those.
     """
 
     def __init__(self, owners: Sequence[NodeId], required: int, count: int) -> None:
@@ -48,6 +50,7 @@ class ReadRound:
         self._source: list[NodeId | None] = [None] * count
         self._asked: dict[tuple[NodeId, int], bytes] = {}
         self._again: set[int] = set()
+        self._busy: set[int] = set()
         self._errors: list[VectronError] = []
 
     def record(self, owner: NodeId, versions: Sequence[bytes | None]) -> None:
@@ -75,7 +78,9 @@ class ReadRound:
     def record_write_back(self, owner: NodeId, rows: Sequence[int], held: Sequence[bytes | None]) -> None:
         """The answer to a `WriteBack`: the version held of each of `rows` afterwards, None where it was refused."""
         for row, version in zip(rows, held, strict=True):
-            if version is not None:
+            if version is not None and is_busy(version):
+                self._busy.add(row)
+            elif version is not None:
                 self._held[owner][row] = version
                 if version > self._newest[row]:
                     self._again.add(row)  # its content is not known here, and the row returned must be the newest
@@ -107,6 +112,10 @@ class ReadRound:
     @property
     def again(self) -> list[int]:
         return sorted(self._again)
+
+    @property
+    def busy(self) -> list[int]:
+        return [row for row in sorted(self._busy - self._again) if not self.confirmed(row)]
 
     @property
     def unconfirmed(self) -> list[int]:

@@ -19,9 +19,10 @@ from vectron_p2p.storage.kv import StorageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from vectron_p2p.model.ids import PointId
     from vectron_p2p.runtime.interfaces import Clock, Executor
     from vectron_p2p.storage.records import Row
-    from vectron_p2p.storage.shard import ShardStore
+    from vectron_p2p.storage.shard import Promised, ShardStore
     from vectron_p2p.storage.space import SpaceFloor
 
 BATCH_ROWS = 4_096  # where the fsync no longer counts, and a writer that comes now still waits only ~0.2 s
@@ -33,13 +34,16 @@ RETRY_S = 1.0  # between attempts to reopen a store that failed to sync
 
 
 class _Call:
-    __slots__ = ("done", "error", "held", "rows", "size")
+    __slots__ = ("ballots", "done", "error", "held", "promised", "rows", "size")
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Row], ballots: Sequence[tuple[PointId, bytes]] = ()) -> None:
         self.rows = rows
+        self.ballots = ballots
         self.size = sum(ROW_BYTES + len(row.vector or b"") + len(row.payload or b"") for row in rows)
+        self.size += ROW_BYTES * len(ballots)
         self.done = trio.Event()
         self.held: list[bytes | None] = []
+        self.promised: list[Promised] = []
         self.error: VectronError | None = None
 
 
@@ -85,11 +89,19 @@ class GroupCommit:
             ReadOnly: The disk is nearly full; nothing is written.
             Unavailable: The disk failed, or the shard was closed meanwhile; the outcome is unknown.
         """
-        if not rows:
-            return []
+        return (await self._enqueue(_Call(rows))).held if rows else []
+
+    async def promise(self, ballots: Sequence[tuple[PointId, bytes]]) -> list[Promised]:
+        """Promises to rounds (`ShardStore.promise`), in the order of the writes.
+
+        Raises:
+            VectronError: As `apply`.
+        """
+        return (await self._enqueue(_Call((), ballots))).promised if ballots else []
+
+    async def _enqueue(self, call: _Call) -> _Call:
         if self._closed:
             raise Unavailable("the shard is closed on this node; nothing was written")
-        call = _Call(rows)
         if self._queue and self._queued + call.size > QUEUE_BYTES:
             raise Overloaded("too many writes wait for the disk", retry_after=0.5)
         self._queue.append(call)
@@ -98,7 +110,7 @@ class GroupCommit:
         await call.done.wait()
         if call.error is not None:
             raise call.error
-        return call.held
+        return call
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Commits until cancelled; callers still waiting then get Unavailable."""
@@ -126,7 +138,7 @@ class GroupCommit:
     def _take(self) -> list[_Call]:
         count = rows = size = 0
         for call in self._queue:
-            rows += len(call.rows)
+            rows += len(call.rows) + len(call.ballots)
             size += call.size
             if count and (rows > BATCH_ROWS or size > BATCH_BYTES):
                 break
@@ -139,12 +151,14 @@ class GroupCommit:
 
     async def _commit(self, calls: list[_Call]) -> None:
         rows = [row for call in calls for row in call.rows]
+        ballots = [ballot for call in calls for ballot in call.ballots]
         self._working = calls
         error: VectronError | None = None
         held: list[bytes | None] = []
+        promised: list[Promised] = []
         try:
-            held = await self._executor.run(
-                "disk", self._commit_job, rows, self._clock.now(), int(self._clock.wall() * 1000)
+            held, promised = await self._executor.run(
+                "disk", self._commit_job, rows, ballots, self._clock.now(), int(self._clock.wall() * 1000)
             )
             self.commits += 1
         except VectronError as refusal:
@@ -157,22 +171,30 @@ class GroupCommit:
         if not self._sync and self._sync_at == math.inf:
             self._sync_at = self._clock.now() + INTERVAL_S
         self._working = []
-        start = 0
+        row = ballot = 0
         for call in calls:
-            call.held = held[start : start + len(call.rows)]
-            start += len(call.rows)
+            call.held = held[row : row + len(call.rows)]
+            call.promised = promised[ballot : ballot + len(call.ballots)]
+            row, ballot = row + len(call.rows), ballot + len(call.ballots)
             # An exception raised in several tasks at once would collect all their tracebacks.
             call.error = error if error is None or len(calls) == 1 else _copy(error)
             call.done.set()
 
-    def _commit_job(self, rows: list[Row], now: float, wall_ms: int) -> list[bytes | None]:
+    def _commit_job(
+        self, rows: list[Row], ballots: list[tuple[PointId, bytes]], now: float, wall_ms: int
+    ) -> tuple[list[bytes | None], list[Promised]]:
         self._space.check(now)
         self._heal_job()
-        applied = self._store.apply(rows, lambda stamp, held: admit(stamp, wall_ms, held), sync=self._sync)
+
+        def admitted(stamp: int, held: int) -> bool:
+            return admit(stamp, wall_ms, held)
+
+        applied = self._store.apply(rows, admitted, sync=self._sync) if rows else []
         written = [row for row, result in zip(rows, applied, strict=True) if result.written]
         if written:
             self._on_applied(written)
-        return [result.held for result in applied]
+        promised = self._store.promise(ballots, admitted) if ballots else []
+        return [result.held for result in applied], promised
 
     def _heal_job(self) -> None:
         if self._store.broken:

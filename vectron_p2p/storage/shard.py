@@ -4,14 +4,16 @@ Owns the layout in the store, apply-if-newer, the Merkle sums and the counts. Tw
 
     r <id key>            the row (`storage.records`), in scroll order
     v <leaf> <id key>     its version and whether it lives, grouped by Merkle leaf
+    p <id key>            the ballot promised to a round, while it is above the version held; there need be no row
 
 The second is 4 % more to write, and what makes the rest cheap: a write looks up 41 bytes instead of the old row, a
 start counts and sums without reading vectors, and repair reads one leaf. A dict of versions in memory would save those
 look-ups (0.4 µs for new rows, 1 to 15 µs for rows held, of the 25 to 45 µs that a row costs) for 180 bytes a row, which
 the memory budget of a node has better use for.
 
-Invariants: a row is replaced only by a higher version; sums and counts are those of the rows acknowledged. One writer
-at a time (enforced), any number of readers.
+Invariants: a row is replaced only by a higher version; a promise counts as a version held, but for the row of its own
+round (PROTOCOLS §4.3); promises, and rows that rounds wrote, are on disk before anyone is told; sums and counts are
+those of the rows acknowledged. One writer at a time (enforced), any number of readers.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.ids import PointId, decode_point_id, encode_point_id
+from vectron_p2p.replication.ballots import BALLOT_SIZE, ballot_of, busy, passes
 from vectron_p2p.replication.merkle import LEAVES, MerkleTree, leaf_of
 from vectron_p2p.replication.version import VERSION_SIZE, stamp
 from vectron_p2p.storage.kv import Corrupt, KeyValue, WriteFailed
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 _ROW, _ROW_END = b"r", b"s"
 _VERSION, _VERSION_END = b"v", b"w"
+_PROMISE, _PROMISE_END = b"p", b"q"
 _ID_AT = 3  # in a version key: after the letter and two bytes of leaf
 _LIVE, _DEAD = b"\x01", b"\x00"
 MAX_UNSYNCED_BYTES = 32 << 20  # kept for `heal`; more than any 100 ms of writes: beyond it a write syncs
@@ -41,9 +45,19 @@ class Applied(NamedTuple):
     """What became of one row of `ShardStore.apply`."""
 
     held: bytes | None
-    """The version held now; None: the stamp was refused."""
+    """The version held now, or `ballots.busy` of the promise that refused the row; None: the stamp was refused."""
     written: bool
     """Whether this very row was written."""
+
+
+class Promised(NamedTuple):
+    """What became of one ballot of `ShardStore.promise`."""
+
+    granted: bool
+    row: Row | None = None
+    """What is held, of a promise that was granted."""
+    above: bytes | None = None
+    """Else the version held, or `ballots.busy` of the promise given before; None: the stamp was refused."""
 
 
 class _Batch(NamedTuple):
@@ -52,6 +66,8 @@ class _Batch(NamedTuple):
     puts: list[tuple[bytes, bytes | None]]
     rows: list[tuple[bytes, Row, bytes | None]]
     """Id key, row, and the stored entry (version and life) that it replaces."""
+    promises: dict[bytes, bytes | None]
+    """By id key: promises given, or (None) done with."""
 
 
 class ShardStore:
@@ -72,6 +88,11 @@ class ShardStore:
         self._unsynced: list[tuple[bytes, bytes | None]] = []
         self._unsynced_bytes = 0
         self._failed: _Batch | None = None
+        self._promises: dict[bytes, bytes] = {}
+        for key, ballot in kv.iterate(_PROMISE, _PROMISE_END):
+            if len(ballot) != BALLOT_SIZE:
+                raise Corrupt(f"promise of {len(ballot)} bytes")
+            self._promises[key[1:]] = ballot
         for key, entry in kv.iterate(_VERSION, _VERSION_END):
             if len(entry) != VERSION_SIZE + 1:
                 raise Corrupt(f"version entry of {len(entry)} bytes")
@@ -114,7 +135,7 @@ class ShardStore:
         """Writes those of `rows` that are newer than what is held, in one batch; on disk when it returns if `sync`.
 
         `admit(stamp, held stamp or 0)` says whether a newer stamp is acceptable. Of several rows with one id the
-        highest is written.
+        highest is written. Rows with a mark are synced in any case.
 
         Raises:
             WriteFailed: Whether they are written is unknown until `heal`. If the store was `broken` before: none is.
@@ -127,6 +148,7 @@ class ShardStore:
             entries = self._kv.get_many(version_keys)
             chosen: dict[bytes, int] = {}
             refused: set[int] = set()
+            busy_with: dict[int, bytes] = {}
             for i, row in enumerate(rows):
                 entry = entries[i]
                 if entry is not None and row.version <= entry[:VERSION_SIZE]:
@@ -134,22 +156,67 @@ class ShardStore:
                 other = chosen.get(keys[i])
                 if other is not None and row.version <= rows[other].version:
                     continue
-                if admit(stamp(row.version), stamp(entry) if entry is not None else 0):
+                promise = self._promises.get(keys[i])
+                if promise is not None and not passes(row.version, row.mark, promise):
+                    busy_with[i] = busy(promise)
+                elif admit(stamp(row.version), _highest_stamp(entry, promise)):
                     chosen[keys[i]] = i
                 else:
                     refused.add(i)
-            batch = _Batch([], [])
+            batch = _Batch([], [], {})
             for key, i in chosen.items():
                 row = rows[i]
+                sync = sync or bool(row.mark)
+                if key in self._promises:
+                    batch.puts.append((_PROMISE + key, None))
+                    batch.promises[key] = None
                 batch.puts.append((_ROW + key, encode_row(row, key)))
                 batch.puts.append((version_keys[i], row.version + (_LIVE if row.live else _DEAD)))
                 batch.rows.append((key, row, entries[i]))
             if batch.puts:
                 self._write(batch, sync)
             return [
-                _applied(i, rows, chosen.get(key), None if entry is None else entry[:VERSION_SIZE], i in refused)
+                Applied(busy_with[i], False)
+                if i in busy_with and key not in chosen
+                else _applied(i, rows, chosen.get(key), None if entry is None else entry[:VERSION_SIZE], i in refused)
                 for i, (key, entry) in enumerate(zip(keys, entries, strict=True))
             ]
+
+    def promise(self, ballots: Sequence[tuple[PointId, bytes]], admit: Callable[[int, int], bool]) -> list[Promised]:
+        """Promises to take nothing below each ballot from now on, if it is above all held and promised; on disk when it
+        returns.
+
+        Raises:
+            WriteFailed: As `apply`.
+        """
+        with self._writing:
+            if self.broken:
+                raise WriteFailed("the store failed a write and is not healed yet")
+            keys = [encode_point_id(point_id) for point_id, _ in ballots]
+            values = self._kv.get_many([_ROW + key for key in keys])
+            batch = _Batch([], [], {})
+            results: list[Promised] = []
+            for key, value, (_, ballot) in zip(keys, values, ballots, strict=True):
+                row = None if value is None else decode_row(key, value)
+                before = batch.promises.get(key) or self._promises.get(key)
+                above = max(b"" if row is None else row.version, b"" if before is None else busy(before))
+                if ballot <= ballot_of(above):
+                    results.append(Promised(False, above=above))
+                elif not admit(stamp(ballot), stamp(above)):
+                    results.append(Promised(False))
+                else:
+                    batch.promises[key] = ballot
+                    batch.puts.append((_PROMISE + key, ballot))
+                    results.append(Promised(True, row))
+            if batch.puts:
+                self._write(batch, True)
+            return results
+
+    def open_promises(self) -> list[tuple[PointId, bytes]]:
+        """Promises whose round has not written here (yet), by id key."""
+        with self._state:
+            found = sorted(self._promises.items())
+        return [(decode_point_id(key), ballot) for key, ballot in found]
 
     def _write(self, batch: _Batch, sync: bool) -> None:
         sync = sync or self._unsynced_bytes > MAX_UNSYNCED_BYTES
@@ -167,7 +234,13 @@ class ShardStore:
 
     def _publish(self, batch: _Batch) -> None:
         with self._state:
-            self._root = None
+            for key, promise in batch.promises.items():
+                if promise is None:
+                    self._promises.pop(key, None)
+                else:
+                    self._promises[key] = promise
+            if batch.rows:
+                self._root = None
             for key, row, old in batch.rows:
                 if old is not None:
                     self._merkle.remove(key, old[:VERSION_SIZE])
@@ -204,7 +277,7 @@ class ShardStore:
         """
         with self._writing:
             self._kv.heal()
-            failed, self._failed = self._failed or _Batch([], []), None
+            failed, self._failed = self._failed or _Batch([], [], {}), None
             if not failed.puts and not self._unsynced:
                 return []
             try:
@@ -270,6 +343,10 @@ class ShardStore:
 
 def _version_key(key: bytes) -> bytes:
     return _VERSION + leaf_of(key).to_bytes(2, "big") + key
+
+
+def _highest_stamp(entry: bytes | None, promise: bytes | None) -> int:
+    return max(stamp(entry) if entry is not None else 0, stamp(promise) if promise is not None else 0)
 
 
 def _applied(i: int, rows: Sequence[Row], chosen: int | None, before: bytes | None, refused: bool) -> Applied:

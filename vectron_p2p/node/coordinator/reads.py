@@ -12,6 +12,7 @@ from vectron_p2p.model.errors import ConsistencyError, DeadlineExceeded, Vectron
 from vectron_p2p.model.ids import NodeId, PointId, ShardId
 from vectron_p2p.node.services.anti_entropy import to_message
 from vectron_p2p.protocol import messages as m
+from vectron_p2p.replication.ballots import content_version
 from vectron_p2p.replication.reads import ReadRound, WriteBack
 from vectron_p2p.storage.records import Row
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from vectron_p2p.catalog.state import Collection
     from vectron_p2p.model.consistency import Consistency
     from vectron_p2p.node.config import Limits
+    from vectron_p2p.node.coordinator.rounds import Rounds
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.runtime import Clock
 
@@ -35,14 +37,21 @@ class ReadRow(NamedTuple):
     live: bool
     vector: bytes | None
     payload: bytes | None
+    mark: bytes = b""
+
+    @property
+    def content(self) -> bytes:
+        """The version that clients see."""
+        return content_version(self.version, self.mark)
 
 
 class Reads:
     """Gets of a coordinator."""
 
-    def __init__(self, peers: Peers, clock: Clock, limits: Limits) -> None:
+    def __init__(self, peers: Peers, clock: Clock, rounds: Rounds, limits: Limits) -> None:
         self._peers = peers
         self._clock = clock
+        self._rounds = rounds
         self._limits = limits
 
     async def get(
@@ -114,14 +123,20 @@ class Reads:
         whole = required > 1
         rows: dict[PointId, ReadRow | None] = {}
         wanted = list(ids)
-        for _ in range(MAX_ROUNDS):
+        for number in range(1, MAX_ROUNDS + 1):
             ask = m.FetchRows(shard.collection, shard.index, epoch, wanted, with_vector or whole, with_payload or whole)
             round_ = await _Round(self._peers, self._clock, self._limits, shard, ask, owners, required).run()
-            again = set(round_.again)
+            busy = [wanted[i] for i in round_.busy]
+            again = {*round_.again, *round_.busy}
             for i, point in enumerate(wanted):
                 if i not in again:
                     rows[point] = round_.row(i)
             wanted = [wanted[i] for i in sorted(again)]
+            if busy and number == 1:  # a round is under way: it may need but a moment more
+                await self._rounds.pause(number)
+            elif busy:
+                rows |= await self._settle(shard, busy)
+                wanted = [point for point in wanted if point not in rows]
             if not wanted:
                 return [rows[point] for point in ids]
         raise ConsistencyError(
@@ -129,6 +144,17 @@ class Reads:
             acked=0,
             required=required,
         )
+
+    async def _settle(self, shard: ShardId, points: list[PointId]) -> dict[PointId, ReadRow | None]:
+        """Rows that promises keep from being written back, by identity rounds (PROTOCOLS §4.4)."""
+        outcomes = await self._rounds.identity(shard, points, timeout=self._limits.call_timeout)
+        rows: dict[PointId, ReadRow | None] = {}
+        for point, outcome in zip(points, outcomes, strict=True):
+            if outcome.error is not None:
+                raise outcome.error
+            state = outcome.state
+            rows[point] = ReadRow(point, state.version, state.live, state.vector, state.payload, state.mark)
+        return rows
 
 
 class _Round:
@@ -167,6 +193,10 @@ class _Round:
     def again(self) -> list[int]:
         return self._round.again
 
+    @property
+    def busy(self) -> list[int]:
+        return self._round.busy
+
     def row(self, index: int) -> ReadRow | None:
         """The newest row of the id at `index`, None when never seen."""
         source = self._round.source(index)
@@ -176,11 +206,12 @@ class _Round:
         version = reply.versions[index]
         assert version is not None
         live = not reply.tombstones[index]
-        return ReadRow(self._ask.ids[index], version, live, reply.vectors[index], reply.payloads[index])
+        mark = reply.marks[index] if reply.marks else b""
+        return ReadRow(self._ask.ids[index], version, live, reply.vectors[index], reply.payloads[index], mark)
 
     def _settled(self) -> bool:
-        """Confirmed, but for rows that changed meanwhile and are read again."""
-        again = set(self._round.again)
+        """Confirmed, but for rows that changed meanwhile and are read again, and those that a round has to settle."""
+        again = {*self._round.again, *self._round.busy}
         return bool(again) and all(i in again for i in self._round.unconfirmed)
 
     def _ask_next(self) -> None:
@@ -217,7 +248,7 @@ class _Round:
     async def _write_back(self, write_back: WriteBack) -> None:
         assert self._nursery is not None
         rows = [
-            Row(row.id, row.version, row.vector, row.payload)
+            Row(row.id, row.version, row.vector, row.payload, row.mark)
             for row in map(self.row, write_back.rows)
             if row is not None
         ]

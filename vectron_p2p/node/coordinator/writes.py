@@ -1,29 +1,33 @@
 """Writes: stamp, send to all owners, count exact acks (PROTOCOLS §3).
 
 Invariants: an ack counts only when the owner holds exactly the version sent. After the call has returned nothing is
-stamped again; what still goes on (sends to slow owners, hints) carries the versions already sent.
+stamped again; what still goes on (sends to slow owners, hints) carries the versions already sent. Rows whose outcome is
+mixed (applied here, overtaken there) are finished by a round, not stamped anew (PROTOCOLS §3.2).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
 
 from vectron_p2p.catalog.placement import shard_of
+from vectron_p2p.model.consistency import Consistency
 from vectron_p2p.model.errors import ConsistencyError, InvalidArgument, Overloaded, ReadOnly, VectronError
 from vectron_p2p.model.ids import NodeId, ShardId
+from vectron_p2p.node.coordinator import changes
+from vectron_p2p.node.coordinator.rounds import BATCH, Operation, Rounds, take_rows
 from vectron_p2p.protocol import messages as m
+from vectron_p2p.replication.ballots import operation_key
 from vectron_p2p.replication.quorum import WriteOutcome, WriteRound
+from vectron_p2p.replication.rounds import SOMEWHERE
 from vectron_p2p.replication.version import make_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vectron_p2p.catalog.state import Collection
-    from vectron_p2p.model.consistency import Consistency
     from vectron_p2p.node.admission import Rows
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.peers import Peers
@@ -49,6 +53,7 @@ class Writes:
         clock: Clock,
         stamps: Stamps,
         hints: Hints,
+        rounds: Rounds,
         limits: Limits,
         *,
         background: trio.Nursery,
@@ -57,12 +62,20 @@ class Writes:
         self._clock = clock
         self._stamps = stamps
         self._hints = hints
+        self._rounds = rounds
         self._limits = limits
         self._background = background
         self._sending = 0
 
     async def write(
-        self, collection: Collection, rows: Rows, level: Consistency, *, epoch: int, timeout: float
+        self,
+        collection: Collection,
+        rows: Rows,
+        level: Consistency,
+        *,
+        operation_id: str,
+        epoch: int,
+        timeout: float,
     ) -> None:
         """Returns once every row (ids are distinct) is acknowledged at `level`.
 
@@ -84,7 +97,7 @@ class Writes:
 
         async def one(shard: ShardId, part: Rows, owners: Sequence[NodeId]) -> None:
             try:
-                await self._write_shard(shard, part, owners, level, epoch, timeout)
+                await self._write_shard(shard, part, owners, level, operation_id, epoch, timeout)
             except VectronError as error:
                 failures.append(error)
 
@@ -109,14 +122,24 @@ class Writes:
             )
 
     async def _write_shard(
-        self, shard: ShardId, rows: Rows, owners: Sequence[NodeId], level: Consistency, epoch: int, timeout: float
+        self,
+        shard: ShardId,
+        rows: Rows,
+        owners: Sequence[NodeId],
+        level: Consistency,
+        operation_id: str,
+        epoch: int,
+        timeout: float,
     ) -> None:
         required = level.required(len(owners))
+        deadline = self._clock.now() + timeout
         above = 0
         for _ in range(MAX_RESTAMPS + 1):
             outcome = await self._send_round(shard, rows, owners, required, epoch, timeout, above)
             if outcome.error is not None:
-                raise outcome.error
+                if level is Consistency.ONE or not outcome.mixed:
+                    raise outcome.error
+                await self._finish(shard, rows.take(outcome.mixed), level, operation_id, deadline)
             if not outcome.restamp:
                 return
             # Applied nowhere: every owner that was sent it holds newer rows of these ids (PROTOCOLS §3.2).
@@ -127,6 +150,19 @@ class Writes:
             acked=0,
             required=required,
         )
+
+    async def _finish(self, shard: ShardId, rows: Rows, level: Consistency, operation_id: str, deadline: float) -> None:
+        """The slow path: rows of mixed outcome are written by rounds, on whatever is newest by now."""
+        key = operation_key(operation_id)
+        operations = [
+            Operation(point, changes.put(point, vector, payload), key, rebase=True, proposed_on=SOMEWHERE)
+            for point, vector, payload in zip(rows.ids, rows.vectors, rows.payloads, strict=True)
+        ]
+        for at in range(0, len(operations), BATCH):
+            left = max(0.0, deadline - self._clock.now())
+            for outcome in await self._rounds.settle(shard, operations[at : at + BATCH], timeout=left, level=level):
+                if outcome.error is not None:
+                    raise outcome.error
 
     async def _send_round(
         self,
@@ -193,16 +229,6 @@ class Writes:
     def _keep_hints(self, message: m.ApplyRows, round_: WriteRound) -> None:
         owners, rows = round_.owed()
         if rows:
-            part = message if len(rows) == len(message.ids) else _take(message, rows)
+            part = message if len(rows) == len(message.ids) else take_rows(message, rows)
             for owner in owners:
                 self._hints.add(owner, part)
-
-
-def _take(message: m.ApplyRows, rows: Sequence[int]) -> m.ApplyRows:
-    return replace(
-        message,
-        ids=[message.ids[i] for i in rows],
-        versions=[message.versions[i] for i in rows],
-        vectors=[message.vectors[i] for i in rows],
-        payloads=[message.payloads[i] for i in rows],
-    )

@@ -138,9 +138,14 @@ class AntiEntropy:
             reply = await self._call(peers, peer, message)
             assert isinstance(reply, m.RowsReply)
             rows = [
-                Row(point, version, vector, payload)
-                for point, version, vector, payload in zip(
-                    part, reply.versions, reply.vectors, reply.payloads, strict=True
+                Row(point, version, vector, payload, mark)
+                for point, version, vector, payload, mark in zip(
+                    part,
+                    reply.versions,
+                    reply.vectors,
+                    reply.payloads,
+                    reply.marks or [b""] * len(part),
+                    strict=True,
                 )
                 if version is not None
             ]
@@ -166,4 +171,5 @@ def to_message(shard: ShardId, rows: Sequence[Row], *, epoch: int, kind: str) ->
         versions=[row.version for row in rows],
         vectors=[row.vector for row in rows],
         payloads=[row.payload for row in rows],
+        marks=[row.mark for row in rows] if any(row.mark for row in rows) else [],
     )

@@ -5,13 +5,13 @@ Invariant: a hint is applied if newer like any row, so delivering it late, twice
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
 
 from vectron_p2p.model.errors import VectronError
 from vectron_p2p.model.ids import CollectionId, NodeId, ShardId
-from vectron_p2p.protocol import messages as m
 from vectron_p2p.replication.hints import HintBook
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.peers import Peers
+    from vectron_p2p.protocol import messages as m
     from vectron_p2p.runtime import Clock
 
 BATCH_BYTES = 1024 * 1024  # per look at the book: half a frame's worth, so that delivery does not crowd out live writes
@@ -65,17 +66,7 @@ class Hints:
     async def _deliver(self, peers: Peers, target: NodeId) -> None:
         while batch := self.book.peek(target, max_bytes=BATCH_BYTES):
             for hint in batch:
-                rows = hint.item
-                message = m.ApplyRows(
-                    collection=rows.collection,
-                    shard=rows.shard,
-                    epoch=self._epoch(),
-                    kind="hint",
-                    ids=rows.ids,
-                    versions=rows.versions,
-                    vectors=rows.vectors,
-                    payloads=rows.payloads,
-                )
+                message = replace(hint.item, epoch=self._epoch(), kind="hint")
                 try:
                     await peers.call(target, message, timeout=self._limits.call_timeout, bulk=True)
                 except VectronError as error:

@@ -10,6 +10,7 @@ old data.
 
 from __future__ import annotations
 
+from vectron_p2p.protocol.messages.changes import ChangePayload, DeleteIf, UpsertIf
 from vectron_p2p.protocol.messages.cluster import (
     CatalogNote,
     GetNodeStatus,
@@ -49,6 +50,7 @@ from vectron_p2p.protocol.messages.requests import (
     Upsert,
     WriteReply,
 )
+from vectron_p2p.protocol.messages.rounds import MatchingIds, MatchingIdsReply, Prepare, PrepareReply
 from vectron_p2p.protocol.messages.shards import (
     ApplyReply,
     ApplyRows,
@@ -72,6 +74,7 @@ __all__ = [
     "ApplyReply",
     "ApplyRows",
     "CatalogNote",
+    "ChangePayload",
     "ClusterReply",
     "CollectionReply",
     "CollectionsReply",
@@ -82,6 +85,7 @@ __all__ = [
     "CreateCollection",
     "Delete",
     "DeleteCollection",
+    "DeleteIf",
     "DescribeCollection",
     "Done",
     "FetchRows",
@@ -97,11 +101,15 @@ __all__ = [
     "LeafVersions",
     "LeafVersionsReply",
     "ListCollections",
+    "MatchingIds",
+    "MatchingIdsReply",
     "MerkleLeaves",
     "MerkleLeavesReply",
     "MerkleRoots",
     "MerkleRootsReply",
     "NodeStatusReply",
+    "Prepare",
+    "PrepareReply",
     "Propose",
     "ProposeReply",
     "RowsPage",
@@ -116,6 +124,7 @@ __all__ = [
     "StatusReply",
     "SwimNote",
     "Upsert",
+    "UpsertIf",
     "Welcome",
     "WriteReply",
 ]

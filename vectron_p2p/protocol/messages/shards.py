@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vectron_p2p.protocol.messages.requests import HitList
@@ -14,8 +14,9 @@ from vectron_p2p.protocol.registry import message
 class ApplyRows:
     """-> ApplyReply. Rows of one shard, each applied only if newer than the one held.
 
-    Row i: `ids[i]`, `versions[i]`, `vectors[i]` (None in a tombstone), `payloads[i]` (None in a tombstone). Writes,
-    write-back, hints and repair all come this way; `kind` says which, for the statistics.
+    Row i: `ids[i]`, `versions[i]`, `vectors[i]` (None in a tombstone), `payloads[i]` (None in a tombstone), `marks[i]`
+    (`replication.ballots`; no column at all: plain rows only). Writes, accepts of rounds, write-back, hints and repair
+    all come this way; `kind` says which, for the statistics.
     """
 
     collection: str
@@ -26,13 +27,15 @@ class ApplyRows:
     versions: list[bytes]
     vectors: list[bytes | None]
     payloads: list[bytes | None]
+    marks: list[bytes] = field(default_factory=list)
 
 
 @message(51)
 @dataclass(frozen=True, slots=True)
 class ApplyReply:
     """`held[i]` is the version held after the call: equal to the one sent means "applied exactly this version"; a
-    greater one means "newer"; None means the stamp was refused (clock skew).
+    greater one means "newer", or "busy" if it is the mark of a promise (`ballots.is_busy`); None means the stamp was
+    refused (clock skew).
     """
 
     held: list[bytes | None]
@@ -54,12 +57,15 @@ class FetchRows:
 @message(53)
 @dataclass(frozen=True, slots=True)
 class RowsReply:
-    """Columns over the ids asked; `versions[i]` None: never seen; `tombstones[i]` true: deleted."""
+    """Columns over the ids asked; `versions[i]` None: never seen; `tombstones[i]` true: deleted; `marks` as in
+    `ApplyRows`.
+    """
 
     versions: list[bytes | None]
     tombstones: list[bool]
     vectors: list[bytes | None]
     payloads: list[bytes | None]
+    marks: list[bytes] = field(default_factory=list)
 
 
 @message(54)
@@ -134,7 +140,7 @@ class ScrollShard:
 @dataclass(frozen=True, slots=True)
 class RowsPage:
     ids: list[int | str]
-    versions: list[bytes]
+    versions: list[bytes]  # content versions, as clients see them
     vectors: list[bytes | None]
     payloads: list[bytes | None]
     more: bool

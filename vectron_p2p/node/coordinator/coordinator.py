@@ -1,0 +1,56 @@
+"""The coordinator of a node: all that serves requests for points, put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vectron_p2p.node.coordinator.conditional import Conditional
+from vectron_p2p.node.coordinator.reads import Reads
+from vectron_p2p.node.coordinator.rounds import Rounds
+from vectron_p2p.node.coordinator.searches import Searches
+from vectron_p2p.node.coordinator.writes import Writes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import trio
+
+    from vectron_p2p.catalog.state import ClusterState
+    from vectron_p2p.node.config import Limits
+    from vectron_p2p.node.peers import Peers
+    from vectron_p2p.node.runtime import Runtime
+    from vectron_p2p.node.services.hints import Hints
+    from vectron_p2p.node.stamps import Stamps
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinator:
+    rounds: Rounds
+    writes: Writes
+    reads: Reads
+    searches: Searches
+    conditional: Conditional
+
+    @classmethod
+    def build(
+        cls,
+        peers: Peers,
+        runtime: Runtime,
+        stamps: Stamps,
+        hints: Hints,
+        limits: Limits,
+        *,
+        state: Callable[[], ClusterState],
+        background: trio.Nursery,
+    ) -> Coordinator:
+        clock = runtime.clock
+        rounds = Rounds(peers, clock, runtime.random, stamps, hints, limits, state=state, background=background)
+        reads = Reads(peers, clock, rounds, limits)
+        return cls(
+            rounds=rounds,
+            writes=Writes(peers, clock, stamps, hints, rounds, limits, background=background),
+            reads=reads,
+            searches=Searches(peers, clock, reads, limits),
+            conditional=Conditional(peers, clock, rounds, limits, state=state),
+        )

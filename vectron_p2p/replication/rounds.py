@@ -1,0 +1,268 @@
+"""The per-point round (PROTOCOLS §4): CASPaxos (Rystsov 2018) over the owners of one point, without a leader.
+
+Owns the rules by which one operation on one point is proposed, proposed again and answered. An attempt has a ballot:
+`begin`, then `promised` or `refused` per owner; `propose` gives the row to have accepted; then `accepted` or `refused`;
+`conclude`. Without an outcome the caller begins again with a higher ballot. Must not know clocks, networks or disks;
+what an operation does to a point is a function that the caller hands in.
+
+Invariants:
+- A row is proposed only on the highest version that a quorum of promises showed, with the ids of its operations.
+- Nothing is answered that a quorum does not hold: not done, and no failed condition either.
+- Once its effect was sent, an operation is proposed again only on the same base (the same content version: that effect
+  was then never chosen, and a higher ballot has shut it out), or is done if its id is in the base. On any other base
+  its outcome is unknown, unless it may be done more than once (`rebase`).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from vectron_p2p.model.errors import (
+    ClockSkew,
+    ConsistencyError,
+    InvalidArgument,
+    NotFound,
+    Overloaded,
+    ReadOnly,
+    VectronError,
+)
+from vectron_p2p.replication.ballots import (
+    NEVER,
+    OPERATIONS,
+    Mark,
+    content_version,
+    round_version,
+    unpack_mark,
+)
+from vectron_p2p.replication.version import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vectron_p2p.model.ids import NodeId, PointId
+
+PLAIN_REFUSALS = (InvalidArgument, NotFound, Overloaded, ReadOnly)  # of an owner; they say more than "too few answered"
+SOMEWHERE = b"?"  # no content version: an earlier attempt, of which this one knows nothing, may have been proposed
+
+
+class State(NamedTuple):
+    """A row of one point as an owner holds it. `version` NEVER: none; `vector` None: deleted or none."""
+
+    version: bytes
+    vector: bytes | None = None
+    payload: bytes | None = None
+    mark: bytes = b""
+
+    @property
+    def live(self) -> bool:
+        return self.vector is not None
+
+    @property
+    def content(self) -> bytes:
+        """The content version; NEVER where there never was any content."""
+        return content_version(self.version, self.mark)
+
+    @property
+    def operations(self) -> tuple[bytes, ...]:
+        return unpack_mark(self.mark).operations if self.mark else ()
+
+
+ABSENT = State(NEVER)
+
+
+class Change(NamedTuple):
+    """The content that an operation gives a point; `vector` None deletes it."""
+
+    vector: bytes | None
+    payload: bytes | None
+
+
+Decide: TypeAlias = Callable[[State], Change | VectronError | None]
+"""What an operation does on a base: a change, nothing, or it fails with an error. A function of the content alone."""
+
+
+class Kind(enum.Enum):
+    DONE = "done"
+    FAILED = "failed"
+    """The condition does not hold; the base is held by a quorum."""
+    UNKNOWN = "unknown"
+    """It may have happened, or may yet: never to be done again."""
+    REFUSED = "refused"
+    """Nothing was proposed."""
+
+
+class Outcome(NamedTuple):
+    """`state`: what a quorum holds now (DONE and FAILED). `changed`: by this operation. `error`: of all but DONE."""
+
+    kind: Kind
+    state: State = ABSENT
+    changed: bool = False
+    error: VectronError | None = None
+
+
+class PointRound:
+    """One operation on one point. `outcome` is None until it has one."""
+
+    def __init__(
+        self,
+        point: PointId,
+        decide: Decide,
+        *,
+        operation: bytes | None = None,
+        rebase: bool = False,
+        proposed_on: bytes | None = None,
+    ) -> None:
+        """`operation`: its id as rows keep it; None for an identity round. `rebase`: it is at-least-once.
+
+        `proposed_on`: the content version of the base on which an earlier attempt may have been proposed elsewhere,
+        `SOMEWHERE` when that could be any.
+        """
+        self.point = point
+        self.ballot = b""
+        self.outcome: Outcome | None = None
+        self._decide = decide
+        self._operation = operation
+        self._rebase = rebase
+        self._proposed_on = proposed_on
+        self._above = 0
+        self._required = self._accepts = 0
+        self._pending: set[NodeId] = set()
+        self._promises: dict[NodeId, State] = {}
+        self._accepted: set[NodeId] = set()
+        self._proposal: State | None = None
+        self._verdict = Outcome(Kind.REFUSED)
+        self._errors: list[VectronError] = []
+        self._skewed = False
+        self._asked: list[NodeId] = []
+
+    # --- an attempt -------------------------------------------------------------------------------------------------
+
+    @property
+    def above(self) -> int:
+        """The next ballot's stamp has to be greater."""
+        return self._above
+
+    def begin(self, ballot: bytes, owners: Sequence[NodeId], required: int, accepts: int | None = None) -> None:
+        """A new attempt: `required` of `owners` are to promise, `accepts` (default: as many) to accept."""
+        if not len(owners) < 2 * required <= 2 * len(owners) or ballot <= self.ballot:
+            raise ValueError(f"{required} of {len(owners)} owners are no majority, or the ballot is not above the last")
+        self.ballot = ballot
+        self._above = max(self._above, stamp(ballot))
+        self._required, self._accepts = required, accepts or required
+        self._asked = list(owners)
+        self._pending = set(owners)
+        self._promises = {}
+        self._accepted = set()
+        self._proposal = None
+
+    def promised(self, ballot: bytes, owner: NodeId, held: State) -> None:
+        """`owner` promised to take nothing below `ballot`, and holds `held`."""
+        if ballot == self.ballot and self._proposal is None and owner in self._pending:
+            self._pending.discard(owner)
+            self._promises[owner] = held
+
+    def accepted(self, ballot: bytes, owner: NodeId) -> None:
+        """`owner` holds exactly the row proposed under `ballot`."""
+        if ballot == self.ballot and self._proposal is not None and owner in self._pending:
+            self._pending.discard(owner)
+            self._accepted.add(owner)
+
+    def refused(self, ballot: bytes, owner: NodeId, above: bytes | None) -> None:
+        """`owner` holds or has promised `above`; None: it takes no such stamp."""
+        if above is None:
+            self._skewed = True
+        else:
+            self._above = max(self._above, stamp(above))
+        if ballot == self.ballot:
+            self._pending.discard(owner)
+
+    def failed(self, ballot: bytes, owner: NodeId, error: VectronError | None = None) -> None:
+        """`owner` gave no answer, or was not asked."""
+        if error is not None:
+            self._errors.append(error)
+        if ballot == self.ballot:
+            self._pending.discard(owner)
+
+    @property
+    def decided(self) -> bool:
+        """Whether further answers of this phase change nothing."""
+        got, need = self._tally()
+        return got >= need or got + len(self._pending) < need
+
+    def _tally(self) -> tuple[int, int]:
+        if self._proposal is None:
+            return len(self._promises), self._required
+        return len(self._accepted), self._accepts
+
+    def propose(self) -> State | None:
+        """The row to have accepted by all owners, or None: too few have promised."""
+        got, need = self._tally()
+        if self._proposal is not None or got < need:
+            return None
+        base = max(self._promises.values(), key=lambda state: state.version)
+        self._verdict, change = self._judge(base)
+        if change is None:
+            mark = Mark(base.content, base.operations)
+            row = (base.vector, base.payload)
+        else:
+            operations = base.operations if self._operation is None else (*base.operations, self._operation)
+            mark = Mark(None, operations[-OPERATIONS:])
+            row = (change.vector, change.payload)
+            self._proposed_on = base.content
+        packed = mark.pack()
+        self._proposal = State(round_version(self.ballot, self.point, *row, packed), *row, packed)
+        self._pending = set(self._asked)
+        return self._proposal
+
+    def _judge(self, base: State) -> tuple[Outcome, Change | None]:
+        """What to answer once `base`, or the change of it that is returned, is accepted."""
+        if self._operation is not None and self._operation in base.operations:
+            return Outcome(Kind.DONE, changed=True), None
+        if self._proposed_on is not None and self._proposed_on != base.content and not self._rebase:
+            return self._unknown("another write came between two attempts"), None
+        decision = self._decide(base)
+        if isinstance(decision, VectronError):
+            return Outcome(Kind.FAILED, error=decision), None
+        return Outcome(Kind.DONE, changed=decision is not None), decision
+
+    def conclude(self) -> Outcome | None:
+        """The outcome, once enough have accepted; None: begin again."""
+        got, need = self._tally()
+        if self._proposal is not None and got >= need and self.outcome is None:
+            self.outcome = self._verdict._replace(state=self._proposal)
+        return self.outcome
+
+    def give_up(self, why: str, error: VectronError | None = None) -> Outcome:
+        """The outcome when there is no further attempt; `error`: what kept it from one."""
+        if self.outcome is None:
+            if self._proposed_on is not None:
+                self.outcome = self._unknown(why if error is None else error.message)
+            else:
+                self.outcome = Outcome(Kind.REFUSED, error=error or self._nothing_written(why))
+        return self.outcome
+
+    def _unknown(self, why: str) -> Outcome:
+        because = f": {self._errors[0].message}" if self._errors else ""
+        error = ConsistencyError(
+            f"point {self.point!r}: {why}; the outcome is unknown: the write may appear later{because}",
+            acked=max(1, len(self._accepted)),
+            required=self._required,
+            retryable=self._rebase,
+        )
+        return Outcome(Kind.UNKNOWN, error=error)
+
+    def _nothing_written(self, why: str) -> VectronError:
+        if self._skewed and not self._errors:
+            return ClockSkew("the owners refused the ballot: this node's clock is ahead of theirs; nothing was written")
+        if self._errors and all(isinstance(error, PLAIN_REFUSALS) for error in self._errors):
+            return self._errors[0]
+        because = f": {self._errors[0].message}" if self._errors else ""
+        return ConsistencyError(
+            f"point {self.point!r}: {why}; nothing was written: retry{because}", acked=0, required=self._required
+        )
+
+
+def nothing(state: State) -> None:
+    """The operation of an identity round: the base is accepted again, at a higher ballot."""
