@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from vectron_p2p.model.points import Page, Point, SearchResult, UploadReport, WriteResult
 
 Level = Literal["one", "quorum", "all"]
+PointLevel = Literal["one", "quorum", "all", "linearizable"]
+Mode = Literal["upsert", "insert", "update"]
 
 
 class AsyncCollection:
@@ -35,10 +37,14 @@ class AsyncCollection:
         ids: Iterable[PointId] | None = None,
         vectors: Any = None,
         payloads: Sequence[dict[str, Any] | None] | None = None,
-        consistency: Level = "quorum",
+        consistency: PointLevel = "quorum",
+        mode: Mode = "upsert",
+        if_version: str | Sequence[str | None] | None = None,
     ) -> WriteResult:
         """As `Collection.upsert`."""
-        flow = point_operations.upsert(self._session, self.name, points, ids, vectors, payloads, consistency)
+        flow = point_operations.upsert(
+            self._session, self.name, points, ids, vectors, payloads, consistency, mode, if_version
+        )
         return await self._client.run(flow)
 
     async def upload(
@@ -141,7 +147,7 @@ class AsyncCollection:
         *,
         with_vector: bool = False,
         with_payload: bool = True,
-        consistency: Level = "quorum",
+        consistency: PointLevel = "quorum",
     ) -> list[Point | None]:
         """As `Collection.get`."""
         flow = point_operations.get(
@@ -149,9 +155,35 @@ class AsyncCollection:
         )
         return await self._client.run(flow)
 
-    async def delete(self, *, ids: Iterable[PointId], consistency: Level = "quorum") -> WriteResult:
+    async def delete(
+        self,
+        *,
+        ids: Iterable[PointId] | None = None,
+        filter: dict[str, Any] | None = None,
+        consistency: PointLevel = "quorum",
+    ) -> WriteResult:
         """As `Collection.delete`."""
-        return await self._client.run(point_operations.delete(self._session, self.name, ids, consistency))
+        return await self._client.run(point_operations.delete(self._session, self.name, ids, filter, consistency))
+
+    async def set_payload(
+        self,
+        payload: dict[str, Any],
+        *,
+        ids: Iterable[PointId] | None = None,
+        filter: dict[str, Any] | None = None,
+    ) -> WriteResult:
+        """As `Collection.set_payload`."""
+        return await self._client.run(
+            point_operations.change_payload(self._session, self.name, ids, filter, update=payload)
+        )
+
+    async def delete_payload(
+        self, keys: Iterable[str], *, ids: Iterable[PointId] | None = None, filter: dict[str, Any] | None = None
+    ) -> WriteResult:
+        """As `Collection.delete_payload`."""
+        return await self._client.run(
+            point_operations.change_payload(self._session, self.name, ids, filter, remove=keys)
+        )
 
     async def count(self, *, filter: dict[str, Any] | None = None) -> int:
         """As `Collection.count`."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from vectron_p2p.model.points import Page, Point, SearchResult, UploadReport, WriteResult
 
 Level = Literal["one", "quorum", "all"]
+PointLevel = Literal["one", "quorum", "all", "linearizable"]
+Mode = Literal["upsert", "insert", "update"]
 
 
 class Collection:
@@ -37,7 +39,9 @@ class Collection:
         ids: Iterable[PointId] | None = None,
         vectors: Any = None,
         payloads: Sequence[dict[str, Any] | None] | None = None,
-        consistency: Level = "quorum",
+        consistency: PointLevel = "quorum",
+        mode: Mode = "upsert",
+        if_version: str | Sequence[str | None] | None = None,
     ) -> WriteResult:
         """Writes points, replacing those of the same ids. Each point is written whole or not at all.
 
@@ -46,16 +50,24 @@ class Collection:
             ids: Their ids.
             vectors: A two-dimensional array, one vector a row.
             payloads: A dict per point, or None.
-            consistency: How many of a point's owners must have it on disk.
+            consistency: How many of a point's owners must have it on disk; "linearizable": in one order with all other
+                linearizable and conditional operations on the point.
+            mode: "insert" only where there is no such point, "update" only where there is one.
+            if_version: Only if the point is at this version (that of a `get`): a str for one point, a list for several.
 
         Returns:
             The number of points written (of duplicate ids the last one) and the id of the operation.
 
         Raises:
             InvalidArgument: Names the field at fault; nothing was written.
-            ConsistencyError: Fewer owners acknowledged than asked; the outcome is unknown.
+            AlreadyExists, NotFound, VersionConflict: A condition does not hold; `failed` names the points it is about,
+                the others are written.
+            ConsistencyError: Fewer owners acknowledged than asked; the outcome is unknown. A conditional write whose
+                outcome is unknown is not tried again: read, and decide.
         """
-        flow = point_operations.upsert(self._session, self.name, points, ids, vectors, payloads, consistency)
+        flow = point_operations.upsert(
+            self._session, self.name, points, ids, vectors, payloads, consistency, mode, if_version
+        )
         return self._client.run(flow)
 
     def upload(
@@ -186,7 +198,7 @@ class Collection:
         *,
         with_vector: bool = False,
         with_payload: bool = True,
-        consistency: Level = "quorum",
+        consistency: PointLevel = "quorum",
     ) -> list[Point | None]:
         """The points of `ids` in the order asked, None where there is none."""
         flow = point_operations.get(
@@ -194,9 +206,43 @@ class Collection:
         )
         return self._client.run(flow)
 
-    def delete(self, *, ids: Iterable[PointId], consistency: Level = "quorum") -> WriteResult:
-        """Deletes points. `count` is the number of ids asked; deleting what is not there is no error."""
-        return self._client.run(point_operations.delete(self._session, self.name, ids, consistency))
+    def delete(
+        self,
+        *,
+        ids: Iterable[PointId] | None = None,
+        filter: dict[str, Any] | None = None,
+        consistency: PointLevel = "quorum",
+    ) -> WriteResult:
+        """Deletes points, by `ids` or all that match `filter` (`{}`: all).
+
+        `count` is the number of ids asked, or of the points that matched; deleting what is not there is no error.
+
+        Raises:
+            Unavailable: With a filter: some shards have no quorum that answers; `missing_shards` names them.
+        """
+        return self._client.run(point_operations.delete(self._session, self.name, ids, filter, consistency))
+
+    def set_payload(
+        self,
+        payload: dict[str, Any],
+        *,
+        ids: Iterable[PointId] | None = None,
+        filter: dict[str, Any] | None = None,
+    ) -> WriteResult:
+        """Sets the top-level keys of `payload` in the payloads of `ids`, or of all points that match `filter`.
+
+        Atomic per point. What is not there is left out; `count` is the number of points changed.
+
+        Raises:
+            Unavailable: As `delete`.
+        """
+        return self._client.run(point_operations.change_payload(self._session, self.name, ids, filter, update=payload))
+
+    def delete_payload(
+        self, keys: Iterable[str], *, ids: Iterable[PointId] | None = None, filter: dict[str, Any] | None = None
+    ) -> WriteResult:
+        """Takes top-level keys out of payloads; as `set_payload` otherwise."""
+        return self._client.run(point_operations.change_payload(self._session, self.name, ids, filter, remove=keys))
 
     def count(self, *, filter: dict[str, Any] | None = None) -> int:
         """The number of points, or of those that match."""

@@ -10,6 +10,8 @@ once and are tested without either.
   attempt carries the same operation id.
 - "Not now" (a retryable error) pauses, then asks another node, a bounded number of times; Overloaded until the
   deadline, because slowing down is all that it asks for.
+- Conditional operations are told apart: once an attempt may have reached a node, the next one says so (`retried`), and
+  the node then answers "unknown" where it cannot tell whether that attempt did it. That is not tried again.
 - A quorum known to be out of reach (`ConsistencyError` with no ack) is reported at once, but only after each address
   was asked: the one that said so may be the one that is cut off.
 
@@ -30,7 +32,7 @@ from vectron_p2p.model.errors import (
     Unavailable,
     VectronError,
 )
-from vectron_p2p.protocol.messages import Search
+from vectron_p2p.protocol.messages import ChangePayload, DeleteIf, Search, UpsertIf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +45,7 @@ R = TypeVar("R")
 GRACE_S = 0.5  # waited beyond the deadline that the node was given: its own word on a timeout says more than ours
 LAST_ATTEMPT_S = 0.25  # kept of the deadline for one more round after the last pause
 DIAL_S = 5.0  # opening a connection with nowhere else to go: two lost SYNs (1 s, 2 s) are survived
+CONDITIONAL = (UpsertIf, DeleteIf, ChangePayload)
 DIAL_ELSEWHERE_S = 1.0  # ... when another address may answer
 
 
@@ -70,8 +73,7 @@ def ask(
             left = attempts.time_left()
             pause = 0.0
         address = attempts.next_address()
-        request = replace(message, timeout=left) if attempts.again and isinstance(message, Search) else message
-        attempts.again = True
+        request = attempts.request(message, left)
         dial = DIAL_ELSEWHERE_S if len(session.addresses) > 1 else DIAL_S
         try:
             reply = yield Call(address, request, left + GRACE_S, min(dial, left))
@@ -106,6 +108,15 @@ class _Attempts:
         self.reached = False
         self.out_of_reach: ConsistencyError | None = None
         self.last: Exception | None = None
+
+    def request(self, message: Any, left: float) -> Any:
+        """`message` as it is to be sent in this attempt."""
+        first, self.again = not self.again, True
+        if isinstance(message, Search) and not first:
+            return replace(message, timeout=left)
+        if isinstance(message, CONDITIONAL) and self.sent:
+            return replace(message, retried=True)
+        return message
 
     def next_address(self) -> Address:
         if not self.untried:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from vectron_p2p.client import points, requests, results
+from vectron_p2p.client import conditions, points, requests, results
 from vectron_p2p.client.flows import ask, ask_each
 from vectron_p2p.client.session import Session, check_timeout
-from vectron_p2p.model.consistency import parse_consistency
+from vectron_p2p.model.consistency import Consistency, parse_consistency
 from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.points import Page, Point, SearchResult, WriteResult
 from vectron_p2p.protocol import messages
@@ -22,11 +23,29 @@ BATCH_HITS = 20_000  # answers of one request: about 2 MiB without payloads
 
 
 def upsert(
-    session: Session, collection: str, rows: object, ids: object, vectors: object, payloads: object, consistency: object
+    session: Session,
+    collection: str,
+    rows: object,
+    ids: object,
+    vectors: object,
+    payloads: object,
+    consistency: object,
+    mode: object = "upsert",
+    if_version: object = None,
 ) -> Flow[WriteResult]:
-    level = parse_consistency(consistency).value
+    level = parse_consistency(consistency, linearizable=True)
+    if rows is not None and if_version is not None and not isinstance(rows, list | tuple):
+        rows = list(rows) if isinstance(rows, Iterable) and not isinstance(rows, Mapping | str | bytes) else rows
     data = points.columns(rows, ids, vectors, payloads)
-    return (yield from write(session, collection, data, consistency=level))
+    checked = conditions.check_mode(mode)
+    versions = conditions.check_versions(if_version, conditions.ids_as_given(rows, ids, data), checked)
+    if checked == "upsert" and not versions and level is not Consistency.LINEARIZABLE:
+        return (yield from write(session, collection, data, consistency=level.value))
+    conditions.check_level(level)
+    operation_id = session.operation_id()
+    parts = points.upserts_if(collection, data, mode=checked, versions=versions, operation_id=operation_id)
+    replies = yield from ask_each(session, parts, messages.WriteReply)
+    return WriteResult(sum(reply.count for reply in replies), operation_id)
 
 
 def write(
@@ -39,13 +58,33 @@ def write(
     return WriteResult(sum(reply.count for reply in replies), operation_id)
 
 
-def delete(session: Session, collection: str, ids: object, consistency: object) -> Flow[WriteResult]:
+def delete(session: Session, collection: str, ids: object, filter: object, consistency: object) -> Flow[WriteResult]:
     operation_id = session.operation_id()
-    if ids is None:
-        raise InvalidArgument("ids is the list of points to delete", field="ids")
+    if (ids is None) == (filter is None):
+        raise InvalidArgument("give exactly one of ids and filter", field="ids")
+    level = parse_consistency(consistency, linearizable=True)
+    if filter is not None:
+        conditions.check_level(level)
+        request = requests.delete_matching(collection, filter, operation_id=operation_id)
+        reply = yield from ask(session, request, messages.WriteReply)
+        return WriteResult(reply.count, operation_id)
+    if level is Consistency.LINEARIZABLE:
+        decided = requests.delete_if(collection, ids, operation_id=operation_id)
+        yield from ask_each(session, decided, messages.WriteReply)
+        return WriteResult(sum(len(part.ids) for part in decided), operation_id)
     parts = requests.delete(collection, ids, consistency=consistency, operation_id=operation_id)
     yield from ask_each(session, parts, messages.WriteReply)
     return WriteResult(sum(len(part.ids) for part in parts), operation_id)
+
+
+def change_payload(
+    session: Session, collection: str, ids: object, filter: object, *, update: object = None, remove: object = None
+) -> Flow[WriteResult]:
+    """`set_payload` and `delete_payload`: the count is of the points changed."""
+    operation_id = session.operation_id()
+    parts = requests.change_payload(collection, ids, filter, update=update, remove=remove, operation_id=operation_id)
+    replies = yield from ask_each(session, parts, messages.WriteReply)
+    return WriteResult(sum(reply.count for reply in replies), operation_id)
 
 
 def get(

@@ -19,7 +19,7 @@ from vectron_p2p.client.requests import check_ids, part_id
 from vectron_p2p.model.collections import MAX_DIMENSION
 from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.points import pack_payload
-from vectron_p2p.protocol.messages import Upsert
+from vectron_p2p.protocol.messages import Upsert, UpsertIf
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -241,4 +241,23 @@ def upserts(collection: str, data: Columns, *, consistency: str, operation_id: s
             operation_id=part_id(operation_id, part, len(cuts) - 1),
         )
         for part, (start, stop) in enumerate(pairwise(cuts))
+    ]
+
+
+def upserts_if(
+    collection: str, data: Columns, *, mode: str, versions: dict[PointId, bytes], operation_id: str
+) -> list[UpsertIf]:
+    """As `upserts`, with conditions."""
+    return [
+        UpsertIf(
+            collection=collection,
+            ids=part.ids,
+            dimension=part.dimension,
+            vectors=part.vectors,
+            payloads=part.payloads,
+            mode=mode,
+            if_versions=[versions.get(point) for point in part.ids] if versions else [],
+            operation_id=part.operation_id,
+        )
+        for part in upserts(collection, data, consistency="linearizable", operation_id=operation_id)
     ]

@@ -9,7 +9,7 @@ from vectron_p2p.model.collections import CollectionOptions, check_int, check_na
 from vectron_p2p.model.consistency import parse_consistency
 from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.ids import PointId, check_point_id
-from vectron_p2p.model.points import MAX_INT, MAX_WINDOW, MIN_INT
+from vectron_p2p.model.points import MAX_INT, MAX_WINDOW, MIN_INT, pack_payload
 from vectron_p2p.protocol import messages
 
 MAX_FILTER_DEPTH = 32  # twice what a filter may nest: the node's own check names the operator
@@ -166,7 +166,7 @@ def get(
     collection: str, ids: object, *, with_vector: object, with_payload: object, consistency: object
 ) -> list[messages.Get]:
     """The requests of `get`, for parts of `ids` in their order."""
-    level = parse_consistency(consistency).value
+    level = parse_consistency(consistency, linearizable=True).value
     checked = check_ids(ids)
     return [
         messages.Get(collection, checked[start : start + IDS_PER_GET], bool(with_vector), bool(with_payload), level)
@@ -185,6 +185,62 @@ def delete(collection: str, ids: object, *, consistency: object, operation_id: s
         )
         for part, start in enumerate(starts)
     ]
+
+
+def delete_if(collection: str, ids: object, *, operation_id: str) -> list[messages.DeleteIf]:
+    """The requests of a linearizable `delete`, as those of `delete`."""
+    parts = delete(collection, ids, consistency="quorum", operation_id=operation_id)
+    return [messages.DeleteIf(collection, part.ids, None, part.operation_id) for part in parts]
+
+
+def delete_matching(collection: str, where: object, *, operation_id: str) -> messages.DeleteIf:
+    """The request of `delete` with a filter."""
+    return messages.DeleteIf(collection, [], check_filter(where), operation_id)
+
+
+def change_payload(
+    collection: str, ids: object, where: object, *, update: object, remove: object, operation_id: str
+) -> list[messages.ChangePayload]:
+    """The requests of `set_payload` (`remove` None) and of `delete_payload` (`update` None)."""
+    if (ids is None) == (where is None):
+        raise InvalidArgument("give exactly one of ids and filter", field="ids")
+    if remove is None and not isinstance(update, dict):
+        raise InvalidArgument(f"a payload is a dict, not {type(update).__name__}", field="payload")
+    packed = pack_payload(update) if isinstance(update, dict) else pack_payload(None)
+    keys = [] if remove is None else check_keys(remove)
+    if not keys and not update:
+        raise InvalidArgument("there is nothing to change", field="payload" if remove is None else "keys")
+    if ids is None:
+        return [messages.ChangePayload(collection, [], check_filter(where), packed, keys, operation_id)]
+    checked = list(dict.fromkeys(check_ids(ids)))
+    starts = range(0, len(checked), IDS_PER_DELETE)
+    return [
+        messages.ChangePayload(
+            collection,
+            checked[start : start + IDS_PER_DELETE],
+            None,
+            packed,
+            keys,
+            part_id(operation_id, part, len(starts)),
+        )
+        for part, start in enumerate(starts)
+    ]
+
+
+def check_keys(keys: object) -> list[str]:
+    """`keys` as a list of payload keys.
+
+    Raises:
+        InvalidArgument: It is no list of str.
+    """
+    if isinstance(keys, str | bytes | dict) or not isinstance(keys, Iterable):
+        raise InvalidArgument(f"keys is a list of str, not {type(keys).__name__}", field="keys")
+    checked = list(keys)
+    for key in checked:
+        if not isinstance(key, str):
+            raise InvalidArgument(f"keys of a payload are str, not {type(key).__name__}", field="keys")
+        _text(key, field="keys")
+    return checked
 
 
 def part_id(operation_id: str, part: int, parts: int) -> str:

@@ -30,7 +30,7 @@ OPERATION_SIZE = 16  # 2^64 operations before two are expected to collide
 OPERATIONS = 8  # kept per row: a client asks about the fate of its operation at once, not after eight others
 NEVER = b""  # the (content) version of a row that nobody has written
 
-_BUSY = b"\xff" * DIGEST_SIZE
+_BUSY = b"\xff" * (DIGEST_SIZE + 1)  # one byte longer than any version's rest, hence above it and none itself
 _OWN, _KEPT, _ABSENT = 0, 1, 2
 
 
@@ -50,7 +50,7 @@ def busy(ballot: bytes) -> bytes:
 
 def is_busy(held: bytes) -> bool:
     """Whether `held` is a promise, not the version of a row."""
-    return held[BALLOT_SIZE:] == _BUSY
+    return len(held) > VERSION_SIZE
 
 
 def passes(version: bytes, mark: bytes, promise: bytes) -> bool:
