@@ -18,7 +18,7 @@ class VectronError(Exception):
         retryable: Whether the same call can succeed later without being changed.
         node: Id of the node that raised it, if one did.
         field: The argument at fault, if one is.
-        failed: Ids of the points that it is about, when a conditional operation says so per point.
+        failed: Ids of the points that it is about (the first 100), when a conditional operation says so per point.
     """
 
     code: ClassVar[str] = "vectron_error"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vectron_p2p.catalog import commands
 from vectron_p2p.model.collections import CollectionOptions, check_int, check_name, check_options
 from vectron_p2p.model.consistency import parse_consistency
-from vectron_p2p.model.errors import InvalidArgument, NotFound
+from vectron_p2p.model.errors import ConsistencyError, InvalidArgument, NotFound
 from vectron_p2p.model.ids import CollectionId, OperationId, PointId, check_point_id
 from vectron_p2p.model.points import MAX_WINDOW
 from vectron_p2p.node.admission import (
@@ -218,6 +218,12 @@ class ClientService:
                 timeout=timeout,
             )
         filter = parse_filter(message.filter)
+        if message.retried:
+            raise ConsistencyError(
+                "the connection was lost meanwhile: some points may have been changed; call again to change those left",
+                acked=1,
+                retryable=False,
+            )
         return await self._conditional.change_matching(
             collection,
             message.filter,

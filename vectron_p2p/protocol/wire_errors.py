@@ -15,6 +15,7 @@ from vectron_p2p.protocol.registry import unpack
 
 MAX_TEXT = 2000  # bytes of a message: some sentences; with the rest it also fits a greeting
 MAX_MISSING = 256  # the shards of the largest collection
+MAX_FAILED = 100  # ids of up to 512 bytes: enough to act on, and within one frame
 
 
 def encode_error(error: VectronError) -> bytes:
@@ -56,4 +57,7 @@ def _clean(wire: dict[Any, Any]) -> dict[str, Any]:
     missing = wire.get("missing_shards")
     if type(missing) is list:
         clean["missing_shards"] = [shard for shard in missing if type(shard) is int][:MAX_MISSING]
+    failed = wire.get("failed")
+    if type(failed) is list and failed:
+        clean["failed"] = [point for point in failed if type(point) in (int, str)][:MAX_FAILED]
     return clean

@@ -2,11 +2,11 @@
 
 A ballot is the first 24 bytes of a version (stamp | node), so ballots and versions are in one order; the row that a
 round writes has the ballot as the beginning of its version. A mark is what such a row carries besides its content: the
-content version (that of the write that made the content, which an identity round keeps) and the ids of the last
-operations. It is covered by the version's digest, so replicas that hold one version hold the same bytes. Rows of plain
-writes have no mark (`b""`).
+content version (that of the write that made the content, which an identity round keeps) and the last steps that led to
+it, each the id of an operation and a hash of the content version that it changed. It is covered by the version's digest,
+so replicas that hold one version hold the same bytes. Rows of plain writes have no mark (`b""`).
 
-On disk and on the wire: kind (1 byte) | content version (40, of kind KEPT only) | operation ids (16 each), newest last.
+On disk and on the wire: kind (1 byte) | content version (40, of kind KEPT only) | steps (16 + 8 each), newest last.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 BALLOT_SIZE = STAMP_SIZE + 16
 OPERATION_SIZE = 16  # 2^64 operations before two are expected to collide
-OPERATIONS = 8  # kept per row: a client asks about the fate of its operation at once, not after eight others
+BASE_SIZE = 8  # a hash that only has to tell a few versions of one point apart
+STEP_SIZE = OPERATION_SIZE + BASE_SIZE
+STEPS = 8  # kept per row: a client asks about the fate of its operation at once, not after eight others
 NEVER = b""  # the (content) version of a row that nobody has written
 
 _BUSY = b"\xff" * (DIGEST_SIZE + 1)  # one byte longer than any version's rest, hence above it and none itself
@@ -67,18 +69,23 @@ def operation_key(operation_id: str) -> bytes:
     return blake2b(operation_id.encode(), digest_size=OPERATION_SIZE).digest()
 
 
+def base_key(content: bytes) -> bytes:
+    """A content version as steps keep it."""
+    return blake2b(content, digest_size=BASE_SIZE).digest()
+
+
 class Mark(NamedTuple):
     """`content`: None where the content was written with this very version; `NEVER` where there never was any."""
 
     content: bytes | None
-    operations: tuple[bytes, ...]
+    steps: tuple[bytes, ...]
 
     def pack(self) -> bytes:
         if self.content is None:
             head = bytes([_OWN])
         else:
             head = bytes([_KEPT]) + self.content if self.content else bytes([_ABSENT])
-        return head + b"".join(self.operations)
+        return head + b"".join(self.steps)
 
 
 def unpack_mark(packed: bytes) -> Mark:
@@ -92,10 +99,10 @@ def unpack_mark(packed: bytes) -> Mark:
         content, at = packed[1 : 1 + VERSION_SIZE], 1 + VERSION_SIZE
     else:
         raise ValueError(f"no mark: {packed[:8]!r}")
-    ids = packed[at:]
-    if len(ids) % OPERATION_SIZE or len(ids) > OPERATIONS * OPERATION_SIZE:
-        raise ValueError(f"a mark has up to {OPERATIONS} operation ids of {OPERATION_SIZE} bytes, not {len(ids)} bytes")
-    return Mark(content, tuple(ids[i : i + OPERATION_SIZE] for i in range(0, len(ids), OPERATION_SIZE)))
+    steps = packed[at:]
+    if len(steps) % STEP_SIZE or len(steps) > STEPS * STEP_SIZE:
+        raise ValueError(f"a mark has up to {STEPS} steps of {STEP_SIZE} bytes, not {len(steps)} bytes")
+    return Mark(content, tuple(steps[i : i + STEP_SIZE] for i in range(0, len(steps), STEP_SIZE)))
 
 
 def content_version(version: bytes, mark: bytes) -> bytes:

@@ -1,16 +1,20 @@
 """The per-point round (PROTOCOLS §4): CASPaxos (Rystsov 2018) over the owners of one point, without a leader.
 
 Owns the rules by which one operation on one point is proposed, proposed again and answered. An attempt has a ballot:
-`begin`, then `promised` or `refused` per owner; `propose` gives the row to have accepted; then `accepted` or `refused`;
+`begin`, then `promised` or `refused` per owner; `propose` gives the row to have accepted; then `accepted` or `outdone`;
 `conclude`. Without an outcome the caller begins again with a higher ballot. Must not know clocks, networks or disks;
 what an operation does to a point is a function that the caller hands in.
 
 Invariants:
-- A row is proposed only on the highest version that a quorum of promises showed, with the ids of its operations.
+- A row is proposed only on the highest version that a quorum of promises showed, with the steps that led to it.
 - Nothing is answered that a quorum does not hold: not done, and no failed condition either.
-- Once its effect was sent, an operation is proposed again only on the same base (the same content version: that effect
-  was then never chosen, and a higher ballot has shut it out), or is done if its id is in the base. On any other base
-  its outcome is unknown, unless it may be done more than once (`rebase`).
+- Once its effect was sent, an operation is done if its id is in the base, and is proposed again only where the base
+  shows that it was not done; else its outcome is unknown, unless it may be done more than once (`rebase`).
+
+What a base shows. Had the effect been chosen, every later base would come from it, by rounds (whose rows keep the last
+steps) or over a plain write (whose rows keep none). So it was not chosen, and the higher ballot shuts it out, if the base
+is of the very content version that it was proposed on; or if the steps of the base reach back to a change of that
+version and its own id is not among them. The same holds if every owner has refused it (each is asked at most once).
 """
 
 from __future__ import annotations
@@ -30,8 +34,11 @@ from vectron_p2p.model.errors import (
 )
 from vectron_p2p.replication.ballots import (
     NEVER,
-    OPERATIONS,
+    OPERATION_SIZE,
+    STEPS,
     Mark,
+    ballot_of,
+    base_key,
     content_version,
     round_version,
     unpack_mark,
@@ -65,8 +72,8 @@ class State(NamedTuple):
         return content_version(self.version, self.mark)
 
     @property
-    def operations(self) -> tuple[bytes, ...]:
-        return unpack_mark(self.mark).operations if self.mark else ()
+    def steps(self) -> tuple[bytes, ...]:
+        return unpack_mark(self.mark).steps if self.mark else ()
 
 
 ABSENT = State(NEVER)
@@ -102,6 +109,15 @@ class Outcome(NamedTuple):
     error: VectronError | None = None
 
 
+class _Sent(NamedTuple):
+    """A proposal of the operation's effect."""
+
+    on: bytes
+    """The content version of its base."""
+    open: set[NodeId | None]
+    """Owners that may hold it, or may yet take it."""
+
+
 class PointRound:
     """One operation on one point. `outcome` is None until it has one."""
 
@@ -125,7 +141,9 @@ class PointRound:
         self._decide = decide
         self._operation = operation
         self._rebase = rebase
-        self._proposed_on = proposed_on
+        self._sent: dict[bytes, _Sent] = {}
+        if proposed_on is not None:
+            self._sent[b""] = _Sent(proposed_on, {None})
         self._above = 0
         self._required = self._accepts = 0
         self._pending: set[NodeId] = set()
@@ -178,12 +196,25 @@ class PointRound:
         if ballot == self.ballot:
             self._pending.discard(owner)
 
+    def outdone(self, ballot: bytes, owner: NodeId, above: bytes | None) -> None:
+        """`owner` did not take the row proposed under `ballot`; as `refused`."""
+        if above is not None and ballot_of(above) > ballot:
+            self._not_at(ballot, owner)
+        self.refused(ballot, owner, above)
+
     def failed(self, ballot: bytes, owner: NodeId, error: VectronError | None = None) -> None:
-        """`owner` gave no answer, or was not asked."""
-        if error is not None:
+        """`owner` gave no answer; without `error`: it was not asked."""
+        if error is None:
+            self._not_at(ballot, owner)
+        else:
             self._errors.append(error)
         if ballot == self.ballot:
             self._pending.discard(owner)
+
+    def _not_at(self, ballot: bytes, owner: NodeId) -> None:
+        """`owner` does not hold what was proposed under `ballot`, and never will."""
+        if ballot in self._sent:
+            self._sent[ballot].open.discard(owner)
 
     @property
     def decided(self) -> bool:
@@ -204,13 +235,13 @@ class PointRound:
         base = max(self._promises.values(), key=lambda state: state.version)
         self._verdict, change = self._judge(base)
         if change is None:
-            mark = Mark(base.content, base.operations)
+            mark = Mark(base.content, base.steps)
             row = (base.vector, base.payload)
         else:
-            operations = base.operations if self._operation is None else (*base.operations, self._operation)
-            mark = Mark(None, operations[-OPERATIONS:])
+            step = (self._operation or bytes(OPERATION_SIZE)) + base_key(base.content)
+            mark = Mark(None, (*base.steps, step)[-STEPS:])
             row = (change.vector, change.payload)
-            self._proposed_on = base.content
+            self._sent[self.ballot] = _Sent(base.content, set(self._asked))
         packed = mark.pack()
         self._proposal = State(round_version(self.ballot, self.point, *row, packed), *row, packed)
         self._pending = set(self._asked)
@@ -218,14 +249,22 @@ class PointRound:
 
     def _judge(self, base: State) -> tuple[Outcome, Change | None]:
         """What to answer once `base`, or the change of it that is returned, is accepted."""
-        if self._operation is not None and self._operation in base.operations:
+        steps = base.steps
+        if self._operation is not None and any(step[:OPERATION_SIZE] == self._operation for step in steps):
             return Outcome(Kind.DONE, changed=True), None
-        if self._proposed_on is not None and self._proposed_on != base.content and not self._rebase:
-            return self._unknown("another write came between two attempts"), None
+        proposed_on = self._proposed_on()
+        if proposed_on and not self._rebase and base.content not in proposed_on:
+            changed = {step[OPERATION_SIZE:] for step in steps}
+            if not any(base_key(content) in changed for content in proposed_on):
+                return self._unknown("another write came between two attempts"), None
         decision = self._decide(base)
         if isinstance(decision, VectronError):
             return Outcome(Kind.FAILED, error=decision), None
         return Outcome(Kind.DONE, changed=decision is not None), decision
+
+    def _proposed_on(self) -> set[bytes]:
+        """Content versions on which it may have been proposed with effect."""
+        return {sent.on for sent in self._sent.values() if sent.open}
 
     def conclude(self) -> Outcome | None:
         """The outcome, once enough have accepted; None: begin again."""
@@ -237,7 +276,7 @@ class PointRound:
     def give_up(self, why: str, error: VectronError | None = None) -> Outcome:
         """The outcome when there is no further attempt; `error`: what kept it from one."""
         if self.outcome is None:
-            if self._proposed_on is not None:
+            if self._proposed_on():
                 self.outcome = self._unknown(why if error is None else error.message)
             else:
                 self.outcome = Outcome(Kind.REFUSED, error=error or self._nothing_written(why))

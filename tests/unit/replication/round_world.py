@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tests.unit.replication.linearizable import Event
@@ -90,21 +91,24 @@ class World:
 
     # --- network ----------------------------------------------------------------------------------------------------
 
-    def call(self, owner: NodeId, serve: Callable[[ShardStore], Any], answer: Callable[[Any], None]) -> None:
+    def call(
+        self, owner: NodeId, serve: Callable[[ShardStore], Any], answer: Callable[[Any], None], *, once: bool = False
+    ) -> None:
         def deliver() -> None:
             reply = serve(self.owners[owner].store)
             self._post(lambda: answer(reply))
 
-        self._post(deliver)
+        self._post(deliver, once=once)
 
-    def _post(self, message: Callable[[], None]) -> None:
+    def _post(self, message: Callable[[], None], *, once: bool = False) -> None:
         if self.random.random() >= self.loss:
             self.network.append(message)
-            if self.random.random() < self.double:
+            if not once and self.random.random() < self.double:
                 self.network.append(message)
 
-    def apply(self, owner: NodeId, row: Row, answer: Callable[[bytes | None], None]) -> None:
-        self.call(owner, lambda store: store.apply([row], _anything)[0].held, answer)
+    def apply(self, owner: NodeId, row: Row, answer: Callable[[bytes | None], None], *, once: bool = False) -> None:
+        """`once`: as from its coordinator, whose calls arrive at most once; "newer" then tells that it is nowhere."""
+        self.call(owner, lambda store: store.apply([row], _anything)[0].held, answer, once=once)
 
     def stamp(self, node: NodeId, above: int = 0) -> int:
         self.stamps[node] = max(self.stamps[node] + 1, self.now + 100 + self.skew[node])
@@ -156,9 +160,9 @@ class World:
             if held == row.version:
                 round_.accepted(ballot, owner)
             else:
-                round_.refused(ballot, owner, held)
+                round_.outdone(ballot, owner, held)
 
-        self.apply(owner, row, answer)
+        self.apply(owner, row, answer, once=True)
 
     def plain(self, node: NodeId, vector: bytes | None, key: bytes) -> Generator[Wait, bool, str]:
         above = 0
@@ -169,7 +173,7 @@ class World:
             write = WriteRound(OWNERS, REQUIRED, [row.version])
             for owner in OWNERS:
                 self._write(write, owner, row)
-            if not (yield lambda write=write: write.decided):
+            if not (yield partial(getattr, write, "decided")):
                 for owner in write.pending:
                     write.record_failure(owner)
             outcome = write.outcome()
@@ -182,7 +186,7 @@ class World:
         return "void"
 
     def _write(self, write: WriteRound, owner: NodeId, row: Row) -> None:
-        self.apply(owner, row, lambda held: write.record(owner, [held]))
+        self.apply(owner, row, lambda held: write.record(owner, [held]), once=True)
 
     def read(self, node: NodeId) -> Generator[Wait, bool, State | None]:
         for _ in range(4):

@@ -15,8 +15,10 @@ from vectron_p2p.model.ids import NodeId
 from vectron_p2p.replication import quorum, rounds
 from vectron_p2p.replication.ballots import (
     NEVER,
-    OPERATIONS,
+    STEP_SIZE,
+    STEPS,
     Mark,
+    base_key,
     busy,
     content_version,
     is_busy,
@@ -37,6 +39,13 @@ if TYPE_CHECKING:
 
 A, B, C = OWNERS = [NodeId(f"00000000-0000-4000-8000-{i:012x}") for i in range(1, 4)]
 X = operation_key("x")
+
+
+def step(operation: bytes, base: State) -> bytes:
+    return operation + base_key(base.content)
+
+
+STEP = X + bytes(STEP_SIZE - len(X))
 
 
 def plain(stamp: int, vector: bytes | None = b"old") -> State:
@@ -64,9 +73,9 @@ def promised(round_: PointRound, number: bytes, *states: State) -> State | None:
 
 def test_marks_come_apart_again() -> None:
     content = plain(5).version
-    for mark in (Mark(None, ()), Mark(content, (X,)), Mark(NEVER, (X,) * OPERATIONS)):
+    for mark in (Mark(None, ()), Mark(content, (STEP,)), Mark(NEVER, (STEP,) * STEPS)):
         assert unpack_mark(mark.pack()) == mark
-    for bad in (b"", b"\x09", b"\x01" + content[:-1], b"\x00" + X[:-1], b"\x00" + X * (OPERATIONS + 1)):
+    for bad in (b"", b"\x09", b"\x01" + content[:-1], b"\x00" + STEP[:-1], b"\x00" + STEP * (STEPS + 1)):
         with pytest.raises(ValueError, match="mark"):
             unpack_mark(bad)
 
@@ -80,7 +89,7 @@ def test_a_promise_is_above_all_rows_of_its_ballot_and_below_the_next() -> None:
 
 
 def test_only_the_row_of_its_round_passes_a_promise_at_its_ballot() -> None:
-    mark = Mark(None, (X,)).pack()
+    mark = Mark(None, (STEP,)).pack()
     at = round_version(ballot(5), 1, b"v", b"p", mark)
     assert passes(at, mark, ballot(5))
     assert not passes(at, b"", ballot(5))
@@ -99,12 +108,12 @@ def test_the_highest_of_a_quorum_is_the_base_and_hands_its_operations_on() -> No
         return Change(b"new", b"\x80")
 
     older = plain(3)
-    before = State(plain(4).version, b"old", b"\x80", Mark(None, (b"k" * 16,) * OPERATIONS).pack())
+    before = State(plain(4).version, b"old", b"\x80", Mark(None, (b"k" * STEP_SIZE,) * STEPS).pack())
     round_ = PointRound(1, decide, operation=X)
     row = promised(round_, ballot(9), older, before)
     assert row is not None
     assert seen == [before]
-    assert row.operations == (*[b"k" * 16] * (OPERATIONS - 1), X)
+    assert row.steps == (*[b"k" * STEP_SIZE] * (STEPS - 1), step(X, before))
     assert row.content == row.version
     assert row.version[:24] == ballot(9)
     assert round_.conclude() is None
@@ -165,19 +174,19 @@ def test_a_failed_condition_is_answered_only_after_the_base_is_accepted_again() 
 
 
 def test_an_identity_round_keeps_content_version_and_operations() -> None:
-    made = State(plain(4).version, b"v", b"\x80", Mark(None, (X,)).pack())
+    made = State(plain(4).version, b"v", b"\x80", Mark(None, (STEP,)).pack())
     row = promised(PointRound(1, nothing), ballot(9), made, ABSENT)
     assert row is not None
-    assert (row.content, row.operations, row.vector) == (made.version, (X,), b"v")
+    assert (row.content, row.steps, row.vector) == (made.version, (STEP,), b"v")
     again = promised(PointRound(1, nothing), ballot(10), row, made)
     assert again is not None
-    assert (again.content, again.operations) == (made.version, (X,))
+    assert (again.content, again.steps) == (made.version, (STEP,))
     never = promised(PointRound(1, nothing), ballot(9), ABSENT, ABSENT)
     assert never is not None
     assert (never.live, never.content, content_version(never.version, never.mark)) == (False, NEVER, NEVER)
 
 
-def test_an_operation_is_proposed_again_on_the_same_base_only() -> None:
+def test_an_operation_is_proposed_again_only_where_the_base_shows_that_it_was_not_done() -> None:
     base = plain(3)
     round_ = PointRound(1, put, operation=X)
     promised(round_, ballot(9), base, ABSENT)
@@ -198,9 +207,35 @@ def test_an_operation_is_proposed_again_on_the_same_base_only() -> None:
     assert not outcome.error.retryable
 
 
+def test_what_every_owner_refused_was_not_done() -> None:
+    round_ = PointRound(1, put, operation=X)
+    base, other = plain(3), State(plain(12).version, b"other", b"\x80")
+    promised(round_, ballot(9), base, ABSENT)
+    round_.outdone(ballot(9), A, other.version)
+    round_.outdone(ballot(9), B, busy(ballot(11)))
+    unknown, known = promised(round_, ballot(13), other, other), None
+    round_.outdone(ballot(9), C, other.version)  # late, and still worth something
+    known = promised(round_, ballot(14), other, other)
+    assert (unknown and unknown.vector, known and known.vector) == (b"other", b"new")
+
+
+def test_a_base_whose_steps_lead_past_the_own_proposal_shows_that_it_was_not_done() -> None:
+    base = plain(3)
+    for steps, vector in (
+        ((step(b"w" * 16, base), b"z" * STEP_SIZE), b"new"),  # someone else changed that base
+        ((b"z" * STEP_SIZE,), b"other"),  # too long ago to tell
+    ):
+        round_ = PointRound(1, put, operation=X)
+        promised(round_, ballot(9), base, base)
+        other = State(plain(12).version, b"other", b"\x80", Mark(None, steps).pack())
+        row = promised(round_, ballot(13), other, base)
+        assert row is not None
+        assert row.vector == vector
+
+
 def test_its_id_in_the_base_means_done_but_not_before_a_quorum_holds_it() -> None:
     round_ = PointRound(1, put, operation=X, proposed_on=SOMEWHERE)
-    theirs = State(plain(4).version, b"later", b"\x80", Mark(None, (X, b"y" * 16)).pack())
+    theirs = State(plain(4).version, b"later", b"\x80", Mark(None, (STEP, b"y" * STEP_SIZE)).pack())
     row = promised(round_, ballot(9), theirs, ABSENT)
     assert row is not None
     assert row.vector == b"later"

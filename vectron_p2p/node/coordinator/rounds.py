@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 BATCH = 128  # points per message: whole rows come back, at most 80 KiB each, and a message has at most 32 MiB
 BATCHES = 4  # of one call at a time: enough to fill group commits, and other calls get between
-MAX_ATTEMPTS = 16  # with pauses up to `PAUSE_CAP` some 5 s of losing against others; then the client had better decide
+MAX_ATTEMPTS = 32  # some 2 s of pauses while always losing against others; then the client had better decide
 PAUSE = 0.01  # seconds, upper bound of the first pause: about what a round takes; doubled each time, drawn evenly
-PAUSE_CAP = 0.5
+PAUSE_CAP = 0.1  # low: a row keeps its last 8 steps, and who comes back later than those cannot tell what became of him
 OWN_ACK = 0.05  # as of writes: what a client wrote through this node it should find here
 
 
@@ -325,7 +325,7 @@ class _Accepts:
                 self._accepted[i] += 1
                 self._rounds[i].accepted(self._ballots[i], owner)
             else:
-                self._rounds[i].refused(self._ballots[i], owner, answer)
+                self._rounds[i].outdone(self._ballots[i], owner, answer)
 
     def _keep_hints(self) -> None:
         message = self._message
