@@ -24,7 +24,7 @@ def test_each_command_is_in_the_readme(name: str) -> None:
 
 
 def test_the_readme_names_no_command_that_does_not_exist() -> None:
-    shown = set(re.findall(r"(?:^|\$ |`)vectron ([a-z]+)", README, re.MULTILINE))
+    shown = set(re.findall(r"(?:^|\$ |`)vectron ([a-z-]+)", README, re.MULTILINE))
     assert shown
     assert shown <= set(commands())
 

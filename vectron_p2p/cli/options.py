@@ -42,10 +42,10 @@ def json_option(command: F) -> F:
     )(command)
 
 
-def consistency_option(default: str) -> Callable[[F], F]:
+def consistency_option(default: str, *, linearizable: bool = False) -> Callable[[F], F]:
     return click.option(
         "--consistency",
-        type=click.Choice(["one", "quorum", "all"]),
+        type=click.Choice(["one", "quorum", "all", *(["linearizable"] if linearizable else [])]),
         default=default,
         show_default=True,
         help="How many of each shard's owners must answer.",

@@ -1,4 +1,4 @@
-"""Points by id: count, get, upsert, delete."""
+"""Points: count, get, upsert, delete, and changes of payloads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vectron_p2p.cli import output
-from vectron_p2p.cli.options import Id, client, client_options, consistency_option, filter_option
+from vectron_p2p.cli.options import Id, Json, client, client_options, consistency_option, filter_option
 
 if TYPE_CHECKING:
     from vectron_p2p.model.points import WriteResult
@@ -33,7 +33,7 @@ def count(name: str, where: dict[str, Any] | None, connect: str, as_json: bool) 
 @click.argument("name")
 @click.argument("ids", metavar="ID...", type=Id(), nargs=-1, required=True)
 @click.option("--with-vector", is_flag=True, help="Return vectors too.")
-@consistency_option("quorum")
+@consistency_option("quorum", linearizable=True)
 @client_options
 def get(
     name: str, ids: tuple[int | str, ...], with_vector: bool, consistency: Any, connect: str, as_json: bool
@@ -53,23 +53,86 @@ def get(
 
 @click.command()
 @click.argument("name")
-@click.argument("ids", metavar="ID...", type=Id(), nargs=-1, required=True)
-@consistency_option("quorum")
+@click.argument("ids", metavar="[ID]...", type=Id(), nargs=-1)
+@filter_option
+@consistency_option("quorum", linearizable=True)
 @client_options
-def delete(name: str, ids: tuple[int | str, ...], consistency: Any, connect: str, as_json: bool) -> None:
-    """Delete points of NAME by id.
+def delete(
+    name: str,
+    ids: tuple[int | str, ...],
+    where: dict[str, Any] | None,
+    consistency: Any,
+    connect: str,
+    as_json: bool,
+) -> None:
+    """Delete points of NAME by id, or all that match --filter.
 
     What is not there is no error. An ID made of digits is an int; write '"1"' for the str.
     """
+    chosen = _chosen(ids, where)
     with client(connect) as db:
-        _written(db.collection(name).delete(ids=ids, consistency=consistency), "deleted", as_json=as_json)
+        _written(db.collection(name).delete(**chosen, consistency=consistency), "deleted", as_json=as_json)
+
+
+@click.command("set-payload")
+@click.argument("name")
+@click.argument("payload", type=Json(dict, """'{"year": 2024}'"""))
+@click.argument("ids", metavar="[ID]...", type=Id(), nargs=-1)
+@filter_option
+@client_options
+def set_payload(
+    name: str,
+    payload: dict[str, Any],
+    ids: tuple[int | str, ...],
+    where: dict[str, Any] | None,
+    connect: str,
+    as_json: bool,
+) -> None:
+    """Set the top-level keys of PAYLOAD in points of NAME, by id or by --filter."""
+    chosen = _chosen(ids, where)
+    with client(connect) as db:
+        _written(db.collection(name).set_payload(payload, **chosen), "changed", as_json=as_json)
+
+
+@click.command("delete-payload")
+@click.argument("name")
+@click.argument("ids", metavar="[ID]...", type=Id(), nargs=-1)
+@click.option("--key", "keys", multiple=True, required=True, help="A top-level key; may be given several times.")
+@filter_option
+@client_options
+def delete_payload(
+    name: str,
+    ids: tuple[int | str, ...],
+    keys: tuple[str, ...],
+    where: dict[str, Any] | None,
+    connect: str,
+    as_json: bool,
+) -> None:
+    """Take top-level keys out of the payloads of points of NAME, by id or by --filter."""
+    chosen = _chosen(ids, where)
+    with client(connect) as db:
+        _written(db.collection(name).delete_payload(keys, **chosen), "changed", as_json=as_json)
+
+
+def _chosen(ids: tuple[int | str, ...], where: dict[str, Any] | None) -> dict[str, Any]:
+    if bool(ids) == (where is not None):
+        raise click.UsageError("give either IDs or --filter")
+    return {"ids": ids} if ids else {"filter": where}
 
 
 @click.command()
 @click.argument("name")
-@consistency_option("quorum")
+@click.option(
+    "--mode",
+    type=click.Choice(["upsert", "insert", "update"]),
+    default="upsert",
+    show_default=True,
+    help="insert: only what is not there; update: only what is.",
+)
+@click.option("--if-version", metavar="VERSION", help="Write the one point only if it is at this version.")
+@consistency_option("quorum", linearizable=True)
 @client_options
-def upsert(name: str, consistency: Any, connect: str, as_json: bool) -> None:
+def upsert(name: str, mode: Any, if_version: str | None, consistency: Any, connect: str, as_json: bool) -> None:
     """Write points to NAME, read from stdin.
 
     Each line is a JSON object with id, vector and payload.
@@ -82,7 +145,8 @@ def upsert(name: str, consistency: Any, connect: str, as_json: bool) -> None:
             except (ValueError, RecursionError) as error:
                 raise click.UsageError(f"line {number} of stdin is no JSON: {error}") from None
     with client(connect) as db:
-        _written(db.collection(name).upsert(rows, consistency=consistency), "written", as_json=as_json)
+        result = db.collection(name).upsert(rows, consistency=consistency, mode=mode, if_version=if_version)
+        _written(result, "written", as_json=as_json)
 
 
 def _written(result: WriteResult, word: str, *, as_json: bool) -> None:

@@ -3,8 +3,8 @@
 A ballot is the first 24 bytes of a version (stamp | node), so ballots and versions are in one order; the row that a
 round writes has the ballot as the beginning of its version. A mark is what such a row carries besides its content: the
 content version (that of the write that made the content, which an identity round keeps) and the last steps that led to
-it, each the id of an operation and a hash of the content version that it changed. It is covered by the version's digest,
-so replicas that hold one version hold the same bytes. Rows of plain writes have no mark (`b""`).
+it, each the id of an operation and a hash of the content version that it changed. It is covered by the version's
+digest, so replicas that hold one version hold the same bytes. Rows of plain writes have no mark (`b""`).
 
 On disk and on the wire: kind (1 byte) | content version (40, of kind KEPT only) | steps (16 + 8 each), newest last.
 """
@@ -29,7 +29,8 @@ BALLOT_SIZE = STAMP_SIZE + 16
 OPERATION_SIZE = 16  # 2^64 operations before two are expected to collide
 BASE_SIZE = 8  # a hash that only has to tell a few versions of one point apart
 STEP_SIZE = OPERATION_SIZE + BASE_SIZE
-STEPS = 8  # kept per row: a client asks about the fate of its operation at once, not after eight others
+STEPS = 16  # kept per row, and who comes back later cannot tell what became of his operation; four clients that compete
+# for one point have been seen to get through nine between two attempts of one
 NEVER = b""  # the (content) version of a row that nobody has written
 
 _BUSY = b"\xff" * (DIGEST_SIZE + 1)  # one byte longer than any version's rest, hence above it and none itself

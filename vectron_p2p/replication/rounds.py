@@ -1,9 +1,9 @@
 """The per-point round (PROTOCOLS §4): CASPaxos (Rystsov 2018) over the owners of one point, without a leader.
 
 Owns the rules by which one operation on one point is proposed, proposed again and answered. An attempt has a ballot:
-`begin`, then `promised` or `refused` per owner; `propose` gives the row to have accepted; then `accepted` or `outdone`;
-`conclude`. Without an outcome the caller begins again with a higher ballot. Must not know clocks, networks or disks;
-what an operation does to a point is a function that the caller hands in.
+`begin`, then `promised` or `refused` per owner; `propose` gives the row to have accepted; then `accepted` or
+`outdone`; `conclude`. Without an outcome the caller begins again with a higher ballot. Must not know clocks, networks
+or disks; what an operation does to a point is a function that the caller hands in.
 
 Invariants:
 - A row is proposed only on the highest version that a quorum of promises showed, with the steps that led to it.
@@ -12,8 +12,8 @@ Invariants:
   shows that it was not done; else its outcome is unknown, unless it may be done more than once (`rebase`).
 
 What a base shows. Had the effect been chosen, every later base would come from it, by rounds (whose rows keep the last
-steps) or over a plain write (whose rows keep none). So it was not chosen, and the higher ballot shuts it out, if the base
-is of the very content version that it was proposed on; or if the steps of the base reach back to a change of that
+steps) or over a plain write (whose rows keep none). So it was not chosen, and the higher ballot shuts it out, if the
+base is of the very content version that it was proposed on; or if the steps of the base reach back to a change of that
 version and its own id is not among them. The same holds if every owner has refused it (each is asked at most once).
 """
 
@@ -261,6 +261,11 @@ class PointRound:
         if isinstance(decision, VectronError):
             return Outcome(Kind.FAILED, error=decision), None
         return Outcome(Kind.DONE, changed=decision is not None), decision
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether its effect was sent and may be somewhere: the base has to be looked at before it has gone far."""
+        return bool(self._proposed_on())
 
     def _proposed_on(self) -> set[bytes]:
         """Content versions on which it may have been proposed with effect."""

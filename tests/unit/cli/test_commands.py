@@ -233,3 +233,29 @@ def test_markup_in_data_is_data(shell: Shell, node: MemoryNode) -> None:
     shown = shell("search", "docs", "--vector", "[1]").out
     assert "[bold]x" in shown
     assert "[red]text[/red]" in shown
+
+
+def test_conditional_commands_ask_for_what_they_say(shell: Shell) -> None:
+    asked: list[Any] = []
+
+    def answer(message: Any) -> Any:
+        asked.append(message)
+        return messages.WriteReply(2)
+
+    with FakeNode(answer) as node:
+        connect = ("--connect", node.target)
+        assert shell("delete", "docs", "--filter", "{}", *connect).out == "2 deleted\n"
+        assert shell("set-payload", "docs", '{"a": 1}', "7", *connect).out == "2 changed\n"
+        assert shell("delete-payload", "docs", "--key", "a", "--key", "b", "--filter", '{"a": 1}', *connect).code == 0
+        assert shell("upsert", "docs", "--mode", "insert", *connect, stdin='{"id": 1, "vector": [1]}').code == 0
+        for wrong in (
+            ("delete", "docs"),
+            ("delete", "docs", "1", "--filter", "{}"),
+            ("set-payload", "docs", "[]", "1"),
+        ):
+            assert shell(*wrong, *connect).code == 2
+    delete, change, take, insert = asked
+    assert (delete.ids, delete.filter) == ([], {})
+    assert (change.ids, change.filter) == ([7], None)
+    assert (take.remove, take.filter) == (["a", "b"], {"a": 1})
+    assert (insert.mode, insert.if_versions) == ("insert", [])

@@ -358,7 +358,7 @@ def test_upload_shows_a_bar_on_stderr(capsys: pytest.CaptureFixture[str]) -> Non
         (lambda db: db.collection("docs").search_batch([[1.0]], k=0), "k"),
         (lambda db: db.collection("docs").delete(ids=None), "ids"),
         (lambda db: db.collection("docs").get("abc"), "ids"),
-        (lambda db: db.collection("docs").get([1], consistency="linearizable"), "consistency"),
+        (lambda db: db.collection("docs").search([1], consistency="linearizable"), "consistency"),
         (lambda db: db.collection("docs").upsert([], consistency="x"), "consistency"),
         (lambda db: db.create_collection("docs", dimension=0), "dimension"),
         (lambda db: db.delete_collection(""), "name"),

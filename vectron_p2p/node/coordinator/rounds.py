@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 BATCH = 128  # points per message: whole rows come back, at most 80 KiB each, and a message has at most 32 MiB
 BATCHES = 4  # of one call at a time: enough to fill group commits, and other calls get between
-MAX_ATTEMPTS = 32  # some 2 s of pauses while always losing against others; then the client had better decide
+MAX_ATTEMPTS = 32  # up to 3 s of pauses while always losing against others; then the client had better decide
 PAUSE = 0.01  # seconds, upper bound of the first pause: about what a round takes; doubled each time, drawn evenly
-PAUSE_CAP = 0.1  # low: a row keeps its last 8 steps, and who comes back later than those cannot tell what became of him
+PAUSE_CAP = 0.2
 OWN_ACK = 0.05  # as of writes: what a client wrote through this node it should find here
 
 
@@ -136,7 +136,8 @@ class Rounds:
         with self._clock.move_on_after(timeout) as scope:
             for attempt in range(MAX_ATTEMPTS):
                 if attempt:
-                    await self.pause(attempt)
+                    # A row keeps its last steps: who comes back later than those cannot tell what became of his.
+                    await self.pause(1 if any(round_.uncertain for round_ in open_) else attempt)
                 try:
                     batch = self._attempt(shard, open_, level)
                     await batch.begin(await self._stamps.next())
