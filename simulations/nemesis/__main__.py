@@ -27,6 +27,9 @@ def main() -> int:
     parser.add_argument("--shards", type=int, default=8)
     parser.add_argument("--kinds", type=_kinds, help="only these faults, comma-separated; default: drawn by the seed")
     parser.add_argument(
+        "--clock", action="store_true", help="set wall clocks off too; needs libfaketime, slows all nodes"
+    )
+    parser.add_argument(
         "--fabric",
         choices=["proxy", "netns", "auto"],
         default="auto",
@@ -43,6 +46,7 @@ def main() -> int:
         rate=options.rate,
         shards=options.shards,
         kinds=options.kinds,
+        clock=options.clock or Kind.CLOCK in (options.kinds or ()),
         fabric=options.fabric,
     )
     folder = options.out or Path(f"nemesis-{options.seed}")

@@ -14,7 +14,10 @@ CONTROL_V1 = Path("/sys/fs/cgroup/blkio")
 CONTROL_V2 = Path("/sys/fs/cgroup")
 FASTEST, SLOWEST = 100, 5
 """Writes a second on a slow disk: an old rotating one; one that is failing and retries every sector."""
-LIBRARIES = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1")
+LIBRARIES = (
+    "/usr/lib/*/faketime/libfaketimeMT.so.1",
+    "/usr/lib/faketime/libfaketimeMT.so.1",
+)  # for programs with threads
 FRESH_S = 1  # libfaketime looks at its file this often
 
 
@@ -82,7 +85,10 @@ def _disk_of(folder: Path) -> str | None:
 
 
 class Clocks:
-    """The wall clocks of nodes, each `seconds` off; sound at first. Monotonic time is left alone."""
+    """The wall clocks of nodes, each `seconds` off; sound at first. Monotonic time is left alone.
+
+    A node under libfaketime takes two to three times as long for everything, so this is only done when asked for.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -90,7 +96,10 @@ class Clocks:
         self._library = "" if library is None else str(library)
 
     @staticmethod
-    def why_not() -> str:
+    def why_not(wanted: bool) -> str:
+        """Why it cannot be done; empty: it can."""
+        if not wanted:
+            return "not asked for (--clock): libfaketime makes every node slower"
         return "" if _library() is not None else "libfaketime is not installed"
 
     def wrap(self, node: int) -> list[str]:

@@ -37,6 +37,8 @@ class Plan:
     """Operations a second that the clients aim at together; less when answers are slow."""
     shards: int = 8
     kinds: tuple[Kind, ...] | None = None
+    clock: bool = False
+    """Set wall clocks off too."""
     fabric: str = "proxy"
 
 
@@ -45,7 +47,7 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> report.Result:
     fabric = _fabric(plan)
     try:
         with ProcessCluster(plan.nodes) as cluster:
-            left_out = {Kind.SLOW_DISK: SlowDisk.why_not(cluster.folder), Kind.CLOCK: Clocks.why_not()}
+            left_out = {Kind.SLOW_DISK: SlowDisk.why_not(cluster.folder), Kind.CLOCK: Clocks.why_not(plan.clock)}
             slow_disk = None if left_out[Kind.SLOW_DISK] else SlowDisk(cluster.folder)
             clocks = None if left_out[Kind.CLOCK] else Clocks(cluster.folder)
             nemesis = Nemesis(cluster, fabric, slow_disk=slow_disk, clocks=clocks, say=say)

@@ -13,7 +13,7 @@ import enum
 import math
 import random
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import permutations
 from typing import TYPE_CHECKING
 
 from simulations.nemesis.links import CLIENTS, CUT, Link, Links
