@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
-from simulations.nemesis.workload import ABSENT, COLLECTION, state_of, vector_of
+from simulations.nemesis.workload import COLLECTION, state_of, vector_of
 from vectron_p2p import connect, errors
+from vectron_p2p.testing.ledger import ABSENT
 from vectron_p2p.testing.processes import ProcessFailed, wait_for
 from vectron_p2p.testing.replicas import differences, read_replicas
 

@@ -101,9 +101,9 @@ class Nemesis:
             else:
                 self.timeline.leave(index)
         for span in list(self.timeline.open_states()):
-            (node,) = span.nodes
-            if self._cluster[node].running:
-                self.timeline.leave(node)
+            (index,) = span.nodes
+            if self._cluster[index].running:
+                self.timeline.leave(index)
 
     def release(self) -> None:
         """Give back what the machine lent, whatever became of the run."""

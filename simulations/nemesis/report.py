@@ -105,6 +105,8 @@ class Result:
         """For JSON."""
         began, outcome = self.timeline.began, self.outcome
         times = [operation.ended - operation.began for operation in self.operations if not operation.code]
+        succeeded = Counter(each.kind for each in self.operations if not each.code)
+        failed = Counter(f"{each.kind}: {each.code}" for each in self.operations if each.code)
         kinds = Counter(name for span in self.timeline.faults for name in re.findall(r"[a-z-]+(?= |$)", span.what))
         return {
             **self.options,
@@ -114,8 +116,8 @@ class Result:
             "steps": len(self.timeline.faults),
             "faults": dict(sorted(kinds.items())),
             "operations": len(self.operations),
-            "succeeded": dict(sorted(Counter(each.kind for each in self.operations if not each.code).items())),
-            "failed": dict(sorted(Counter(f"{each.kind}: {each.code}" for each in self.operations if each.code).items())),
+            "succeeded": dict(sorted(succeeded.items())),
+            "failed": dict(sorted(failed.items())),
             "shares": self.shares(),
             "latency_ms": _latency(times),
             "violations": {kind: sum(each.kind == kind for each in self.violations) for kind in VIOLATIONS},
