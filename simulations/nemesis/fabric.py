@@ -5,14 +5,18 @@ A fabric says how each node is started so that its traffic runs through the carr
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulations.nemesis.control import Remote
 from simulations.nemesis.links import to_wire
+from simulations.nemesis.switch import TUN, namespace, network_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 FIRST_PORT = 10_000  # below it are the services that a machine may run
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 ATTEMPTS = 1000
+PORT = 7700  # of every node in a namespace: the default
 
 
 class Fabric:
@@ -86,6 +91,41 @@ class ProxyFabric(Fabric):
 
     def wrap(self, index: int) -> list[str]:
         return []
+
+
+class SwitchFabric(Fabric):
+    """A network namespace per node (root, Linux)."""
+
+    kind = "netns"
+
+    def __init__(self, nodes: int, seed: int) -> None:
+        super().__init__(Remote([sys.executable, "-m", "simulations.nemesis.switch", str(nodes), str(seed)]))
+        self._pid = int(self._remote.ready["pid"])
+
+    @staticmethod
+    def why_not() -> str:
+        """Why it cannot be done here; empty: it can."""
+        if os.geteuid():
+            return "only root may make network namespaces"
+        if shutil.which("ip") is None:
+            return "there is no `ip` (iproute2)"
+        if not TUN.exists():
+            return f"there is no {TUN}"
+        name = namespace(os.getpid(), 0)
+        made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+        if made.returncode:
+            return f"no network namespace can be made: {made.stderr.strip()}"
+        subprocess.run(["ip", "netns", "del", name], check=True)
+        return ""
+
+    def host(self, index: int) -> str:
+        return f"{network_of(self._pid)}.{index + 1}"
+
+    def arguments(self, index: int) -> list[str]:
+        return ["--listen", f"{self.host(index)}:{PORT}", "--insecure"]
+
+    def wrap(self, index: int) -> list[str]:
+        return ["ip", "netns", "exec", namespace(self._pid, index)]
 
 
 def free_ports(count: int) -> list[int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simulations.nemesis import checks, report
-from simulations.nemesis.fabric import Fabric, ProxyFabric
+from simulations.nemesis.fabric import Fabric, ProxyFabric, SwitchFabric
 from simulations.nemesis.means import Clocks, SlowDisk
 from simulations.nemesis.nemesis import Nemesis
 from simulations.nemesis.picture import draw
@@ -68,7 +68,12 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> report.Result:
 
 
 def _fabric(plan: Plan) -> Fabric:
-    return ProxyFabric(plan.nodes, plan.seed)
+    reason = SwitchFabric.why_not() if plan.fabric != "proxy" else ""
+    if plan.fabric == "proxy" or (plan.fabric == "auto" and reason):
+        return ProxyFabric(plan.nodes, plan.seed)
+    if reason:
+        raise SystemExit(f"--fabric netns: {reason}")
+    return SwitchFabric(plan.nodes, plan.seed)
 
 
 def _run(
