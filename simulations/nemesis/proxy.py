@@ -78,7 +78,7 @@ class Proxy(Carrier):
         self._index_of_port = {port: index for index, port in enumerate(backs)}
         self._index_of_node: dict[str, int] = {}
         self._packets: list[trio.socket.SocketType] = []
-        self._listening: dict[int, trio.CancelScope] = {}
+        self._listening: dict[int, trio.SocketListener] = {}
         self._down: set[int] = set()
         self._streams: list[Stream] = []
         self._changed = trio.Event()
@@ -91,7 +91,7 @@ class Proxy(Carrier):
             self._packets.append(sock)
         for index in range(len(self._fronts)):
             self._nursery.start_soon(self._carry_packets, index)
-            await self._nursery.start(self._listen, index)
+        self._settle()
 
     # --- commands ---------------------------------------------------------------------------------------------------
 
@@ -127,10 +127,13 @@ class Proxy(Carrier):
         for index in range(len(self._fronts)):
             closed = index in self._down and index not in blocked
             if closed and index in self._listening:
-                self._listening.pop(index).cancel()
+                self._listening.pop(index).socket.close()
             elif not closed and index not in self._listening:
-                self._listening[index] = trio.CancelScope()
-                self._nursery.start_soon(self._listen, index)
+                sock = socket.create_server((HOST, self._fronts[index]))
+                sock.setblocking(False)
+                listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+                self._listening[index] = listener
+                self._nursery.start_soon(self._listen, index, listener)
         self._changed.set()
         self._changed = trio.Event()
 
@@ -173,16 +176,16 @@ class Proxy(Carrier):
 
     # --- streams ----------------------------------------------------------------------------------------------------
 
-    async def _listen(self, index: int, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        scope = self._listening.setdefault(index, trio.CancelScope())
-        with scope:
-            listeners = await trio.open_tcp_listeners(self._fronts[index], host=HOST)
-            task_status.started()
-
-            async def handle(near: trio.SocketStream) -> None:
-                await self._accepted(index, near)
-
-            await trio.serve_listeners(handle, listeners, handler_nursery=self._nursery)
+    async def _listen(self, index: int, listener: trio.SocketListener) -> None:
+        while True:
+            try:
+                near = await listener.accept()
+            except (OSError, trio.ClosedResourceError):
+                if self._listening.get(index) is not listener:
+                    return
+                await trio.sleep(0.1)  # out of descriptors: accepting again at once would spin
+            else:
+                self._nursery.start_soon(self._accepted, index, near)
 
     async def _accepted(self, target: int, near: trio.SocketStream) -> None:
         self._counted["tcp"] += 1

@@ -11,7 +11,7 @@ from simulations.nemesis.fabric import Fabric, ProxyFabric, SwitchFabric
 from simulations.nemesis.means import Clocks, SlowDisk
 from simulations.nemesis.nemesis import Nemesis
 from simulations.nemesis.picture import draw
-from simulations.nemesis.schedule import Kind, steps
+from simulations.nemesis.schedule import Kind, Step, steps
 from simulations.nemesis.workload import COLLECTION, DIMENSION, Worker
 from vectron_p2p import connect
 from vectron_p2p.testing.processes import ProcessCluster, wait_for
@@ -37,6 +37,8 @@ class Plan:
     """Operations a second that the clients aim at together; less when answers are slow."""
     shards: int = 8
     kinds: tuple[Kind, ...] | None = None
+    script: tuple[Step, ...] = ()
+    """These steps instead of drawn ones; it ends with the last."""
     clock: bool = False
     """Set wall clocks off too."""
     fabric: str = "proxy"
@@ -93,7 +95,8 @@ def _run(
         worker.start()
     outcome = checks.Outcome()
     try:
-        nemesis.run(steps(plan.seed, plan.nodes, plan.kinds, special=special), plan.seconds)
+        drawn = steps(plan.seed, plan.nodes, plan.kinds, special=special)
+        nemesis.run(iter(plan.script) if plan.script else drawn, plan.seconds)
     finally:
         for worker in workers:
             worker.stop()

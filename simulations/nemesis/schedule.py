@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import TYPE_CHECKING
 
@@ -130,26 +130,31 @@ def steps(
         special: Which of `SPECIAL` can be done here.
     """
     rng = random.Random(f"nemesis {seed}")
-    every = [kind for kind in Kind if kind not in SPECIAL or kind in special]
     while True:
-        # Drawn whether used or not: a seed means the same faults on machines with and without the special kinds.
-        on = {kind for kind in Kind if rng.random() < KIND_IS_ON}
-        era = list(kinds) if kinds is not None else [kind for kind in every if kind in on] or [Kind.KILL]
+        on = [kind for kind in Kind if rng.random() < KIND_IS_ON]
+        era = on if kinds is None else list(kinds)
         light = [kind for kind in era if kind not in HEAVY]
         heavy = [kind for kind in era if kind in HEAVY and (nodes >= 5 or kind is not Kind.BRIDGE)]
+        others = [*light, Kind.LOSSY] if kinds is None else light
         for _ in range(STEPS_PER_ERA):
-            yield _step(rng, nodes, light, heavy)
+            step = _step(rng, nodes, light, others, heavy)
+            yield replace(step, faults=tuple(_possible(fault, special) for fault in step.faults))
 
 
-def _step(rng: random.Random, nodes: int, light: list[Kind], heavy: list[Kind]) -> Step:
+def _possible(fault: Fault, special: Sequence[Kind]) -> Fault:
+    """What cannot be done here becomes a kill, so that a seed means the same schedule otherwise on every machine."""
+    return replace(fault, kind=Kind.KILL) if fault.kind in SPECIAL and fault.kind not in special else fault
+
+
+def _step(rng: random.Random, nodes: int, light: list[Kind], others: list[Kind], heavy: list[Kind]) -> Step:
     rest = rng.uniform(*REST_S)
     if heavy and (not light or rng.random() < HEAVY_SHARE):
         return Step((_fault(rng, rng.choice(heavy), nodes),), rng.uniform(*HEAVY_S), rest)
     first = _fault(rng, rng.choice(light or [Kind.KILL]), nodes)
     seconds = rng.uniform(*LASTS_S.get(first.kind, LASTS_ELSE_S))
-    if rng.random() >= SECOND_SHARE:
+    if not others or rng.random() >= SECOND_SHARE:
         return Step((first,), seconds, rest)
-    second = _fault(rng, rng.choice([*light, Kind.LOSSY]), nodes)
+    second = _fault(rng, rng.choice(others), nodes)
     if second.away and first.away and second.kind is not first.kind:
         # On the same node: two nodes away for long would be a majority of some shard's owners.
         second = Fault(
