@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 REPLICAS = 3
 MEMBERS_WITHIN = 30.0
-CALL_TIMEOUT = 10.0  # of one operation of a client, retries included: a third of the default, for more turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +86,7 @@ def _run(
         wait_for(lambda: len(db.cluster().nodes) == plan.nodes or None, MEMBERS_WITHIN, "all nodes to be members")
         db.create_collection(COLLECTION, dimension=DIMENSION, shards=plan.shards, replicas=replicas)
     pause = plan.clients / plan.rate
-    workers = [
-        Worker(number, cluster.connect, seed=plan.seed, pause=pause, timeout=CALL_TIMEOUT)
-        for number in range(plan.clients)
-    ]
+    workers = [Worker(number, cluster.connect, seed=plan.seed, pause=pause) for number in range(plan.clients)]
     for worker in workers:
         worker.start()
     outcome = checks.Outcome()

@@ -23,7 +23,7 @@ from vectron_p2p.testing.ledger import ABSENT, Ledger
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vectron_p2p.client import Collection
+    from vectron_p2p.client import Client, Collection
     from vectron_p2p.model.points import Point
 
 COLLECTION = "nemesis"
@@ -34,6 +34,8 @@ RECENT = 40  # half of what is read was touched within this many touches: where 
 DELETES, READS, SEARCHES = 0.2, 0.3, 0.1  # shares of the operations; the rest are upserts
 NEW = 0.3  # share of upserts that begin with new ids, while there are fewer than POINTS_PER_CLIENT
 MAX_BATCH = 4
+CONNECTIONS = 3  # of a client: what one node acknowledged to it is mostly read from another
+TERM = 20  # operations after which one of them is closed and made anew: else all come to rest at the nodes that stay up
 REMEMBERED = 24  # operations per point: the story behind a violation
 
 
@@ -136,12 +138,12 @@ def _word(state: int) -> str:
 class Worker(threading.Thread):
     """One client. `stop` and join, then its figures are complete."""
 
-    def __init__(self, number: int, seeds: str, *, seed: int, pause: float, timeout: float) -> None:
+    def __init__(self, number: int, seeds: str, *, seed: int, pause: float) -> None:
         super().__init__(daemon=True, name=f"client-{number}")
         self._number = number
         self._seeds = seeds
         self._pause = pause
-        self._timeout = timeout
+        self._connected: list[Client] = []
         self._rng = random.Random(f"client {seed} {number}")
         self._writes = 0
         self._recent: deque[int] = deque(maxlen=RECENT)
@@ -160,12 +162,23 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         try:
-            with connect(self._seeds, timeout=self._timeout) as db:
-                collection = db.collection(COLLECTION)
-                while not self._halt.wait(self._pause * self._rng.uniform(0.5, 1.5)):
-                    self._operate(collection)
+            while not self._halt.wait(self._pause * self._rng.uniform(0.5, 1.5)):
+                self._operate(self._collection())
         except BaseException as error:  # kept for the report: a client that died silently would make the run look clean
             self.crash = error
+        finally:
+            for db in self._connected:
+                db.close()
+
+    def _collection(self) -> Collection:
+        """Through one of several connections, each to a node of its own choice. A client stays with the node that
+        answers it; what it wrote there it would also read there, and a cluster that loses quorums would look sound.
+        """
+        if len(self._connected) == CONNECTIONS and self._rng.random() < 1 / TERM:
+            self._connected.pop(0).close()
+        if len(self._connected) < CONNECTIONS:
+            self._connected.append(connect(self._seeds))
+        return self._rng.choice(self._connected).collection(COLLECTION)
 
     def _operate(self, collection: Collection) -> None:
         drawn = self._rng.random()
