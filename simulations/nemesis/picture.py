@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from simulations.nemesis.report import Result, Second
 
-LEFT, RIGHT, WIDTH = 92, 24, 1400
+LEFT, RIGHT = 92, 24
+NARROWEST, WIDEST, PER_SECOND = 1400, 4000, 2.2  # pixels; below two a second nobody can tell faults apart
 LANE, BAR = 22, 14
 CHART, GAP = 84, 34
 UP = "#8cc98f"
@@ -41,6 +42,7 @@ class _Canvas:
         self._began = result.timeline.began
         spans = [span.ended for span in result.timeline.faults if math.isfinite(span.ended)]
         self._length = max([float(len(self._seconds)), *(ended - self._began for ended in spans), 1.0])
+        self._width = round(min(max(NARROWEST, PER_SECOND * self._length), WIDEST))
         self._nodes = int(result.options["nodes"])
         self._parts: list[str] = []
         self._top = 64.0
@@ -61,9 +63,11 @@ class _Canvas:
         self._head()
         height = bottom + 40
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height:.0f}" '
-            f'viewBox="0 0 {WIDTH} {height:.0f}" font-family="Helvetica, Arial, sans-serif" font-size="11">\n'
-            f'<rect width="{WIDTH}" height="{height:.0f}" fill="white"/>\n' + "\n".join(self._parts) + "\n</svg>\n"
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{self._width}" height="{height:.0f}" '
+            f'viewBox="0 0 {self._width} {height:.0f}" font-family="Helvetica, Arial, sans-serif" font-size="11">\n'
+            f'<rect width="{self._width}" height="{height:.0f}" fill="white"/>\n'
+            + "\n".join(self._parts)
+            + "\n</svg>\n"
         )
 
     # --- parts ------------------------------------------------------------------------------------------------------
@@ -78,7 +82,7 @@ class _Canvas:
             f"{len(result.operations)} operations; with at most one node away {100 * share['share']:.2f} % succeeded; "
             f"{len(result.violations)} violations"
         )
-        self._text(LEFT, 38, f"{line}; {verdict}"[:210], fill=VIOLATION if result.failures else "#333")
+        self._text(LEFT, 38, f"{line}; {verdict}"[: self._width // 7], fill=VIOLATION if result.failures else "#333")
         x = float(LEFT)
         legend = {"up": UP, **COLOURS, "more than one away": SHADE, "violation": VIOLATION}
         for name, colour in legend.items():
@@ -103,7 +107,7 @@ class _Canvas:
         for node in range(self._nodes):
             y = self._top + node * LANE
             self._text(8, y + 11, f"n{node}", fill="#333")
-            self._rect(LEFT, y, WIDTH - LEFT - RIGHT, BAR, UP)
+            self._rect(LEFT, y, self._width - LEFT - RIGHT, BAR, UP)
         for span in self._result.timeline.states:
             for node in span.nodes:
                 x, end = self._x(span.began), self._x(min(span.ended, self._began + self._length))
@@ -144,10 +148,10 @@ class _Canvas:
         self._top += CHART + GAP
 
     def _frame(self, name: str, marks: Sequence[tuple[float, str]]) -> None:
-        self._text(8, self._top + 12, name, fill="#333")
+        self._text(8, self._top - 8, name, fill="#333")
         for share, text in marks:
             y = self._top + CHART * (1 - share)
-            self._line(LEFT, y, WIDTH - RIGHT, y, "#dddddd")
+            self._line(LEFT, y, self._width - RIGHT, y, "#dddddd")
             self._text(LEFT - 6, y + 4, text, anchor="end", size=10, fill="#777")
 
     def _shades(self, top: float, bottom: float) -> list[str]:
@@ -174,7 +178,7 @@ class _Canvas:
 
     def _violations(self, top: float, bottom: float) -> None:
         for violation in self._result.violations:
-            x = min(self._x(violation.at), WIDTH - RIGHT + 6.0)  # those found at the end are beside the picture
+            x = min(self._x(violation.at), self._width - RIGHT + 6.0)  # those found at the end are beside the picture
             title = escape(f"{violation.kind}: point {violation.point}: {violation.text}")
             self._parts.append(
                 f'<line x1="{x:.1f}" y1="{top:.1f}" x2="{x:.1f}" y2="{bottom:.1f}" stroke="{VIOLATION}" '
@@ -187,7 +191,7 @@ class _Canvas:
         return self._at(at - self._began)
 
     def _at(self, seconds: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * seconds / self._length
+        return LEFT + (self._width - LEFT - RIGHT) * seconds / self._length
 
     def _rect(self, x: float, y: float, width: float, height: float, colour: str, title: str = "") -> None:
         inside = f"><title>{escape(title)}</title></rect>" if title else "/>"
