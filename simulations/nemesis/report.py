@@ -1,7 +1,8 @@
 """Figures of a run, what fell short, and both as text.
 
 The promise about availability: operations that began and ended while at most one node was down or cut off succeed, 99 %
-of them at least. An operation counts by all that happened between its call and its answer.
+of them at least. An operation counts by all that happened between its call and its answer; those of clients that give
+up early do not count.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,11 +77,34 @@ class Result:
         """Operations and the share that succeeded, by how many nodes were away."""
         groups: dict[str, list[Operation]] = {"none_away": [], "one_away": [], "more_away": [], "at_most_one_away": []}
         for operation in self.operations:
+            if not operation.patient:
+                continue
             away = self.timeline.away(operation.began, operation.ended)
             groups[("none_away", "one_away", "more_away")[min(away, 2)]].append(operation)
             if away <= 1:
                 groups["at_most_one_away"].append(operation)
         return {name: _share(group) for name, group in groups.items()}
+
+    def by_fault(self) -> dict[str, dict[str, Any]]:
+        """Of each kind of fault the operations that it touched, and the longest time in which none succeeded: a share
+        of operations alone hides that clients wait for an answer before they ask again.
+        """
+        touched: dict[str, set[int]] = {}
+        silence: dict[str, float] = {}
+        for span in self.timeline.faults:
+            during = [i for i, each in enumerate(self.operations) if span.overlaps(each.began, each.ended)]
+            answers = [self.operations[i].ended for i in during if not self.operations[i].code]
+            marks = [span.began, *(min(answer, span.ended) for answer in answers), span.ended]
+            longest = max(after - before for before, after in pairwise(marks))
+            for kind in _kinds(span.what):
+                touched.setdefault(kind, set()).update(during)
+                silence[kind] = max(longest, silence.get(kind, 0.0))
+        figures = {}
+        for kind, indices in sorted(touched.items()):
+            operations = [self.operations[index] for index in sorted(indices) if self.operations[index].patient]
+            latency = _latency([each.ended - each.began for each in operations])
+            figures[kind] = {**_share(operations), **latency, "silence_s": round(silence[kind], 1)}
+        return figures
 
     def seconds(self) -> list[Second]:
         """By the second in which operations ended."""
@@ -107,7 +132,7 @@ class Result:
         times = [operation.ended - operation.began for operation in self.operations if not operation.code]
         succeeded = Counter(each.kind for each in self.operations if not each.code)
         failed = Counter(f"{each.kind}: {each.code}" for each in self.operations if each.code)
-        kinds = Counter(name for span in self.timeline.faults for name in re.findall(r"[a-z-]+(?= |$)", span.what))
+        kinds = Counter(kind for span in self.timeline.faults for kind in _kinds(span.what))
         return {
             **self.options,
             "left_out": self.left_out,
@@ -118,7 +143,9 @@ class Result:
             "operations": len(self.operations),
             "succeeded": dict(sorted(succeeded.items())),
             "failed": dict(sorted(failed.items())),
+            "impatient": sum(not each.patient for each in self.operations),
             "shares": self.shares(),
+            "by_fault": self.by_fault(),
             "latency_ms": _latency(times),
             "violations": {kind: sum(each.kind == kind for each in self.violations) for kind in VIOLATIONS},
             "searches": self.searched,
@@ -153,10 +180,12 @@ class Result:
         document = self.document()
         lines = []
         for key, value in document.items():
-            if key not in {"evidence", "timeline", "failures", "passed", "shares"}:
+            if key not in {"evidence", "timeline", "failures", "passed", "shares", "by_fault"}:
                 lines.append(f"{key:>18}: {_words(value)}")
         for name, share in document["shares"].items():
             lines.append(f"{name:>18}: {share['share']:.4f} of {share['operations']} operations succeeded")
+        for kind, figures in document["by_fault"].items():
+            lines.append(f"{kind:>18}: {_words(figures)}")
         for evidence in document["evidence"]:
             lines.append(f"VIOLATION {evidence['kind']} of point {evidence['point']} at {evidence['at_s']} s")
             lines.append(f"    {evidence['text']}; faults within 30 s: {', '.join(evidence['faults']) or 'none'}")
@@ -186,6 +215,11 @@ def write(result: Result, folder: Path, picture: str) -> None:
     (folder / "report.json").write_text(json.dumps(result.document(), indent=1) + "\n", encoding="utf-8")
     (folder / "report.txt").write_text(result.text(), encoding="utf-8")
     (folder / "timeline.svg").write_text(picture, encoding="utf-8")
+
+
+def _kinds(text: str) -> list[str]:
+    """The kinds of faults in the text of a step."""
+    return [fault.split()[0] for fault in text.split(" + ")]
 
 
 def _share(operations: Sequence[Operation]) -> dict[str, Any]:

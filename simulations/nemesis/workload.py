@@ -35,6 +35,9 @@ DELETES, READS, SEARCHES = 0.2, 0.3, 0.1  # shares of the operations; the rest a
 NEW = 0.3  # share of upserts that begin with new ids, while there are fewer than POINTS_PER_CLIENT
 MAX_BATCH = 4
 CONNECTIONS = 3  # of a client: what one node acknowledged to it is mostly read from another
+IMPATIENT, IMPATIENT_S = 0.3, 1.0
+"""Share of the connections whose calls are given up after a second: what they leave under way must not come to pass
+after what the client does next."""
 TERM = 20  # operations after which one of them is closed and made anew: else all come to rest at the nodes that stay up
 REMEMBERED = 24  # operations per point: the story behind a violation
 
@@ -47,6 +50,8 @@ class Operation(NamedTuple):
     kind: str
     code: str
     """Of the error; empty: it succeeded."""
+    patient: bool = True
+    """Whether the client waited as long as the cluster may need; one that gives up early proves nothing about it."""
 
 
 class Touch(NamedTuple):
@@ -143,7 +148,8 @@ class Worker(threading.Thread):
         self._number = number
         self._seeds = seeds
         self._pause = pause
-        self._connected: list[Client] = []
+        self._connected: list[tuple[Client, bool]] = []
+        self._patient = True
         self._rng = random.Random(f"client {seed} {number}")
         self._writes = 0
         self._recent: deque[int] = deque(maxlen=RECENT)
@@ -167,7 +173,7 @@ class Worker(threading.Thread):
         except BaseException as error:  # kept for the report: a client that died silently would make the run look clean
             self.crash = error
         finally:
-            for db in self._connected:
+            for db, _ in self._connected:
                 db.close()
 
     def _collection(self) -> Collection:
@@ -175,10 +181,16 @@ class Worker(threading.Thread):
         answers it; what it wrote there it would also read there, and a cluster that loses quorums would look sound.
         """
         if len(self._connected) == CONNECTIONS and self._rng.random() < 1 / TERM:
-            self._connected.pop(0).close()
+            self._connected.pop(0)[0].close()
         if len(self._connected) < CONNECTIONS:
-            self._connected.append(connect(self._seeds))
-        return self._rng.choice(self._connected).collection(COLLECTION)
+            patient = self._rng.random() >= IMPATIENT
+            db = connect(self._seeds) if patient else connect(self._seeds, timeout=IMPATIENT_S)
+            self._connected.append((db, patient))
+        db, self._patient = self._rng.choice(self._connected)
+        return db.collection(COLLECTION)
+
+    def _ended(self, began: float, ended: float, kind: str, code: str) -> None:
+        self.operations.append(Operation(began, ended, kind, code, self._patient))
 
     def _operate(self, collection: Collection) -> None:
         drawn = self._rng.random()
@@ -225,7 +237,7 @@ class Worker(threading.Thread):
             else:
                 ledger.acknowledge(point, state, began, ended)
         kind = "delete" if delete else "upsert"
-        self.operations.append(Operation(began, ended, kind, code))
+        self._ended(began, ended, kind, code)
         self.book.touch(ids, began, ended, f"{kind} #{number} {code or 'acknowledged'}")
 
     def _read(self, collection: Collection) -> None:
@@ -234,10 +246,10 @@ class Worker(threading.Thread):
         try:
             points = collection.get(ids, with_vector=True, consistency="quorum")
         except errors.VectronError as error:
-            self.operations.append(Operation(began, time.monotonic(), "get", error.code))
+            self._ended(began, time.monotonic(), "get", error.code)
             return
         ended = time.monotonic()
-        self.operations.append(Operation(began, ended, "get", ""))
+        self._ended(began, ended, "get", "")
         for point_id, point in zip(ids, points, strict=True):
             state = state_of(point)
             self.book.touch([point_id], began, ended, f"get {_word(state)}")
@@ -253,10 +265,10 @@ class Worker(threading.Thread):
         try:
             result = collection.search(query, k=10, filter={"client": self._number}, consistency="quorum")
         except errors.VectronError as error:
-            self.operations.append(Operation(began, time.monotonic(), "search", error.code))
+            self._ended(began, time.monotonic(), "search", error.code)
             return
         ended = time.monotonic()
-        self.operations.append(Operation(began, ended, "search", "partial" if result.partial else ""))
+        self._ended(began, ended, "search", "partial" if result.partial else "")
         hits = {hit.id: hit for hit in result.hits}
         for hit in hits.values():
             point_id, state = int(hit.id), int((hit.payload or {})["n"])

@@ -55,6 +55,22 @@ def test_failures_while_one_node_is_away_do() -> None:
     assert result.failures == ["with at most one node away 0.9875 of the operations succeeded"]
 
 
+def test_who_gives_up_early_proves_nothing() -> None:
+    result = a_run()
+    result.operations[25] = result.operations[25]._replace(code="deadline_exceeded", patient=False)
+    result.judge()
+    assert result.failures == []
+    assert result.document()["impatient"] == 1
+
+
+def test_a_fault_under_which_nobody_is_answered_shows() -> None:
+    figures = a_run().by_fault()
+    assert figures["halves"]["silence_s"] == 2.0
+    assert figures["halves"]["share"] < 0.1
+    assert figures["kill"]["silence_s"] < 0.2
+    assert figures["kill"]["share"] == 1.0
+
+
 def test_everything_that_is_wrong_is_named() -> None:
     result = a_run()
     result.violations.append(Violation("lost", 5, BEGAN + 9, "read", (Touch(BEGAN, BEGAN + 1, "upsert #1"),)))
