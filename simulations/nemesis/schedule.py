@@ -106,7 +106,8 @@ class Fault:
         return frozenset(self.nodes)
 
     def __str__(self) -> str:
-        return f"{self.kind} {','.join(f'n{node}' for node in self.nodes)}".rstrip()
+        offset = f"{self.strength:+.3g}s" if self.kind is Kind.CLOCK else ""
+        return " ".join(word for word in (self.kind, ",".join(f"n{node}" for node in self.nodes), offset) if word)
 
 
 @dataclass(frozen=True, slots=True)
