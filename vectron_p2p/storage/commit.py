@@ -8,11 +8,12 @@ unknown outcome means.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
 from vectron_p2p.model.errors import Internal, Overloaded, Unavailable, VectronError
+from vectron_p2p.replication.floors import Path
 from vectron_p2p.replication.hlc import admit
 from vectron_p2p.storage.kv import StorageError
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from vectron_p2p.storage.shard import ShardStore
     from vectron_p2p.storage.space import SpaceFloor
 
+T = TypeVar("T")
+
 BATCH_ROWS = 4_096  # where the fsync no longer counts, and a writer that comes now still waits only ~0.2 s
 BATCH_BYTES = 8 << 20
 QUEUE_BYTES = 64 << 20  # rows that wait for a slow disk; beyond it the caller had better wait elsewhere
@@ -33,10 +36,11 @@ RETRY_S = 1.0  # between attempts to reopen a store that failed to sync
 
 
 class _Call:
-    __slots__ = ("done", "error", "held", "rows", "size")
+    __slots__ = ("done", "error", "held", "path", "rows", "size")
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[Row], path: Path) -> None:
         self.rows = rows
+        self.path = path
         self.size = sum(ROW_BYTES + len(row.vector or b"") + len(row.payload or b"") for row in rows)
         self.done = trio.Event()
         self.held: list[bytes | None] = []
@@ -77,8 +81,10 @@ class GroupCommit:
         self.commits = 0
         """Batches written since the start."""
 
-    async def apply(self, rows: Sequence[Row]) -> list[bytes | None]:
+    async def apply(self, rows: Sequence[Row], path: Path = Path.WRITE) -> list[bytes | None]:
         """Applies each of `rows` if newer; the version then held of each, None where its stamp was refused.
+
+        `path` says how they came, for the replica's floors.
 
         Raises:
             Overloaded: Too much waits already; nothing is written.
@@ -89,7 +95,7 @@ class GroupCommit:
             return []
         if self._closed:
             raise Unavailable("the shard is closed on this node; nothing was written")
-        call = _Call(rows)
+        call = _Call(rows, path)
         if self._queue and self._queued + call.size > QUEUE_BYTES:
             raise Overloaded("too many writes wait for the disk", retry_after=0.5)
         self._queue.append(call)
@@ -139,12 +145,13 @@ class GroupCommit:
 
     async def _commit(self, calls: list[_Call]) -> None:
         rows = [row for call in calls for row in call.rows]
+        paths = [call.path for call in calls for _ in call.rows]
         self._working = calls
         error: VectronError | None = None
         held: list[bytes | None] = []
         try:
             held = await self._executor.run(
-                "disk", self._commit_job, rows, self._clock.now(), int(self._clock.wall() * 1000)
+                "disk", self._commit_job, rows, paths, self._clock.now(), int(self._clock.wall() * 1000)
             )
             self.commits += 1
         except VectronError as refusal:
@@ -165,14 +172,27 @@ class GroupCommit:
             call.error = error if error is None or len(calls) == 1 else _copy(error)
             call.done.set()
 
-    def _commit_job(self, rows: list[Row], now: float, wall_ms: int) -> list[bytes | None]:
+    def _commit_job(self, rows: list[Row], paths: list[Path], now: float, wall_ms: int) -> list[bytes | None]:
         self._space.check(now)
         self._heal_job()
-        applied = self._store.apply(rows, lambda stamp, held: admit(stamp, wall_ms, held), sync=self._sync)
+        applied = self._store.apply(rows, lambda stamp, held: admit(stamp, wall_ms, held), paths=paths, sync=self._sync)
         written = [row for row, result in zip(rows, applied, strict=True) if result.written]
         if written:
             self._on_applied(written)
         return [result.held for result in applied]
+
+    async def exclusive(self, job: Callable[..., T], *args: object) -> T:
+        """`job`, which writes to the store, on the disk lane; a store that failed a write is healed before.
+
+        Raises:
+            StorageError: The disk failed.
+        """
+
+        def run() -> T:
+            self._heal_job()
+            return job(*args)
+
+        return await self._executor.run("disk", run)
 
     def _heal_job(self) -> None:
         if self._store.broken:

@@ -6,7 +6,8 @@ Owns the layout in the store, apply-if-newer, the Merkle sums and the counts. Tw
     v <leaf> <id key>     its version and whether it lives, grouped by Merkle leaf
 
 The second is 4 % more to write, and what makes the rest cheap: a write looks up 41 bytes instead of the old row, a
-start counts and sums without reading vectors, and repair reads one leaf. A dict of versions in memory would save those
+start counts and sums without reading vectors, and repair reads one leaf. Beside them lie the records of
+`storage.retention`. A dict of versions in memory would save those
 look-ups (0.4 µs for new rows, 1 to 15 µs for rows held, of the 25 to 45 µs that a row costs) for 180 bytes a row, which
 the memory budget of a node has better use for.
 
@@ -22,18 +23,24 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.ids import PointId, decode_point_id, encode_point_id
-from vectron_p2p.replication.merkle import LEAVES, MerkleTree, leaf_of
+from vectron_p2p.replication.floors import Path
+from vectron_p2p.replication.merkle import LEAVES, MerkleTree
 from vectron_p2p.replication.version import VERSION_SIZE, stamp
 from vectron_p2p.storage.kv import Corrupt, KeyValue, WriteFailed
 from vectron_p2p.storage.records import Row, decode_row, encode_row
+from vectron_p2p.storage.retention import DEAD as _DEAD
+from vectron_p2p.storage.retention import ID_AT as _ID_AT
+from vectron_p2p.storage.retention import LIVE as _LIVE
+from vectron_p2p.storage.retention import ROW as _ROW
+from vectron_p2p.storage.retention import ROW_END as _ROW_END
+from vectron_p2p.storage.retention import VERSION as _VERSION
+from vectron_p2p.storage.retention import VERSION_END as _VERSION_END
+from vectron_p2p.storage.retention import Puts, Retaining
+from vectron_p2p.storage.retention import version_key as _version_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-_ROW, _ROW_END = b"r", b"s"
-_VERSION, _VERSION_END = b"v", b"w"
-_ID_AT = 3  # in a version key: after the letter and two bytes of leaf
-_LIVE, _DEAD = b"\x01", b"\x00"
 MAX_UNSYNCED_BYTES = 32 << 20  # kept for `heal`; more than any 100 ms of writes: beyond it a write syncs
 
 
@@ -52,9 +59,11 @@ class _Batch(NamedTuple):
     puts: list[tuple[bytes, bytes | None]]
     rows: list[tuple[bytes, Row, bytes | None]]
     """Id key, row, and the stored entry (version and life) that it replaces."""
+    removed: Sequence[tuple[bytes, bytes]] = ()
+    """Id key and stored entry of rows that go without a successor."""
 
 
-class ShardStore:
+class ShardStore(Retaining):
     """One replica's rows on a key-value store."""
 
     def __init__(self, kv: KeyValue) -> None:
@@ -72,6 +81,7 @@ class ShardStore:
         self._unsynced: list[tuple[bytes, bytes | None]] = []
         self._unsynced_bytes = 0
         self._failed: _Batch | None = None
+        self._load_records()
         for key, entry in kv.iterate(_VERSION, _VERSION_END):
             if len(entry) != VERSION_SIZE + 1:
                 raise Corrupt(f"version entry of {len(entry)} bytes")
@@ -110,11 +120,18 @@ class ShardStore:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def apply(self, rows: Sequence[Row], admit: Callable[[int, int], bool], *, sync: bool = True) -> list[Applied]:
+    def apply(
+        self,
+        rows: Sequence[Row],
+        admit: Callable[[int, int], bool],
+        *,
+        paths: Sequence[Path] = (),
+        sync: bool = True,
+    ) -> list[Applied]:
         """Writes those of `rows` that are newer than what is held, in one batch; on disk when it returns if `sync`.
 
-        `admit(stamp, held stamp or 0)` says whether a newer stamp is acceptable. Of several rows with one id the
-        highest is written.
+        `admit(stamp, held stamp or 0)` says whether a newer stamp is acceptable; `paths` says of each row how it came
+        (none: plain writes), for the floors (`storage.retention`). Of several rows with one id the highest is written.
 
         Raises:
             WriteFailed: Whether they are written is unknown until `heal`. If the store was `broken` before: none is.
@@ -127,9 +144,15 @@ class ShardStore:
             entries = self._kv.get_many(version_keys)
             chosen: dict[bytes, int] = {}
             refused: set[int] = set()
+            gone: set[int] = set()
             for i, row in enumerate(rows):
                 entry = entries[i]
                 if entry is not None and row.version <= entry[:VERSION_SIZE]:
+                    continue
+                path, leaf = paths[i] if paths else Path.WRITE, int.from_bytes(version_keys[i][1:_ID_AT], "big")
+                if self.refuses(path, stamp(row.version), leaf, held=entry is not None):
+                    # The copy of a tombstone that was collected here: what it says holds.
+                    (refused if row.live or path is Path.WRITE else gone).add(i)
                     continue
                 other = chosen.get(keys[i])
                 if other is not None and row.version <= rows[other].version:
@@ -147,7 +170,9 @@ class ShardStore:
             if batch.puts:
                 self._write(batch, sync)
             return [
-                _applied(i, rows, chosen.get(key), None if entry is None else entry[:VERSION_SIZE], i in refused)
+                Applied(rows[i].version, False)
+                if i in gone
+                else _applied(i, rows, chosen.get(key), None if entry is None else entry[:VERSION_SIZE], i in refused)
                 for i, (key, entry) in enumerate(zip(keys, entries, strict=True))
             ]
 
@@ -177,6 +202,12 @@ class ShardStore:
                     self._live += 1
                 else:
                     self._dead += 1
+            for key, old in batch.removed:
+                self._merkle.remove(key, old[:VERSION_SIZE])
+                self._count(old, -1)
+
+    def _remove(self, puts: Puts, removed: Sequence[tuple[bytes, bytes]]) -> None:
+        self._write(_Batch(puts, [], removed), True)
 
     def _forget_unsynced(self) -> None:
         self._unsynced = []
@@ -205,10 +236,11 @@ class ShardStore:
         with self._writing:
             self._kv.heal()
             failed, self._failed = self._failed or _Batch([], []), None
-            if not failed.puts and not self._unsynced:
-                return []
             try:
-                self._kv.write([*self._unsynced, *failed.puts], sync=True)
+                if failed.puts or self._unsynced:
+                    self._kv.write([*self._unsynced, *failed.puts], sync=True)
+                if records := self._heal_records():
+                    self._kv.write(records, sync=True)
             except WriteFailed:
                 self._failed = failed
                 raise
@@ -261,15 +293,13 @@ class ShardStore:
         """Waits for a write in flight. Rows written without `sync` are put on disk if that is possible."""
         with self._writing:
             try:
-                if self._unsynced and not self.broken:
-                    self._kv.write((), sync=True)
-                    self._forget_unsynced()
+                if not self.broken:
+                    if self._unsynced:
+                        self._kv.write((), sync=True)
+                        self._forget_unsynced()
+                    self._end_life()
             finally:
                 self._kv.close()
-
-
-def _version_key(key: bytes) -> bytes:
-    return _VERSION + leaf_of(key).to_bytes(2, "big") + key
 
 
 def _applied(i: int, rows: Sequence[Row], chosen: int | None, before: bytes | None, refused: bool) -> Applied:
