@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vectron_p2p.node.coordinator.searches import Searches
     from vectron_p2p.node.coordinator.writes import Writes
     from vectron_p2p.node.reports import Reports
+    from vectron_p2p.node.services.repairs import Repairs
 
 MAX_QUERIES = (
     1_000  # vectors of one search request: keeps one request's turn on the search threads short; clients split
@@ -41,7 +42,14 @@ class ClientService:
     """Answers the messages of `protocol.messages` "client requests"."""
 
     def __init__(
-        self, catalog: Catalog, writes: Writes, reads: Reads, searches: Searches, reports: Reports, runtime: Runtime
+        self,
+        catalog: Catalog,
+        writes: Writes,
+        reads: Reads,
+        searches: Searches,
+        reports: Reports,
+        repairs: Repairs,
+        runtime: Runtime,
     ) -> None:
         self._catalog = catalog
         self._writes = writes
@@ -49,6 +57,7 @@ class ClientService:
         self._searches = searches
         self._reports = reports
         self._runtime = runtime
+        self._repairs = repairs
         self._handlers: dict[type, Callable[[Any, float], Awaitable[Any]]] = {
             m.GetCluster: self._cluster,
             m.GetStatus: self._status,
@@ -62,6 +71,7 @@ class ClientService:
             m.Search: self._search,
             m.Count: self._count,
             m.Scroll: self._scroll,
+            m.Repair: self._repair,
         }
 
     def handles(self, message: object) -> bool:
@@ -126,6 +136,10 @@ class ClientService:
         collection = await self._collection(message.name)
         replicas = await self._reports.replicas()
         return m.CollectionReply(dataclasses.asdict(self._reports.collection(collection, replicas)))
+
+    async def _repair(self, message: m.Repair, timeout: float) -> m.RepairReply:
+        _operation(message.token)
+        return await self._repairs.ask(message)
 
     # --- points -----------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,14 @@ from vectron_p2p.protocol.messages.handshake import (
     Hello,
     Welcome,
 )
+from vectron_p2p.protocol.messages.repair import (
+    AgreeFloor,
+    CollectFloor,
+    FloorSums,
+    Repair,
+    RepairPass,
+    RepairReply,
+)
 from vectron_p2p.protocol.messages.requests import (
     ClusterReply,
     CollectionReply,
@@ -69,10 +77,12 @@ from vectron_p2p.protocol.messages.shards import (
 )
 
 __all__ = [
+    "AgreeFloor",
     "ApplyReply",
     "ApplyRows",
     "CatalogNote",
     "ClusterReply",
+    "CollectFloor",
     "CollectionReply",
     "CollectionsReply",
     "Count",
@@ -85,6 +95,7 @@ __all__ = [
     "DescribeCollection",
     "Done",
     "FetchRows",
+    "FloorSums",
     "Get",
     "GetCluster",
     "GetNodeStatus",
@@ -104,6 +115,9 @@ __all__ = [
     "NodeStatusReply",
     "Propose",
     "ProposeReply",
+    "Repair",
+    "RepairPass",
+    "RepairReply",
     "RowsPage",
     "RowsReply",
     "Scroll",
