@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 class NodeRepair:
     """The pass of one node over its replicas, each compared with the same shard's replica on each other owner.
 
-    `left` are rows, older than the pass, that still differ; `skipped` says which comparisons were not made, and why.
+    `left` are rows that differed over several tries; `skipped` says which comparisons were not made, and why.
     """
 
     node: str

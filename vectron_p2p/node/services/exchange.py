@@ -87,16 +87,15 @@ class Exchange:
             await self._pull(peers, peer, replica, _wanted(replica, theirs, mine), Path.COPY, tally)
             await self._push(peers, peer, replica, [p for p, v in mine.items() if v > theirs.get(p, b"")], tally)
 
-    async def left(self, peers: Peers, peer: NodeId, replica: Replica, *, before: int) -> int:
-        """Rows with a stamp below `before` that one has newer than the other."""
-        count = 0
+    async def differences(self, peers: Peers, peer: NodeId, replica: Replica) -> set[tuple[PointId, bytes]]:
+        """Id and version of the rows that one has newer than the other."""
+        found: set[tuple[PointId, bytes]] = set()
         leaves = await self._differing(peers, peer, replica)
         for start in range(0, len(leaves), LEAVES_AT_ONCE):
             theirs, mine = await self._both(peers, peer, replica, leaves[start : start + LEAVES_AT_ONCE])
-            newer = {p: theirs[p] for p in _wanted(replica, theirs, mine)}
-            newer |= {p: v for p, v in mine.items() if v > theirs.get(p, b"")}
-            count += sum(stamp(version) < before for version in newer.values())
-        return count
+            found.update((p, theirs[p]) for p in _wanted(replica, theirs, mine))
+            found.update((p, v) for p, v in mine.items() if v > theirs.get(p, b""))
+        return found
 
     async def learn(self, peers: Peers, peer: NodeId, replica: Replica, tally: Tally, *, full: bool) -> Floors:
         """Makes a learner hold all that `peer` holds, a full owner or (`full` false) another learner; the peer's
@@ -195,7 +194,7 @@ class Exchange:
             held = await replica.apply(rows, path)
             if path is Path.LEARN and not all(held):
                 raise ClockSkew(f"rows of shard {shard} seem to come from the future: this node's clock is behind")
-            tally.pulled += len(rows)
+            tally.pulled += sum(version is not None for version in held)
             await self._spend(rows, tally)
         return missing
 
@@ -205,8 +204,8 @@ class Exchange:
             rows = [row for row in await replica.fetch(ids[start : start + ROWS]) if row is not None]
             if replica.learner is not None:
                 raise Unavailable(f"shard {shard} is learning on this node")
-            await self._call(peers, peer, to_message(shard, rows, epoch=self._epoch(), kind="repair"))
-            tally.pushed += len(rows)
+            reply = await self._call(peers, peer, to_message(shard, rows, epoch=self._epoch(), kind="repair"))
+            tally.pushed += sum(version is not None for version in reply.held)
             await self._spend(rows, tally)
 
     async def _spend(self, rows: Iterable[Row], tally: Tally) -> None:

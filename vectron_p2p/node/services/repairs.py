@@ -18,13 +18,12 @@ from vectron_p2p.node.services.anti_entropy import FAILURES
 from vectron_p2p.node.services.exchange import Tally
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
-from vectron_p2p.replication.hlc import stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vectron_p2p.catalog.state import ClusterState
-    from vectron_p2p.model.ids import NodeId
+    from vectron_p2p.model.ids import NodeId, PointId
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.replica import Replica
     from vectron_p2p.node.services.anti_entropy import AntiEntropy
@@ -63,14 +62,12 @@ class Repairs:
         exchange: Exchange,
         *,
         state: Callable[[], ClusterState],
-        wall_ms: Callable[[], int],
         background: trio.Nursery,
     ) -> None:
         self._peers = peers
         self._anti_entropy = anti_entropy
         self._exchange = exchange
         self._state = state
-        self._wall_ms = wall_ms
         self._background = background
         self._pass: _Pass | None = None
 
@@ -136,17 +133,16 @@ class Repairs:
 
     async def _run(self, current: _Pass, every: bool) -> None:
         me = self._peers.me
-        began = stamp_of(self._wall_ms())
         pairs = self._anti_entropy.pairs(self._peers)
         todo = {peer: replicas for peer, replicas in pairs.items() if every or me < peer}
         current.shards = sum(map(len, todo.values()))
         async with trio.open_nursery() as nursery:
             for peer, replicas in todo.items():
-                nursery.start_soon(self._with_peer, current, peer, replicas, began)
+                nursery.start_soon(self._with_peer, current, peer, replicas)
         current.running = False
         log.info("repair_pass", compared=current.compared, differing=current.differing, left=current.left)
 
-    async def _with_peer(self, current: _Pass, peer: NodeId, replicas: list[Replica], began: int) -> None:
+    async def _with_peer(self, current: _Pass, peer: NodeId, replicas: list[Replica]) -> None:
         members = self._state().members
         name = members[peer].name if peer in members else peer
         if not self._peers.alive(peer):
@@ -155,11 +151,11 @@ class Repairs:
         for replica in replicas:
             async with self._anti_entropy.turn(peer):
                 try:
-                    await self._one(current, peer, name, replica, began)
+                    await self._one(current, peer, name, replica)
                 except FAILURES as error:
                     current.skip(f"shard {replica.shard} with {name}: {error}")
 
-    async def _one(self, current: _Pass, peer: NodeId, name: str, replica: Replica, began: int) -> None:
+    async def _one(self, current: _Pass, peer: NodeId, name: str, replica: Replica) -> None:
         reply = await self._exchange.roots(self._peers, peer, [replica])
         if replica.learner is not None or reply.learners[0]:
             where = "this node" if replica.learner is not None else name
@@ -169,11 +165,16 @@ class Repairs:
         else:
             if reply.roots[0] != replica.store.merkle_root():
                 current.differing += 1
-                left = 0
-                for _ in range(TRIES):
-                    await self._exchange.repair(self._peers, peer, replica, current.tally)
-                    left = await self._exchange.left(self._peers, peer, replica, before=began)
-                    if not left:
-                        break
-                current.left += left
+                current.left += await self._repair(current, peer, replica)
             current.compared += 1
+
+    async def _repair(self, current: _Pass, peer: NodeId, replica: Replica) -> int:
+        """How many rows differ still. Those of writes under way do not: the next try finds them copied."""
+        stuck: set[tuple[PointId, bytes]] | None = None
+        for _ in range(TRIES):
+            await self._exchange.repair(self._peers, peer, replica, current.tally)
+            differing = await self._exchange.differences(self._peers, peer, replica)
+            stuck = differing if stuck is None else stuck & differing
+            if not stuck:
+                break
+        return len(stuck or ())

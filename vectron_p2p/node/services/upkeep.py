@@ -53,7 +53,7 @@ class Upkeep:
         self.repair = AntiEntropy(clock, rng, replicas, limits, exchange, state=state)
         self.learning = Learning(clock, replicas, limits, exchange, state=state, wall_ms=wall_ms)
         self.floors = FloorKeeper(clock, rng, replicas, limits, state=state, wall_ms=wall_ms)
-        self.passes = Repairs(peers, self.repair, exchange, state=state, wall_ms=wall_ms, background=background)
+        self.passes = Repairs(peers, self.repair, exchange, state=state, background=background)
 
     async def at_start(self) -> None:
         """What was missed or forgotten while the node was down, as far as that is quickly done."""
