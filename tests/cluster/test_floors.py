@@ -204,7 +204,7 @@ async def test_the_proposer_dies_between_the_orders() -> None:
             )
             await cluster.until(lambda: 0 in tombstones(cluster), within=60.0, what="one has collected")
             cluster.kill(first, power=seed % 2 == 0)
-            await cluster.until(lambda: alike(cluster, first), within=60.0, what="the others agree")
+            await cluster.until(lambda: alike(cluster, first), within=60.0, what="the others agree")  # noqa: B023
             await cluster.start(first)
             await cluster.until(lambda: tombstones(cluster) == [0] * 3, within=60.0, what="all have collected")
             await rested(cluster)

@@ -165,7 +165,8 @@ class Repairs:
         else:
             if reply.roots[0] != replica.store.merkle_root():
                 current.differing += 1
-                current.left += await self._repair(current, peer, replica)
+                left = await self._repair(current, peer, replica)
+                current.left += left  # not with `await` in it: other peers count meanwhile
             current.compared += 1
 
     async def _repair(self, current: _Pass, peer: NodeId, replica: Replica) -> int:
