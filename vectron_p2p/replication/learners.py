@@ -12,11 +12,12 @@ import enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from vectron_p2p.model.consistency import Consistency
+from vectron_p2p.replication.version import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from vectron_p2p.model.ids import NodeId
+    from vectron_p2p.model.ids import NodeId, PointId
 
 
 class Learner(NamedTuple):
@@ -41,6 +42,44 @@ class Source(NamedTuple):
 def sources_needed(owners: int) -> int:
     """N-W+1."""
     return owners - Consistency.QUORUM.required(owners) + 1
+
+
+class Copying(NamedTuple):
+    """What a learner does about some leaves of a source."""
+
+    take: list[PointId]
+    drop: list[tuple[PointId, bytes]]
+    """Own rows, with their versions: the source has collected what deleted them."""
+
+
+def plan_copy(
+    theirs: Mapping[PointId, bytes],
+    mine: Mapping[PointId, bytes],
+    *,
+    collected_there: Callable[[PointId], int],
+    collected_here: Callable[[PointId], int],
+    full: bool,
+) -> Copying:
+    """What to copy and to drop, by the versions of both sides and the floors collected where an id belongs.
+
+    `collected_there` is of a moment not before `theirs`. A full source is right in all. Another learner may have
+    forgotten a deletion that was collected here, or a row that lived on when both had collected: what either side is
+    sure of stays.
+    """
+    take = [
+        point
+        for point, version in theirs.items()
+        if version > mine.get(point, b"")
+        and (full or point in mine or not collected_there(point) < stamp(version) <= collected_here(point))
+    ]
+    drop = [
+        (point, version)
+        for point, version in mine.items()
+        if point not in theirs
+        and stamp(version) <= collected_there(point)
+        and (full or stamp(version) > collected_here(point))
+    ]
+    return Copying(take, drop)
 
 
 class Lesson:

@@ -17,6 +17,7 @@ from vectron_p2p.model.ids import encode_point_id
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.replication.floors import Floors, Path, to_adopt
+from vectron_p2p.replication.learners import plan_copy
 from vectron_p2p.replication.merkle import diff, leaf_of
 from vectron_p2p.replication.version import stamp
 from vectron_p2p.storage.records import Row
@@ -125,25 +126,16 @@ class Exchange:
             collected = dict(zip(leaves, listed.collected or [0] * len(leaves), strict=True))
             mine = dict(await replica.leaf_versions(leaves))
             own = replica.store.floors
-            wanted = []
-            for point, version in theirs.items():
-                leaf = leaf_of(encode_point_id(point))
-                if version <= mine.get(point, b""):
-                    continue
-                # Another learner may have forgotten a deletion that this one has collected already.
-                if full or point in mine or not collected[leaf] < stamp(version) <= own.collected_at(leaf):
-                    wanted.append(point)
-            gone = []
-            for point, version in mine.items():
-                leaf = leaf_of(encode_point_id(point))
-                # And one that has collected no more than this one may have forgotten the row.
-                if point in theirs or stamp(version) > collected[leaf]:
-                    continue
-                if full or stamp(version) > own.collected_at(leaf):
-                    gone.append((point, version))
-            for at in range(0, len(gone), ROWS):
-                await replica.drop(gone[at : at + ROWS])
-            if not await self._pull(peers, peer, replica, wanted, Path.LEARN, tally):
+            take, drop = plan_copy(
+                theirs,
+                mine,
+                collected_there=lambda point, at=collected: at[leaf_of(encode_point_id(point))],
+                collected_here=lambda point, at=own: at.collected_at(leaf_of(encode_point_id(point))),
+                full=full,
+            )
+            for at in range(0, len(drop), ROWS):
+                await replica.drop(drop[at : at + ROWS])
+            if not await self._pull(peers, peer, replica, take, Path.LEARN, tally):
                 return
         raise Unavailable(f"rows of shard {shard} vanish while they are copied from {peer}", node=peer)
 
