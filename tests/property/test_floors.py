@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -36,6 +37,10 @@ Message = tuple[NodeId, Callable[[], None]]
 
 def leaf(point: PointId) -> int:
     return leaf_of(encode_point_id(point))
+
+
+def settled(floors: Floors) -> Callable[[PointId], int]:
+    return lambda point: floors.collected_at(leaf(point))
 
 
 def anything(stamp: int, held: int) -> bool:
@@ -97,7 +102,7 @@ class World:
         row = Row(point, version, vector, vector and b"\x80")
         self.acks[version] = (row, set())
         for owner in self.owners.values():
-            self.send(NodeId("client"), lambda owner=owner: self.apply(owner, row, Path.WRITE))
+            self.send(NodeId("client"), partial(self.apply, owner, row, Path.WRITE))
 
     def apply(self, owner: Owner, row: Row, path: Path) -> None:
         held = owner.store.apply([row], anything, paths=[path], sync=self.rng.random() < 0.3)[0].held
@@ -118,7 +123,7 @@ class World:
         if source.full:
             for row in source.store.get(IDS):
                 if row is not None and self.rng.random() < 0.7:
-                    self.send(source.name, lambda row=row: self.apply(target, row, Path.COPY))
+                    self.send(source.name, partial(self.apply, target, row, Path.COPY))
 
     def adopt(self) -> None:
         one, other = self.some(), self.some()
@@ -147,10 +152,10 @@ class World:
             if round_.complete and not before:
                 equal = round_.equal(leaves)
                 for owner in self.owners.values():
-                    self.send(proposer.name, lambda owner=owner: self.collect(owner, floor, equal))
+                    self.send(proposer.name, partial(self.collect, owner, floor, equal))
 
         for owner in self.owners.values():
-            self.send(proposer.name, lambda owner=owner: agree(owner))
+            self.send(proposer.name, partial(agree, owner))
 
     def collect(self, owner: Owner, floor: int, leaves: list[int]) -> None:
         if owner.full and owner.store.floors.floor >= floor:
@@ -199,14 +204,12 @@ class World:
             while True:
                 theirs = {p: v for p, v in other.versions().items() if leaf(p) == leaf(point)}
                 yield
-                collected = other.store.floors.collected_at(leaf(point))
                 mine = {p: v for p, v in owner.versions().items() if leaf(p) == leaf(point)}
-                own = owner.store.floors
                 take, drop = plan_copy(
                     theirs,
                     mine,
-                    collected_there=lambda _, at=collected: at,
-                    collected_here=lambda p, at=own: at.collected_at(leaf(p)),
+                    collected_there=settled(other.store.floors),
+                    collected_here=settled(owner.store.floors),
                     full=True,
                 )
                 owner.store.drop(drop)

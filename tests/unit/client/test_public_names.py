@@ -13,7 +13,16 @@ from vectron_p2p import client as client_package
 from vectron_p2p.client import AsyncClient, AsyncCollection, Client, Collection
 
 COLLECTION = {"upsert", "upload", "search", "search_batch", "get", "delete", "count", "scroll", "info"}
-CLIENT = {"create_collection", "collection", "list_collections", "delete_collection", "cluster", "status", "close"}
+CLIENT = {
+    "create_collection",
+    "collection",
+    "list_collections",
+    "delete_collection",
+    "cluster",
+    "status",
+    "repair",
+    "close",
+}
 
 
 def methods(cls: type) -> set[str]:

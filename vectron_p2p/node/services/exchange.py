@@ -125,17 +125,13 @@ class Exchange:
             theirs = dict(zip(listed.ids, listed.versions, strict=True))
             collected = dict(zip(leaves, listed.collected or [0] * len(leaves), strict=True))
             mine = dict(await replica.leaf_versions(leaves))
-            own = replica.store.floors
+            own = {leaf: replica.store.floors.collected_at(leaf) for leaf in leaves}
             take, drop = plan_copy(
-                theirs,
-                mine,
-                collected_there=lambda point, at=collected: at[leaf_of(encode_point_id(point))],
-                collected_here=lambda point, at=own: at.collected_at(leaf_of(encode_point_id(point))),
-                full=full,
+                theirs, mine, collected_there=_by_leaf(collected), collected_here=_by_leaf(own), full=full
             )
             for at in range(0, len(drop), ROWS):
                 await replica.drop(drop[at : at + ROWS])
-            if not await self._pull(peers, peer, replica, take, Path.LEARN, tally):
+            if not await self._pull(peers, peer, replica, take, Path.LEARN, tally, learning=not full):
                 return
         raise Unavailable(f"rows of shard {shard} vanish while they are copied from {peer}", node=peer)
 
@@ -167,13 +163,21 @@ class Exchange:
         return theirs, dict(await replica.leaf_versions(leaves))
 
     async def _pull(
-        self, peers: Peers, peer: NodeId, replica: Replica, ids: Sequence[PointId], path: Path, tally: Tally
+        self,
+        peers: Peers,
+        peer: NodeId,
+        replica: Replica,
+        ids: Sequence[PointId],
+        path: Path,
+        tally: Tally,
+        *,
+        learning: bool = False,
     ) -> int:
         """How many of `ids` the peer no longer has."""
         shard, missing = replica.shard, 0
         for start in range(0, len(ids), ROWS):
             part = list(ids[start : start + ROWS])
-            message = m.FetchRows(shard.collection, shard.index, self._epoch(), part, True, True, path is Path.LEARN)
+            message = m.FetchRows(shard.collection, shard.index, self._epoch(), part, True, True, learning)
             reply = await self._call(peers, peer, message)
             rows = [
                 Row(point, version, vector, payload)
@@ -220,6 +224,11 @@ def _wanted(replica: Replica, theirs: dict[PointId, bytes], mine: dict[PointId, 
             Path.COPY, stamp(version), leaf_of(encode_point_id(point)) if floors.collected else 0, held=point in mine
         )
     ]
+
+
+def _by_leaf(floors: dict[int, int]) -> Callable[[PointId], int]:
+    """The floor collected where an id belongs."""
+    return lambda point: floors[leaf_of(encode_point_id(point))]
 
 
 def to_message(shard: ShardId, rows: Sequence[Row], *, epoch: int, kind: str) -> m.ApplyRows:
