@@ -20,11 +20,13 @@ from vectron_p2p.model.errors import InvalidArgument, VectronError
 if TYPE_CHECKING:
     import os
     import ssl
+    from collections.abc import Callable
     from types import TracebackType
 
     from vectron_p2p.client.async_collection import AsyncCollection
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
+    from vectron_p2p.model.repair import RepairReport
 
 T = TypeVar("T")
 
@@ -140,6 +142,12 @@ class AsyncClient:
     async def status(self) -> ClusterStatus:
         """As `Client.status`."""
         return await self.run(operations.status(self.session))
+
+    async def repair(
+        self, node: str | None = None, *, on_progress: Callable[[RepairReport], None] | None = None
+    ) -> RepairReport:
+        """As `Client.repair`."""
+        return await self.run(operations.repair(self.session, node, on_progress=on_progress))
 
     async def run(self, flow: Flow[T]) -> T:
         """Drives a flow to its result: the whole of this shell."""

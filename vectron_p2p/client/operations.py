@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.client import requests, results
 from vectron_p2p.client.flows import ask
+from vectron_p2p.client.steps import Sleep
 from vectron_p2p.model.collections import CollectionInfo, check_name
+from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.protocol import messages
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vectron_p2p.client.session import Session
     from vectron_p2p.client.steps import Flow
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
+    from vectron_p2p.model.repair import RepairReport
+
+POLL_S = 0.25  # between looks at a repair: a person watches it
+SILENCE_S = (
+    10.0  # given to a node that took part in a repair and gives no figures: longer than it takes to be found dead
+)
 
 
 def cluster(session: Session, *, shards: bool = True) -> Flow[ClusterInfo]:
@@ -34,6 +44,33 @@ def status(session: Session) -> Flow[ClusterStatus]:
     session.saw(session.generation, found.epoch)
     session.learn(results.addresses(found.nodes))
     return found
+
+
+def repair(
+    session: Session, node: str | None = None, *, on_progress: Callable[[RepairReport], None] | None = None
+) -> Flow[RepairReport]:
+    """Starts a pass on one node or all, and asks for its figures until it is over."""
+    if node is not None and not isinstance(node, str):
+        raise InvalidArgument(f"node is a name or id, not {type(node).__name__}", field="node")
+    token, start = session.operation_id(), True
+    part: set[str] = set()
+    silent_since: float | None = None
+    while True:
+        reply = yield from ask(session, messages.Repair(token, start, node), messages.RepairReply)
+        report = results.repair_report(reply.passes)
+        if on_progress is not None:
+            on_progress(report)
+        if start:
+            start, part = False, {each.node for each in report.nodes if each.answered}
+        # A node that took part and gives no figures may only be busy, for a while.
+        if all(each.answered or each.node not in part for each in report.nodes):
+            silent_since = None
+        elif silent_since is None:
+            silent_since = session.now()
+        waiting = silent_since is not None and session.now() - silent_since < SILENCE_S
+        if not report.running and not waiting:
+            return report
+        yield Sleep(POLL_S)
 
 
 def create_collection(session: Session, name: object, **options: Any) -> Flow[CollectionInfo]:

@@ -15,6 +15,7 @@ from vectron_p2p.model.errors import Internal, InvalidArgument
 from vectron_p2p.model.ids import Address, PointId, parse_address
 from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
 from vectron_p2p.model.points import Hit, Page, Point, SearchResult, unpack_payload
+from vectron_p2p.model.repair import NodeRepair, RepairReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -58,6 +59,11 @@ def cluster_info(info: dict[str, Any]) -> ClusterInfo:
 def cluster_status(status: dict[str, Any]) -> ClusterStatus:
     """The answer to `status()`."""
     return build(ClusterStatus, {**status, "nodes": _each(NodeStatus, status.get("nodes", ()))})
+
+
+def repair_report(passes: Iterable[dict[str, Any]]) -> RepairReport:
+    """The answer to `repair()`."""
+    return RepairReport(_each(NodeRepair, passes))
 
 
 def addresses(nodes: Iterable[NodeInfo | NodeStatus]) -> list[Address]:

@@ -17,11 +17,13 @@ from vectron_p2p.model.errors import VectronError
 if TYPE_CHECKING:
     import os
     import ssl
+    from collections.abc import Callable
     from types import TracebackType
 
     from vectron_p2p.client.collection import Collection
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
+    from vectron_p2p.model.repair import RepairReport
 
 T = TypeVar("T")
 
@@ -147,6 +149,19 @@ class Client:
     def status(self) -> ClusterStatus:
         """Live figures of every node."""
         return self.run(operations.status(self.session))
+
+    def repair(
+        self, node: str | None = None, *, on_progress: Callable[[RepairReport], None] | None = None
+    ) -> RepairReport:
+        """Compares all replicas with each other, or those of one node, and copies what some lack; returns when done.
+
+        Anti-entropy does the same by itself within a minute or so; this says what was found.
+
+        Args:
+            node: Name or id of the node; None for all nodes.
+            on_progress: Called with the figures so far, a few times a second.
+        """
+        return self.run(operations.repair(self.session, node, on_progress=on_progress))
 
     def run(self, flow: Flow[T]) -> T:
         """Drives a flow to its result: the whole of this shell."""

@@ -139,6 +139,13 @@ class Unavailable(VectronError):
         self.missing_shards = missing_shards or []
 
 
+class Learning(VectronError):
+    """This owner may have forgotten rows and answers nothing until it has learned them from the others; ask another."""
+
+    code = "learning"
+    default_retryable = True
+
+
 class DeadlineExceeded(VectronError):
     """The time given ran out; the outcome of a write is then unknown."""
 
@@ -178,6 +185,7 @@ BY_CODE: dict[str, type[VectronError]] = {
         ConsistencyError,
         VersionConflict,
         Unavailable,
+        Learning,
         DeadlineExceeded,
         ReadOnly,
         ClockSkew,

@@ -51,6 +51,10 @@ class ReplicaInfo:
     merkle_root: str
     indexed: int = 0
     tombstones: int = 0
+    learner: str = ""
+    """Why it is a learner (state "learner"): it answers nothing until it has learned from the other owners."""
+    floor_ms: int = 0
+    """Writes stamped at or before this time (Unix milliseconds) are refused, and deleted points can be forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ class NodeStatus:
     read_only: bool = False
     failed_shards: int = 0
     """Shards that the node owns and cannot open; their other owners answer for them."""
+    learners: int = 0
+    """Replicas that learn from their other owners before they answer again."""
 
     @property
     def answered(self) -> bool:

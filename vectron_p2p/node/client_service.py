@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from vectron_p2p.node.catalog import Catalog
     from vectron_p2p.node.coordinator.coordinator import Coordinator
     from vectron_p2p.node.reports import Reports
+    from vectron_p2p.node.services.repairs import Repairs
     from vectron_p2p.replication.rounds import Decide
 
 MAX_QUERIES = (
@@ -49,7 +50,9 @@ DEFAULT_TIMEOUT = 30.0  # seconds, for a request that came without a deadline: t
 class ClientService:
     """Answers the messages of `protocol.messages` "client requests"."""
 
-    def __init__(self, catalog: Catalog, coordinator: Coordinator, reports: Reports, runtime: Runtime) -> None:
+    def __init__(
+        self, catalog: Catalog, coordinator: Coordinator, reports: Reports, repairs: Repairs, runtime: Runtime
+    ) -> None:
         self._catalog = catalog
         self._writes = coordinator.writes
         self._reads = coordinator.reads
@@ -57,6 +60,7 @@ class ClientService:
         self._conditional = coordinator.conditional
         self._reports = reports
         self._runtime = runtime
+        self._repairs = repairs
         self._handlers: dict[type, Callable[[Any, float], Awaitable[Any]]] = {
             m.GetCluster: self._cluster,
             m.GetStatus: self._status,
@@ -73,6 +77,7 @@ class ClientService:
             m.Search: self._search,
             m.Count: self._count,
             m.Scroll: self._scroll,
+            m.Repair: self._repair,
         }
 
     def handles(self, message: object) -> bool:
@@ -137,6 +142,10 @@ class ClientService:
         collection = await self._collection(message.name)
         replicas = await self._reports.replicas()
         return m.CollectionReply(dataclasses.asdict(self._reports.collection(collection, replicas)))
+
+    async def _repair(self, message: m.Repair, timeout: float) -> m.RepairReply:
+        _operation(message.token)
+        return await self._repairs.ask(message)
 
     # --- points -----------------------------------------------------------------------------------------------------
 

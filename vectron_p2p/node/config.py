@@ -52,7 +52,17 @@ class Limits:
     hint_interval: float = 5.0
     """Looking for hints whose target is back, besides the moment it comes back."""
     repair_interval: float = 10.0
-    """Between anti-entropy rounds of a replica: 16 bytes a shard, so a short period costs nothing."""
+    """Between anti-entropy rounds with a peer: 16 bytes a shard. Half of it after a difference; up to twice as long
+    while nothing differs.
+    """
+    repair_bytes_per_s: float = 16 * 1024 * 1024
+    """Rows copied by repair and learning together, per node: a tenth of a gigabit link and some 8,000 rows of 384-d."""
+    floor_age: float = 600.0
+    """Seconds that a tombstone is kept at least, PROTOCOLS §7: nothing that still travels is as old, hints neither."""
+    floor_interval: float = 60.0
+    """Between attempts to collect the tombstones of a shard: a scan of its versions, 0.2 s a 100,000 rows."""
+    learn_interval: float = 1.0
+    """Between a learner's attempts to find owners to learn from: it answers nothing until it has."""
     startup_repair: float = 3.0
     """How long a starting node compares its replicas with their owners before it says ready: enough for some 10,000
     missed

@@ -31,11 +31,11 @@ from vectron_p2p.node.peers import Peers
 from vectron_p2p.node.replica_service import ReplicaService
 from vectron_p2p.node.replicas import Replicas
 from vectron_p2p.node.reports import Reports
-from vectron_p2p.node.services.anti_entropy import AntiEntropy
 from vectron_p2p.node.services.health import LoopHealth
 from vectron_p2p.node.services.heartbeat import Heartbeat
 from vectron_p2p.node.services.hints import Hints
 from vectron_p2p.node.services.promises import Promises
+from vectron_p2p.node.services.upkeep import Upkeep
 from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.status import Status
 from vectron_p2p.observability.logs import get_logger
@@ -81,7 +81,7 @@ class Node:
         self.gossip: Gossip
         self.replicas: Replicas
         self.hints: Hints
-        self.repair: AntiEntropy
+        self.upkeep: Upkeep
         self.health: LoopHealth
         self._client_service: ClientService
         self._replica_service: ReplicaService
@@ -153,7 +153,7 @@ class Node:
             on_broken=lambda node: self.gossip.suspect(node),
             on_refused=self._turned_away,
         )
-        self.replicas = Replicas(identity.node, runtime, durability=self.config.durability)
+        self.replicas = Replicas(identity.node, runtime, durability=self.config.durability, latest=lambda: hlc.last)
         self.replicas.assign(persisted.state)
         self.catalog = Catalog(
             identity.node, persisted, system, self._pool, runtime, on_applied=self._applied, background=background
@@ -176,9 +176,8 @@ class Node:
             identity.node, self._pool, runtime.clock, local=self._serve_peer, liveness=self.gossip.liveness
         )
         self.hints = Hints(runtime.clock, limits, epoch=lambda: self.catalog.state.epoch)
-        self.repair = AntiEntropy(
-            runtime.clock, runtime.random, self.replicas, limits, state=lambda: self.catalog.state
-        )
+        self.upkeep = Upkeep(peers, self.replicas, self.catalog, stamps, runtime, limits, background)
+        self.repair = self.upkeep.repair
         self.health = LoopHealth(runtime.clock, on_lag=self.gossip.lag, on_pause=self.gossip.paused)
         self._heartbeat = Heartbeat(identity, system, runtime, limits)
         coordinator = Coordinator.build(
@@ -188,7 +187,8 @@ class Node:
         reports = Reports(
             peers, state=lambda: self.catalog.state, liveness=self.gossip.liveness, warnings=self._warnings
         )
-        self._client_service = ClientService(self.catalog, coordinator, reports, runtime)
+        passes = self.upkeep.passes
+        self._client_service = ClientService(self.catalog, coordinator, reports, passes, runtime)
         self._server = RpcServer(
             endpoint, clock=runtime.clock, welcome=self._welcome, handler=self._handle, on_note=self._take_note
         )
@@ -219,10 +219,10 @@ class Node:
             await self.replicas.changed()
         # What this node missed while it was down, as far as that is quickly done: it is about to answer for its shards.
         with self._runtime.clock.move_on_after(self._limits.startup_repair):
-            await self.repair.run_once(self._peers)
+            await self.upkeep.at_start()
         nursery.start_soon(self.replicas.linker.run)
         nursery.start_soon(self.hints.run, self._peers)
-        nursery.start_soon(self.repair.run, self._peers)
+        self.upkeep.run(nursery)
         nursery.start_soon(self._promises.run)
         nursery.start_soon(self._keep_membership)
 
@@ -307,7 +307,7 @@ class Node:
             warnings.append(f"{count} shard(s) have fewer owners than their collection asks for")
         for shard, error in sorted(self.replicas.failed.items()):
             warnings.append(f"shard {shard}: {error.message}")
-        return warnings
+        return warnings + self.upkeep.learning.warnings()
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
@@ -377,6 +377,8 @@ class Node:
     async def _serve_peer(self, message: Any) -> Any:
         if self._replica_service.handles(message):
             return await self._replica_service.handle(message)
+        if self.upkeep.handles(message):
+            return await self.upkeep.handle(message)
         if isinstance(message, m.GetNodeStatus):
             return await self._status.reply(message)
         if isinstance(message, m.JoinCluster):

@@ -12,8 +12,12 @@ from vectron_p2p.index.layer import IndexOptions
 from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.model.ids import PointId, ShardId, encode_point_id
 from vectron_p2p.model.points import unpack_payload
+from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.query.filters import Filter, matches
+from vectron_p2p.replication.floors import Path
+from vectron_p2p.replication.hlc import ms_of
 from vectron_p2p.storage.commit import GroupCommit
+from vectron_p2p.storage.records import Row
 from vectron_p2p.storage.shard import ShardStore
 
 if TYPE_CHECKING:
@@ -21,10 +25,13 @@ if TYPE_CHECKING:
 
     from vectron_p2p.model.collections import CollectionOptions
     from vectron_p2p.node.runtime import Runtime
+    from vectron_p2p.replication.learners import Learner
     from vectron_p2p.storage.kv import KeyValue
-    from vectron_p2p.storage.records import Row
+    from vectron_p2p.storage.retention import FloorScan
     from vectron_p2p.storage.shard import Promised
     from vectron_p2p.storage.space import SpaceFloor
+
+log = get_logger(__name__)
 
 KV_PREFIX = "shard-"
 SCAN_CHUNK = 512  # rows read per disk job of a scan: about 1 ms, so that writes and gets are not held up behind it
@@ -57,9 +64,33 @@ class Replica:
             store, runtime.executor, runtime.clock, index.apply, space=space, durability=durability
         )
 
-    async def apply(self, rows: Sequence[Row]) -> list[bytes | None]:
+    async def apply(self, rows: Sequence[Row], path: Path = Path.WRITE) -> list[bytes | None]:
         """Apply-if-newer, durable on return; per row the version now held, None where the stamp was refused."""
-        return await self.commit.apply(rows)
+        return await self.commit.apply(rows, path)
+
+    @property
+    def learner(self) -> Learner | None:
+        """Set: it may have forgotten rows, and answers nothing (PROTOCOLS §5)."""
+        return self.store.learner
+
+    async def set_learner(self, reason: str, refuse_below: int) -> None:
+        """Answers nothing any more until it has learned; see `ShardStore.set_learner`."""
+        await self.commit.exclusive(self.store.set_learner, reason, refuse_below)
+
+    async def scan_floor(self, floor: int) -> FloorScan:
+        """The sums of the rows at or below `floor`; see `ShardStore.scan_floor`."""
+        return await self._runtime.executor.run("read", self.store.scan_floor, floor)
+
+    async def drop(self, rows: Sequence[tuple[PointId, bytes]]) -> int:
+        """Removes rows (id and version) of a learner; see `ShardStore.drop`."""
+
+        def drop() -> int:
+            # Out of the index first: what fails after it is tried again, and a row found there only would be a ghost.
+            # One byte more than the version sorts above it and below every other.
+            self.index.apply([Row(point, version + b"\0", None, None) for point, version in rows])
+            return self.store.drop(rows)
+
+        return await self.commit.exclusive(drop)
 
     async def promise(self, ballots: Sequence[tuple[PointId, bytes]]) -> list[Promised]:
         """Promises to rounds, durable on return."""
@@ -139,8 +170,11 @@ class Replica:
 
     def figures(self) -> dict[str, Any]:
         """The fields of `ReplicaInfo` that the node knows."""
+        learner = self.store.learner
         return {
-            "state": "active",
+            "state": "active" if learner is None else "learner",
+            "learner": "" if learner is None else learner.reason,
+            "floor_ms": ms_of(self.store.floors.floor),
             "points": self.store.live,
             "bytes": self.store.approximate_size(),
             "merkle_root": self.store.merkle_root().hex(),
@@ -167,8 +201,11 @@ async def open_replica(
     space: SpaceFloor,
     *,
     durability: str,
+    refuse_below: int,
 ) -> Replica:
     """Open (or create) the replica's store and bring its index up from it, off the event loop.
+
+    One that may have lost rows since is a learner, and refuses writes up to the stamp `refuse_below`.
 
     Raises:
         StorageError: The store cannot be opened.
@@ -184,6 +221,8 @@ async def open_replica(
 
     def open_on(kv: KeyValue) -> tuple[ShardStore, ShardIndex]:
         store = ShardStore(kv)
+        if store.begin_life(runtime.machine, refuse_below, interval=durability == "interval"):
+            log.warning("replica_learns", shard=str(shard), reason="unclean restart of the machine")
         index = ShardIndex(
             index_options(options), runtime.disk.folder(kv_name(shard)), link_threads=runtime.link_threads
         )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vectron_p2p.model.errors import InvalidArgument, Overloaded, Unavailable, VectronError
+from vectron_p2p.model.errors import InvalidArgument, Learning, Overloaded, Unavailable, VectronError
 from vectron_p2p.model.ids import CollectionId, ShardId
 from vectron_p2p.node.shard_search import search_shards
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.filters import parse_filter
 from vectron_p2p.replication.ballots import BALLOT_SIZE, content_version, unpack_mark
+from vectron_p2p.replication.floors import Path
 from vectron_p2p.storage.kv import StorageError
 from vectron_p2p.storage.records import Row
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 
 log = get_logger(__name__)
+
+PATHS = {"repair": Path.COPY, "write_back": Path.COPY, "move": Path.LEARN}
+"""How a batch of rows came, by its `kind`; the rest are writes."""
 
 
 class ReplicaService:
@@ -71,6 +75,13 @@ class ReplicaService:
     def _replica(self, collection: str, shard: int) -> Replica:
         return self._replicas.get(ShardId(CollectionId(collection), shard))
 
+    def _reader(self, collection: str, shard: int, *, learning: bool = False) -> Replica:
+        """The replica, if it may answer: a learner answers another learner alone (PROTOCOLS §5)."""
+        replica = self._replica(collection, shard)
+        if replica.learner is not None and not learning:
+            raise Learning(f"shard {shard} on this node is learning what it may have forgotten; ask another owner")
+        return replica
+
     async def _apply_rows(self, message: m.ApplyRows) -> m.ApplyReply:
         marks = message.marks or [b""] * len(message.ids)
         columns = (message.ids, message.versions, message.vectors, message.payloads, marks)
@@ -83,14 +94,14 @@ class ReplicaService:
         if message.kind == "write" and self._replicas.linker.overloaded:
             raise Overloaded("too many points of this node wait to be linked into graphs; retry", retry_after=1.0)
         self._observe(message.versions)
-        held = await replica.apply(rows)
+        held = await replica.apply(rows, PATHS.get(message.kind, Path.WRITE))
         self._replicas.linker.wake()
         return m.ApplyReply(held)
 
     async def _prepare(self, message: m.Prepare) -> m.PrepareReply:
         if len(message.ids) != len(message.ballots) or any(len(ballot) != BALLOT_SIZE for ballot in message.ballots):
             raise InvalidArgument(f"each id comes with a ballot of {BALLOT_SIZE} bytes", field="ballots")
-        replica = self._replica(message.collection, message.shard)
+        replica = self._reader(message.collection, message.shard)
         if message.kind == "write" and self._replicas.linker.overloaded:
             raise Overloaded("too many points of this node wait to be linked into graphs; retry", retry_after=1.0)
         self._observe(message.ballots)
@@ -107,12 +118,12 @@ class ReplicaService:
 
     async def _matching_ids(self, message: m.MatchingIds) -> m.MatchingIdsReply:
         filter = parse_filter(message.filter) if message.filter else None
-        replica = self._replica(message.collection, message.shard)
+        replica = self._reader(message.collection, message.shard)
         ids, upto, more = await replica.matching(message.after, message.limit, filter)
         return m.MatchingIdsReply(upto, more, ids)
 
     async def _fetch_rows(self, message: m.FetchRows) -> m.RowsReply:
-        rows = await self._replica(message.collection, message.shard).fetch(message.ids)
+        rows = await self._reader(message.collection, message.shard, learning=message.learning).fetch(message.ids)
         return m.RowsReply(
             versions=[row.version if row else None for row in rows],
             tombstones=[row is not None and row.vector is None for row in rows],
@@ -123,7 +134,7 @@ class ReplicaService:
 
     async def _search_shards(self, message: m.SearchShards) -> m.ShardsReply:
         return await search_shards(
-            message, lambda shard: self._replica(message.collection, shard), self._replicas.searcher
+            message, lambda shard: self._reader(message.collection, shard), self._replicas.searcher
         )
 
     async def _count_shards(self, message: m.CountShards) -> m.CountsReply:
@@ -131,14 +142,14 @@ class ReplicaService:
         counts = []
         for shard in message.shards:
             try:
-                counts.append(await self._replica(message.collection, shard).count(filter))
+                counts.append(await self._reader(message.collection, shard).count(filter))
             except VectronError:
                 counts.append(-1)
         return m.CountsReply(counts)
 
     async def _scroll_shard(self, message: m.ScrollShard) -> m.RowsPage:
         filter = parse_filter(message.filter) if message.filter else None
-        replica = self._replica(message.collection, message.shard)
+        replica = self._reader(message.collection, message.shard)
         rows, more = await replica.scroll(message.after, message.limit, filter)
         return m.RowsPage(
             ids=[row.id for row in rows],
@@ -150,19 +161,31 @@ class ReplicaService:
 
     async def _merkle_roots(self, message: m.MerkleRoots) -> m.MerkleRootsReply:
         roots: list[bytes | None] = []
+        learners: list[bool] = []
         for collection, shard in zip(message.collections, message.shards, strict=True):
             try:
-                roots.append(self._replica(collection, shard).store.merkle_root())
+                replica = self._replica(collection, shard)
             except VectronError:
                 roots.append(None)
-        return m.MerkleRootsReply(roots)
+                learners.append(False)
+            else:
+                learners.append(replica.learner is not None)
+                roots.append(None if learners[-1] else replica.store.merkle_root())
+        return m.MerkleRootsReply(roots, learners)
 
     async def _merkle_leaves(self, message: m.MerkleLeaves) -> m.MerkleLeavesReply:
-        return m.MerkleLeavesReply(self._replica(message.collection, message.shard).store.merkle_leaves())
+        store = self._reader(message.collection, message.shard, learning=message.learning).store
+        return m.MerkleLeavesReply(leaves=store.merkle_leaves(), floors=store.floors.to_bytes())
 
     async def _leaf_versions(self, message: m.LeafVersions) -> m.LeafVersionsReply:
-        found = await self._replica(message.collection, message.shard).leaf_versions(message.leaves)
-        return m.LeafVersionsReply(ids=[point for point, _ in found], versions=[version for _, version in found])
+        replica = self._reader(message.collection, message.shard, learning=message.learning)
+        found = await replica.leaf_versions(message.leaves)
+        floors = replica.store.floors
+        return m.LeafVersionsReply(
+            ids=[point for point, _ in found],
+            versions=[version for _, version in found],
+            collected=[floors.collected_at(leaf) for leaf in message.leaves] if floors.collected else [],
+        )
 
 
 def _check_mark(mark: bytes) -> None:

@@ -16,10 +16,11 @@ from vectron_p2p.model.errors import NotFound, ReadOnly, Unavailable, VectronErr
 from vectron_p2p.model.ids import NodeId, ShardId
 from vectron_p2p.node.replica import KV_PREFIX, Replica, kv_name, open_replica
 from vectron_p2p.observability.logs import get_logger
+from vectron_p2p.replication.hlc import MAX_SKEW_MS, stamp_of
 from vectron_p2p.storage.space import SpaceFloor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from vectron_p2p.catalog.state import ClusterState
     from vectron_p2p.model.collections import CollectionOptions
@@ -36,10 +37,14 @@ OPEN_TIMEOUT = (
 class Replicas:
     """The owner's replicas by shard."""
 
-    def __init__(self, node: NodeId, runtime: Runtime, *, durability: str) -> None:
+    def __init__(
+        self, node: NodeId, runtime: Runtime, *, durability: str, latest: Callable[[], int] = lambda: 0
+    ) -> None:
+        """`latest`: the highest stamp that this node's clock knows of, over restarts too."""
         self._node = node
         self._runtime = runtime
         self._durability = durability
+        self._latest = latest
         self._space = SpaceFloor(runtime.disk)
         self._committing: dict[ShardId, trio.CancelScope] = {}
         self._nursery: trio.Nursery | None = None
@@ -76,6 +81,11 @@ class Replicas:
 
     def _served(self, shard: ShardId) -> bool:
         return shard in self._open or shard in self._failed
+
+    def refuse_below(self) -> int:
+        """What a learner refuses from its first moment on (PROTOCOLS §5): all that it may have promised before."""
+        wall = stamp_of(int(self._runtime.clock.wall() * 1000))
+        return max(wall, self._latest()) + stamp_of(MAX_SKEW_MS)
 
     def all(self) -> list[Replica]:
         """Open replicas, by shard."""
@@ -138,7 +148,14 @@ class Replicas:
 
     async def _bring_up(self, shard: ShardId, options: CollectionOptions) -> None:
         try:
-            replica = await open_replica(shard, options, self._runtime, self._space, durability=self._durability)
+            replica = await open_replica(
+                shard,
+                options,
+                self._runtime,
+                self._space,
+                durability=self._durability,
+                refuse_below=self.refuse_below(),
+            )
         except OSError as error:
             # The node starts all the same and serves its other shards; the other owners answer for this one.
             log.error("shard_not_opened", shard=str(shard), error=str(error))

@@ -180,4 +180,6 @@ def _replica_info(node: NodeId, fields: dict[str, Any] | None) -> ReplicaInfo:
         merkle_root=fields["merkle_root"],
         indexed=fields["indexed"],
         tombstones=fields["tombstones"],
+        learner=fields.get("learner", ""),
+        floor_ms=fields.get("floor_ms", 0),
     )

@@ -24,6 +24,8 @@ class Runtime:
     disk: Disk
     link_threads: int
     """Threads of one linking turn: all cores in production, 1 where runs must be repeatable."""
+    machine: str = ""
+    """Names this boot of the machine: another one next time means that what was not on disk is lost."""
 
 
 def new_uuid(rng: random.Random) -> str:

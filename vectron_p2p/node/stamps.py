@@ -48,6 +48,10 @@ class Stamps:
                 if not await self._extend():
                     raise ReadOnly("this node's disk takes no clock mark; retry elsewhere") from None
 
+    def wall_ms(self) -> int:
+        """This node's wall clock, drawn to those of its peers."""
+        return self._hlc.wall(self._wall())
+
     def _wall(self) -> int:
         wall = int(self._runtime.clock.wall() * 1000)
         self._hlc.notice(wall, self._runtime.clock.now())

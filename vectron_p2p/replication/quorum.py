@@ -178,7 +178,10 @@ class WriteRound:
         if not refused:
             return None
         if any(self._skewed[i] for i in refused):
-            return ClockSkew("the owners refused the stamp: this node's clock is ahead of theirs; nothing was written")
+            return ClockSkew(
+                "the owners refused the stamp: this node's clock is not theirs, or they have only just begun to learn "
+                "what they may have forgotten; nothing was written"
+            )
         if len(self._errors) == 1 or (self._errors and len({type(error) for error in self._errors}) == 1):
             return self._errors[0]
         return Unavailable(f"no owner of the shard could be sent the write; nothing was written{why}")

@@ -8,11 +8,12 @@ unknown outcome means.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
 from vectron_p2p.model.errors import Internal, Overloaded, Unavailable, VectronError
+from vectron_p2p.replication.floors import Path
 from vectron_p2p.replication.hlc import admit
 from vectron_p2p.storage.kv import StorageError
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from vectron_p2p.storage.shard import Promised, ShardStore
     from vectron_p2p.storage.space import SpaceFloor
 
+T = TypeVar("T")
+
 BATCH_ROWS = 4_096  # where the fsync no longer counts, and a writer that comes now still waits only ~0.2 s
 BATCH_BYTES = 8 << 20
 QUEUE_BYTES = 64 << 20  # rows that wait for a slow disk; beyond it the caller had better wait elsewhere
@@ -34,11 +37,14 @@ RETRY_S = 1.0  # between attempts to reopen a store that failed to sync
 
 
 class _Call:
-    __slots__ = ("ballots", "done", "error", "held", "promised", "rows", "size")
+    __slots__ = ("ballots", "done", "error", "held", "path", "promised", "rows", "size")
 
-    def __init__(self, rows: Sequence[Row], ballots: Sequence[tuple[PointId, bytes]] = ()) -> None:
+    def __init__(
+        self, rows: Sequence[Row], path: Path = Path.WRITE, ballots: Sequence[tuple[PointId, bytes]] = ()
+    ) -> None:
         self.rows = rows
         self.ballots = ballots
+        self.path = path
         self.size = sum(ROW_BYTES + len(row.vector or b"") + len(row.payload or b"") for row in rows)
         self.size += ROW_BYTES * len(ballots)
         self.done = trio.Event()
@@ -81,15 +87,17 @@ class GroupCommit:
         self.commits = 0
         """Batches written since the start."""
 
-    async def apply(self, rows: Sequence[Row]) -> list[bytes | None]:
+    async def apply(self, rows: Sequence[Row], path: Path = Path.WRITE) -> list[bytes | None]:
         """Applies each of `rows` if newer; the version then held of each, None where its stamp was refused.
+
+        `path` says how they came, for the replica's floors.
 
         Raises:
             Overloaded: Too much waits already; nothing is written.
             ReadOnly: The disk is nearly full; nothing is written.
             Unavailable: The disk failed, or the shard was closed meanwhile; the outcome is unknown.
         """
-        return (await self._enqueue(_Call(rows))).held if rows else []
+        return (await self._enqueue(_Call(rows, path))).held if rows else []
 
     async def promise(self, ballots: Sequence[tuple[PointId, bytes]]) -> list[Promised]:
         """Promises to rounds (`ShardStore.promise`), in the order of the writes.
@@ -97,7 +105,7 @@ class GroupCommit:
         Raises:
             VectronError: As `apply`.
         """
-        return (await self._enqueue(_Call((), ballots))).promised if ballots else []
+        return (await self._enqueue(_Call((), ballots=ballots))).promised if ballots else []
 
     async def _enqueue(self, call: _Call) -> _Call:
         if self._closed:
@@ -152,13 +160,14 @@ class GroupCommit:
     async def _commit(self, calls: list[_Call]) -> None:
         rows = [row for call in calls for row in call.rows]
         ballots = [ballot for call in calls for ballot in call.ballots]
+        paths = [call.path for call in calls for _ in call.rows]
         self._working = calls
         error: VectronError | None = None
         held: list[bytes | None] = []
         promised: list[Promised] = []
         try:
             held, promised = await self._executor.run(
-                "disk", self._commit_job, rows, ballots, self._clock.now(), int(self._clock.wall() * 1000)
+                "disk", self._commit_job, rows, paths, ballots, self._clock.now(), int(self._clock.wall() * 1000)
             )
             self.commits += 1
         except VectronError as refusal:
@@ -181,7 +190,7 @@ class GroupCommit:
             call.done.set()
 
     def _commit_job(
-        self, rows: list[Row], ballots: list[tuple[PointId, bytes]], now: float, wall_ms: int
+        self, rows: list[Row], paths: list[Path], ballots: list[tuple[PointId, bytes]], now: float, wall_ms: int
     ) -> tuple[list[bytes | None], list[Promised]]:
         self._space.check(now)
         self._heal_job()
@@ -189,12 +198,25 @@ class GroupCommit:
         def admitted(stamp: int, held: int) -> bool:
             return admit(stamp, wall_ms, held)
 
-        applied = self._store.apply(rows, admitted, sync=self._sync) if rows else []
+        applied = self._store.apply(rows, admitted, paths=paths, sync=self._sync) if rows else []
         written = [row for row, result in zip(rows, applied, strict=True) if result.written]
         if written:
             self._on_applied(written)
         promised = self._store.promise(ballots, admitted) if ballots else []
         return [result.held for result in applied], promised
+
+    async def exclusive(self, job: Callable[..., T], *args: object) -> T:
+        """`job`, which writes to the store, on the disk lane; a store that failed a write is healed before.
+
+        Raises:
+            StorageError: The disk failed.
+        """
+
+        def run() -> T:
+            self._heal_job()
+            return job(*args)
+
+        return await self._executor.run("disk", run)
 
     def _heal_job(self) -> None:
         if self._store.broken:

@@ -7,7 +7,8 @@ Owns the layout in the store, apply-if-newer, the Merkle sums and the counts. Tw
     p <id key>            the ballot promised to a round, while it is above the version held; there need be no row
 
 The second is 4 % more to write, and what makes the rest cheap: a write looks up 41 bytes instead of the old row, a
-start counts and sums without reading vectors, and repair reads one leaf. A dict of versions in memory would save those
+start counts and sums without reading vectors, and repair reads one leaf. Beside them lie the records of
+`storage.retention`. A dict of versions in memory would save those
 look-ups (0.4 µs for new rows, 1 to 15 µs for rows held, of the 25 to 45 µs that a row costs) for 180 bytes a row, which
 the memory budget of a node has better use for.
 
@@ -25,19 +26,25 @@ from typing import TYPE_CHECKING, NamedTuple
 from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.ids import PointId, decode_point_id, encode_point_id
 from vectron_p2p.replication.ballots import BALLOT_SIZE, ballot_of, busy, passes
-from vectron_p2p.replication.merkle import LEAVES, MerkleTree, leaf_of
+from vectron_p2p.replication.floors import Path
+from vectron_p2p.replication.merkle import LEAVES, MerkleTree
 from vectron_p2p.replication.version import VERSION_SIZE, stamp
 from vectron_p2p.storage.kv import Corrupt, KeyValue, WriteFailed
 from vectron_p2p.storage.records import Row, decode_row, encode_row
+from vectron_p2p.storage.retention import DEAD as _DEAD
+from vectron_p2p.storage.retention import ID_AT as _ID_AT
+from vectron_p2p.storage.retention import LIVE as _LIVE
+from vectron_p2p.storage.retention import ROW as _ROW
+from vectron_p2p.storage.retention import ROW_END as _ROW_END
+from vectron_p2p.storage.retention import VERSION as _VERSION
+from vectron_p2p.storage.retention import VERSION_END as _VERSION_END
+from vectron_p2p.storage.retention import Puts, Retaining
+from vectron_p2p.storage.retention import version_key as _version_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-_ROW, _ROW_END = b"r", b"s"
-_VERSION, _VERSION_END = b"v", b"w"
 _PROMISE, _PROMISE_END = b"p", b"q"
-_ID_AT = 3  # in a version key: after the letter and two bytes of leaf
-_LIVE, _DEAD = b"\x01", b"\x00"
 MAX_UNSYNCED_BYTES = 32 << 20  # kept for `heal`; more than any 100 ms of writes: beyond it a write syncs
 
 
@@ -68,9 +75,11 @@ class _Batch(NamedTuple):
     """Id key, row, and the stored entry (version and life) that it replaces."""
     promises: dict[bytes, bytes | None]
     """By id key: promises given, or (None) done with."""
+    removed: Sequence[tuple[bytes, bytes]] = ()
+    """Id key and stored entry of rows that go without a successor."""
 
 
-class ShardStore:
+class ShardStore(Retaining):
     """One replica's rows on a key-value store."""
 
     def __init__(self, kv: KeyValue) -> None:
@@ -88,6 +97,7 @@ class ShardStore:
         self._unsynced: list[tuple[bytes, bytes | None]] = []
         self._unsynced_bytes = 0
         self._failed: _Batch | None = None
+        self._load_records()
         self._promises: dict[bytes, bytes] = {}
         for key, ballot in kv.iterate(_PROMISE, _PROMISE_END):
             if len(ballot) != BALLOT_SIZE:
@@ -131,11 +141,19 @@ class ShardStore:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def apply(self, rows: Sequence[Row], admit: Callable[[int, int], bool], *, sync: bool = True) -> list[Applied]:
+    def apply(
+        self,
+        rows: Sequence[Row],
+        admit: Callable[[int, int], bool],
+        *,
+        paths: Sequence[Path] = (),
+        sync: bool = True,
+    ) -> list[Applied]:
         """Writes those of `rows` that are newer than what is held, in one batch; on disk when it returns if `sync`.
 
-        `admit(stamp, held stamp or 0)` says whether a newer stamp is acceptable. Of several rows with one id the
-        highest is written. Rows with a mark are synced in any case.
+        `admit(stamp, held stamp or 0)` says whether a newer stamp is acceptable; `paths` says of each row how it came
+        (none: plain writes), for the floors (`storage.retention`). Of several rows with one id the highest is written.
+        Rows with a mark are synced in any case.
 
         Raises:
             WriteFailed: Whether they are written is unknown until `heal`. If the store was `broken` before: none is.
@@ -149,9 +167,15 @@ class ShardStore:
             chosen: dict[bytes, int] = {}
             refused: set[int] = set()
             busy_with: dict[int, bytes] = {}
+            gone: set[int] = set()
             for i, row in enumerate(rows):
                 entry = entries[i]
                 if entry is not None and row.version <= entry[:VERSION_SIZE]:
+                    continue
+                path, leaf = paths[i] if paths else Path.WRITE, int.from_bytes(version_keys[i][1:_ID_AT], "big")
+                if self.refuses(path, stamp(row.version), leaf, held=entry is not None):
+                    # The copy of a tombstone that was collected here: what it says holds.
+                    (refused if row.live or path is Path.WRITE else gone).add(i)
                     continue
                 other = chosen.get(keys[i])
                 if other is not None and row.version <= rows[other].version:
@@ -176,15 +200,17 @@ class ShardStore:
             if batch.puts:
                 self._write(batch, sync)
             return [
-                Applied(busy_with[i], False)
+                Applied(rows[i].version, False)
+                if i in gone
+                else Applied(busy_with[i], False)
                 if i in busy_with and key not in chosen
                 else _applied(i, rows, chosen.get(key), None if entry is None else entry[:VERSION_SIZE], i in refused)
                 for i, (key, entry) in enumerate(zip(keys, entries, strict=True))
             ]
 
     def promise(self, ballots: Sequence[tuple[PointId, bytes]], admit: Callable[[int, int], bool]) -> list[Promised]:
-        """Promises to take nothing below each ballot from now on, if it is above all held and promised; on disk when it
-        returns.
+        """Promises to take nothing below each ballot from now on, if it is above all held and promised and not at or
+        below a floor; on disk when it returns.
 
         Raises:
             WriteFailed: As `apply`.
@@ -202,7 +228,7 @@ class ShardStore:
                 above = max(b"" if row is None else row.version, b"" if before is None else busy(before))
                 if ballot <= ballot_of(above):
                     results.append(Promised(False, above=above))
-                elif not admit(stamp(ballot), stamp(above)):
+                elif stamp(ballot) <= self.refuse_below or not admit(stamp(ballot), stamp(above)):
                     results.append(Promised(False))
                 else:
                     batch.promises[key] = ballot
@@ -239,7 +265,7 @@ class ShardStore:
                     self._promises.pop(key, None)
                 else:
                     self._promises[key] = promise
-            if batch.rows:
+            if batch.rows or batch.removed:
                 self._root = None
             for key, row, old in batch.rows:
                 if old is not None:
@@ -250,6 +276,12 @@ class ShardStore:
                     self._live += 1
                 else:
                     self._dead += 1
+            for key, old in batch.removed:
+                self._merkle.remove(key, old[:VERSION_SIZE])
+                self._count(old, -1)
+
+    def _remove(self, puts: Puts, removed: Sequence[tuple[bytes, bytes]]) -> None:
+        self._write(_Batch(puts, [], {}, removed), True)
 
     def _forget_unsynced(self) -> None:
         self._unsynced = []
@@ -278,10 +310,11 @@ class ShardStore:
         with self._writing:
             self._kv.heal()
             failed, self._failed = self._failed or _Batch([], [], {}), None
-            if not failed.puts and not self._unsynced:
-                return []
             try:
-                self._kv.write([*self._unsynced, *failed.puts], sync=True)
+                if failed.puts or self._unsynced:
+                    self._kv.write([*self._unsynced, *failed.puts], sync=True)
+                if records := self._heal_records():
+                    self._kv.write(records, sync=True)
             except WriteFailed:
                 self._failed = failed
                 raise
@@ -334,15 +367,13 @@ class ShardStore:
         """Waits for a write in flight. Rows written without `sync` are put on disk if that is possible."""
         with self._writing:
             try:
-                if self._unsynced and not self.broken:
-                    self._kv.write((), sync=True)
-                    self._forget_unsynced()
+                if not self.broken:
+                    if self._unsynced:
+                        self._kv.write((), sync=True)
+                        self._forget_unsynced()
+                    self._end_life()
             finally:
                 self._kv.close()
-
-
-def _version_key(key: bytes) -> bytes:
-    return _VERSION + leaf_of(key).to_bytes(2, "big") + key
 
 
 def _highest_stamp(entry: bytes | None, promise: bytes | None) -> int:

@@ -52,6 +52,9 @@ class Host:
     clock: SimClock
     address: Address
     random: random.Random
+    durability: str = "fsync"
+    boots: int = 1
+    """Of the machine: power cuts make it another one."""
     node: Node | None = None
     executor: SimExecutor | None = None
     scope: trio.CancelScope | None = None
@@ -106,8 +109,9 @@ class Cluster:
             network=self.network.host(name),
             disk=host.disk,
             link_threads=1,
+            machine=f"{name}-{host.boots}",
         )
-        config = NodeConfig(data=None, listen=host.address, join=join, name=name, zone=zone)
+        config = NodeConfig(data=None, listen=host.address, join=join, name=name, zone=zone, durability=host.durability)
         node = Node(config, runtime, self.limits)
         host.node, host.executor, host.scope = node, executor, trio.CancelScope()
         self._nursery.start_soon(self._run, host, node, host.scope)
@@ -138,6 +142,7 @@ class Cluster:
         host.executor.dead = True
         self.network.kill(name)
         host.disk.crash(power=power)
+        host.boots += power
         host.scope.cancel()
         host.node = host.scope = None
 

@@ -16,7 +16,16 @@ COLLECTION = {"upsert", "upload", "search", "search_batch", "get", "delete", "co
     "set_payload",
     "delete_payload",
 }
-CLIENT = {"create_collection", "collection", "list_collections", "delete_collection", "cluster", "status", "close"}
+CLIENT = {
+    "create_collection",
+    "collection",
+    "list_collections",
+    "delete_collection",
+    "cluster",
+    "status",
+    "repair",
+    "close",
+}
 
 
 def methods(cls: type) -> set[str]:

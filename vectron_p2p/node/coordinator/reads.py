@@ -10,7 +10,7 @@ import trio
 from vectron_p2p.catalog.placement import shard_of
 from vectron_p2p.model.errors import ConsistencyError, DeadlineExceeded, VectronError
 from vectron_p2p.model.ids import NodeId, PointId, ShardId
-from vectron_p2p.node.services.anti_entropy import to_message
+from vectron_p2p.node.services.exchange import to_message
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.replication.ballots import content_version
 from vectron_p2p.replication.reads import ReadRound, WriteBack

@@ -25,6 +25,14 @@ from vectron_p2p.protocol.messages.handshake import (
     Hello,
     Welcome,
 )
+from vectron_p2p.protocol.messages.repair import (
+    AgreeFloor,
+    CollectFloor,
+    FloorSums,
+    Repair,
+    RepairPass,
+    RepairReply,
+)
 from vectron_p2p.protocol.messages.requests import (
     ClusterReply,
     CollectionReply,
@@ -71,11 +79,13 @@ from vectron_p2p.protocol.messages.shards import (
 )
 
 __all__ = [
+    "AgreeFloor",
     "ApplyReply",
     "ApplyRows",
     "CatalogNote",
     "ChangePayload",
     "ClusterReply",
+    "CollectFloor",
     "CollectionReply",
     "CollectionsReply",
     "Count",
@@ -89,6 +99,7 @@ __all__ = [
     "DescribeCollection",
     "Done",
     "FetchRows",
+    "FloorSums",
     "Get",
     "GetCluster",
     "GetNodeStatus",
@@ -112,6 +123,9 @@ __all__ = [
     "PrepareReply",
     "Propose",
     "ProposeReply",
+    "Repair",
+    "RepairPass",
+    "RepairReply",
     "RowsPage",
     "RowsReply",
     "Scroll",

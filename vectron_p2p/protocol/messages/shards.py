@@ -44,7 +44,10 @@ class ApplyReply:
 @message(52)
 @dataclass(frozen=True, slots=True)
 class FetchRows:
-    """-> RowsReply, tombstones included: rows are returned as stored."""
+    """-> RowsReply, tombstones included: rows are returned as stored.
+
+    `learning`, here and in the messages of repair: a learner asks, and takes what another learner has too.
+    """
 
     collection: str
     shard: int
@@ -52,6 +55,7 @@ class FetchRows:
     ids: list[int | str]
     with_vector: bool
     with_payload: bool
+    learning: bool = False
 
 
 @message(53)
@@ -150,7 +154,7 @@ class RowsPage:
 @dataclass(frozen=True, slots=True)
 class MerkleRoots:
     """-> MerkleRootsReply: roots of the shards (collection UUID, index) asked; None where there is no such replica
-    here.
+    here, or only a learner.
     """
 
     epoch: int
@@ -162,6 +166,7 @@ class MerkleRoots:
 @dataclass(frozen=True, slots=True)
 class MerkleRootsReply:
     roots: list[bytes | None]
+    learners: list[bool] = field(default_factory=list)
 
 
 @message(72)
@@ -172,12 +177,16 @@ class MerkleLeaves:
     collection: str
     shard: int
     epoch: int
+    learning: bool = False
 
 
 @message(73)
 @dataclass(frozen=True, slots=True)
 class MerkleLeavesReply:
+    """`floors`: the replica's own (`replication.floors`), read after the sums."""
+
     leaves: bytes
+    floors: bytes = b""
 
 
 @message(74)
@@ -189,10 +198,16 @@ class LeafVersions:
     shard: int
     epoch: int
     leaves: list[int]
+    learning: bool = False
 
 
 @message(75)
 @dataclass(frozen=True, slots=True)
 class LeafVersionsReply:
+    """`collected[i]`: floor up to which tombstones were collected in the i-th leaf asked, read after the rows; empty
+    when nothing was.
+    """
+
     ids: list[int | str]
     versions: list[bytes]
+    collected: list[int] = field(default_factory=list)

@@ -1,0 +1,15 @@
+"""`vectron cluster`: work on the cluster as a whole."""
+
+from __future__ import annotations
+
+import click
+
+from vectron_p2p.cli.repair import repair
+
+
+@click.group()
+def cluster() -> None:
+    """Work on the cluster as a whole."""
+
+
+cluster.add_command(repair)
