@@ -21,10 +21,10 @@ import msgpack
 import numpy as np
 from _data import add_common_arguments, batches, finish, percentile, say, summary_ms
 from _ledger import Ledger
-from _replicas import differences, read_replicas
 
 from vectron_p2p import connect, errors
 from vectron_p2p.testing.processes import ProcessCluster, ProcessFailed, wait_for
+from vectron_p2p.testing.replicas import differences, read_replicas
 
 if TYPE_CHECKING:
     from vectron_p2p import Client

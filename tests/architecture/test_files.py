@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MAX_LINES = 400  # about what one reads at a sitting; a longer file holds more than one idea
-SOURCES = sorted(path for folder in ("vectron_p2p", "tui") for path in (ROOT / folder).rglob("*.py"))
+SOURCES = sorted(path for folder in ("vectron_p2p", "tui", "simulations") for path in (ROOT / folder).rglob("*.py"))
 PROGRAMS = sorted(path for path in (ROOT / "scripts").iterdir() if path.is_file())
 HOME = re.compile(r"/(root|home|Users)/\w")
 

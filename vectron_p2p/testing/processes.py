@@ -53,17 +53,20 @@ class ProcessNode:
 
     index: int
     folder: Path
+    host: str = "127.0.0.1"
     port: int = 0
     id: str = ""
     name: str = ""
     ready_line: str = ""
     process: subprocess.Popen[bytes] | None = None
+    wrap: Sequence[str] = ()
+    """Goes before its command: `ip netns exec NAME`, `env NAME=VALUE`; it has to become the node, not its parent."""
     starts: int = 0
     ready_seconds: list[float] = field(default_factory=list)
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def running(self) -> bool:
@@ -161,8 +164,9 @@ class ProcessCluster:
         node = self.nodes[index]
         if node.running:
             raise ProcessFailed(f"node {index} is running")
-        command = [sys.executable, "-m", "vectron_p2p", "node", "--data", str(node.folder), "--name", f"n{index}"]
-        command += ["--listen", f"127.0.0.1:{node.port}"]
+        program = [*node.wrap, sys.executable, "-m", "vectron_p2p"]
+        command = [*program, "node", "--data", str(node.folder), "--name", f"n{index}"]
+        command += ["--listen", node.address]
         if index:
             command += ["--join", self.nodes[0].address]
         command += [*self._arguments, *arguments]
