@@ -424,6 +424,37 @@ async def test_a_promise_keeps_lower_rows_out_on_every_path_and_plain_writes_go_
         assert promises(cluster, "n1") == 0
 
 
+@pytest.mark.parametrize("way", ["hints", "repair", "write-back"])
+async def test_rows_of_rounds_travel_whole(way: str) -> None:
+    """A row with one version is the same on every owner to the last byte, by whatever way it came there."""
+    limits = {
+        "hints": replace(QUIET, hint_interval=1.0),
+        "repair": replace(LIMITS, hint_interval=HOUR),
+        "write-back": QUIET,
+    }
+    async with open_cluster(seed=13, limits=limits[way]) as cluster, cluster.client("n1", "n2") as db:
+        docs = await docs_of(db)
+        await docs.upsert(ids=range(3), vectors=[[1]] * 3, consistency="all")
+        cluster.kill("n3")
+        await dead_to_all(cluster, "n3")
+        await docs.upsert(ids=[0, 5], vectors=[[2]] * 2, consistency="linearizable")
+        await docs.set_payload({"a": 1}, ids=[0, 1])
+        await docs.delete(ids=[2], consistency="linearizable")
+        if way != "hints":
+            forget_hints(cluster)
+        if way != "repair":
+            pushes_nothing(cluster)
+        await cluster.start("n3")
+        ids = [0, 1, 2, 5]
+        if way == "write-back":
+            cluster.kill("n2")
+            await dead_to_all(cluster, "n2")
+            await docs.get(ids)
+            await cluster.start("n2")
+        await cluster.until(lambda: rows(cluster, "n3", ids) == rows(cluster, "n1", ids), within=60.0, what=way)
+        assert all(row is not None and row.mark for row in rows(cluster, "n3", ids))
+
+
 async def test_a_mixed_write_is_finished_by_a_round() -> None:
     """Two owners hold a row from a clock far ahead: the write is applied on one and outdone on two."""
     async with open_cluster(seed=12, limits=QUIET) as cluster, cluster.client("n1") as db:
