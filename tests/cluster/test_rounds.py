@@ -17,6 +17,7 @@ from tests.cluster.looking import (
     rested,
     rows,
 )
+from vectron_p2p.client.session import RetryPolicy
 from vectron_p2p.membership.config import SwimConfig
 from vectron_p2p.model.errors import (
     AlreadyExists,
@@ -424,9 +425,83 @@ async def test_a_promise_keeps_lower_rows_out_on_every_path_and_plain_writes_go_
         assert promises(cluster, "n1") == 0
 
 
+@pytest.mark.parametrize("way", ["hints", "push", "pull", "write-back"])
+async def test_rows_of_rounds_travel_whole(way: str) -> None:
+    """A row with one version is the same on every owner to the last byte, by whatever way it came there."""
+    limits = replace(QUIET, hint_interval=1.0) if way == "hints" else QUIET
+    async with open_cluster(seed=13, limits=limits) as cluster, cluster.client("n1", "n2") as db:
+        docs = await docs_of(db)
+        await docs.upsert(ids=range(3), vectors=[[1]] * 3, consistency="all")
+        cluster.kill("n3")
+        await dead_to_all(cluster, "n3")
+        await docs.upsert(ids=[0, 5], vectors=[[2]] * 2, consistency="linearizable")
+        await docs.set_payload({"a": 1}, ids=[0, 1])
+        await docs.delete(ids=[2], consistency="linearizable")
+        if way != "hints":
+            forget_hints(cluster)
+        pushes_nothing(cluster)
+        node = await cluster.start("n3", wait=False)
+        await cluster.until(lambda: node.serving, within=60.0)
+        pushes_nothing(cluster)
+        await cluster.until(cluster.agreed, within=60.0)
+        ids = [0, 1, 2, 5]
+        if way == "write-back":
+            cluster.kill("n2")
+            await dead_to_all(cluster, "n2")
+            await docs.get(ids)
+        elif way != "hints":
+            repairing = cluster.node("n1" if way == "push" else "n3")
+            await repairing.repair.run_once(repairing._peers)
+        await cluster.until(lambda: rows(cluster, "n3", ids) == rows(cluster, "n1", ids), within=10.0, what=way)
+        assert all(row is not None and row.mark for row in rows(cluster, "n3", ids))
+
+
+async def test_a_read_that_meets_a_promise_settles_the_row_itself() -> None:
+    async with open_cluster(seed=14, limits=QUIET) as cluster, cluster.client("n2") as db:
+        db.session.retry = RetryPolicy(refusals=0)
+        docs = await docs_of(db)
+        await docs.upsert(ids=[1], vectors=[[1]], payloads=[{"n": 1}], consistency="all")
+        drop_accepts(cluster, "n1", to=["n2"])
+        async with cluster.client("n1", timeout=0.3) as doomed:
+            with pytest.raises(VectronError):
+                await doomed.collection("docs").set_payload({"n": 2}, ids=[1])
+        shard = ShardId(collection(cluster).id, 0)
+        higher = ((int(cluster.clock.wall() * 1000) + 300) << 16).to_bytes(8, "big") + bytes(16)
+        for name in ("n1", "n3"):
+            (answer,) = await cluster.node(name).replicas.get(shard).promise([(1, higher)])
+            assert answer.granted
+        assert await payload(docs, 1) == {"n": 2}  # n2 has it; nobody takes it back as it is
+        assert [row and row.payload for row in rows(cluster, "n1", [1])] == [
+            row and row.payload for row in rows(cluster, "n2", [1])
+        ]
+
+
+async def test_an_operation_that_may_have_been_done_before_is_done_or_unknown_never_a_conflict() -> None:
+    async with open_cluster(seed=15) as cluster, cluster.client() as db:
+        docs = await docs_of(db)
+        vector = b"\0\0\0\0"
+
+        async def insert(operation: str, *, retried: bool) -> None:
+            message = m.UpsertIf("docs", [1], 1, vector, [b"\x80"], "insert", [], operation, retried)
+            await cluster.node("n2").answer_client(message)
+
+        await insert("first", retried=False)
+        await insert("first", retried=True)  # it is there: done
+        with pytest.raises(ConsistencyError) as caught:
+            await insert("second", retried=True)  # whose is the point? its own row may have been deleted in between
+        assert (caught.value.retryable, caught.value.failed) == (False, [1])
+        with pytest.raises(AlreadyExists):
+            await insert("second", retried=False)
+        await docs.delete(ids=[1])
+        with pytest.raises(ConsistencyError):
+            await insert("first", retried=True)  # it was done, and deleted since: doing it again would bring it back
+        assert await payload(docs, 1) is None
+
+
 async def test_a_mixed_write_is_finished_by_a_round() -> None:
     """Two owners hold a row from a clock far ahead: the write is applied on one and outdone on two."""
     async with open_cluster(seed=12, limits=QUIET) as cluster, cluster.client("n1") as db:
+        db.session.retry = RetryPolicy(refusals=0)
         docs = await docs_of(db)
         await docs.upsert(ids=[1], vectors=[[1]], consistency="all")
         shard = ShardId(collection(cluster).id, 0)
