@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vectron_p2p.model.ids import NodeId, PointId, encode_point_id
@@ -133,6 +133,7 @@ def make_row(point_id: int, stamp: int, live: bool) -> Row:
 
 
 @given(st.integers(0, 10**6), shard_steps)
+@example(1, [("fail", [(1, 1, False)]), ("crash", False), ("apply", [(1, 1, False)]), ("crash", True)])
 def test_acknowledged_rows_stay_and_sums_tell_the_truth(seed: int, steps: list[tuple[str, Any]]) -> None:
     disk = SimDisk(random.Random(seed))
     store = ShardStore(disk.open("s"))

@@ -230,7 +230,9 @@ class SimDisk:
     def open(self, name: str) -> SimKeyValue:
         check_store_name(name)
         self._check_closed(name)
-        handle = self._handles[name] = SimKeyValue(self, name, self._stores.setdefault(name, _Store()))
+        store = self._stores.setdefault(name, _Store())
+        store.undo.clear()  # LevelDB puts what it recovers from its log into a synced table before it answers
+        handle = self._handles[name] = SimKeyValue(self, name, store)
         return handle
 
     def _check_closed(self, name: str) -> None:
