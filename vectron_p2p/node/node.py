@@ -37,6 +37,8 @@ from vectron_p2p.node.services.anti_entropy import AntiEntropy
 from vectron_p2p.node.services.health import LoopHealth
 from vectron_p2p.node.services.heartbeat import Heartbeat
 from vectron_p2p.node.services.hints import Hints
+from vectron_p2p.node.services.rebuilding import Rebuilding
+from vectron_p2p.node.shard_records import ShardRecords
 from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.status import Status
 from vectron_p2p.observability.logs import get_logger
@@ -154,7 +156,8 @@ class Node:
             on_broken=lambda node: self.gossip.suspect(node),
             on_refused=self._turned_away,
         )
-        self.replicas = Replicas(identity.node, runtime, durability=self.config.durability)
+        records = ShardRecords(system, runtime.executor)
+        self.replicas = Replicas(identity.node, runtime, records, durability=self.config.durability)
         self.replicas.assign(persisted.state)
         self.catalog = Catalog(
             identity.node, persisted, system, self._pool, runtime, on_applied=self._applied, background=background
@@ -181,7 +184,10 @@ class Node:
             runtime.clock, runtime.random, self.replicas, limits, state=lambda: self.catalog.state
         )
         self.health = LoopHealth(runtime.clock, on_lag=self.gossip.lag, on_pause=self.gossip.paused)
-        self._heartbeat = Heartbeat(identity, system, runtime, limits)
+        self._heartbeat = Heartbeat(identity, system, records, self.replicas, runtime, limits)
+        self._rebuilding = Rebuilding(
+            runtime.clock, runtime.executor, self.replicas, self.repair, state=lambda: self.catalog.state
+        )
         writes = Writes(peers, runtime.clock, stamps, self.hints, limits, background=background)
         reads = Reads(peers, runtime.clock, limits)
         searches = Searches(peers, runtime.clock, reads, limits)
@@ -220,6 +226,7 @@ class Node:
         # What this node missed while it was down, as far as that is quickly done: it is about to answer for its shards.
         with self._runtime.clock.move_on_after(self._limits.startup_repair):
             await self.repair.run_once(self._peers)
+        nursery.start_soon(self._rebuilding.run, self._peers)
         nursery.start_soon(self.replicas.linker.run)
         nursery.start_soon(self.hints.run, self._peers)
         nursery.start_soon(self.repair.run, self._peers)
@@ -306,6 +313,11 @@ class Node:
             warnings.append(f"{count} shard(s) have fewer owners than their collection asks for")
         for shard, error in sorted(self.replicas.failed.items()):
             warnings.append(f"shard {shard}: {error.message}")
+        for shard, why in sorted(self.replicas.learners.items()):
+            warnings.append(f"shard {shard} is being rebuilt on this node from its other owners: {why}")
+        for replica in self.replicas.all():
+            if replica.trouble:
+                warnings.append(f"shard {replica.shard}: {replica.trouble}")
         return warnings
 
     # --- requests ---------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from vectron_p2p.model.ids import PointId, ShardId, encode_point_id
 from vectron_p2p.model.points import unpack_payload
 from vectron_p2p.query.filters import Filter, matches
 from vectron_p2p.storage.commit import GroupCommit
-from vectron_p2p.storage.shard import ShardStore
+from vectron_p2p.storage.watched import WatchedStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ class Replica:
         self,
         shard: ShardId,
         options: CollectionOptions,
-        store: ShardStore,
+        store: WatchedStore,
         index: ShardIndex,
         runtime: Runtime,
         space: SpaceFloor,
@@ -51,10 +51,21 @@ class Replica:
         self.options = options
         self.store = store
         self.index = index
+        self.trouble = ""
+        """What is wrong here and cannot be mended from other owners."""
+        self.index_error: Exception | None = None
+        """Rows are in the store and not in the index: it has to be loaded anew."""
         self._runtime = runtime
         self.commit = GroupCommit(
-            store, runtime.executor, runtime.clock, index.apply, space=space, durability=durability
+            store, runtime.executor, runtime.clock, self._index, space=space, durability=durability
         )
+
+    def _index(self, rows: list[Row]) -> None:
+        try:
+            self.index.apply(rows)
+        except Exception as error:
+            self.index_error = error
+            raise
 
     async def apply(self, rows: Sequence[Row]) -> list[bytes | None]:
         """Apply-if-newer, durable on return; per row the version now held, None where the stamp was refused."""
@@ -123,7 +134,7 @@ class Replica:
     def figures(self) -> dict[str, Any]:
         """The fields of `ReplicaInfo` that the node knows."""
         return {
-            "state": "active",
+            "state": "learner" if self.store.learner else "damaged" if self.trouble else "active",
             "points": self.store.live,
             "bytes": self.store.approximate_size(),
             "merkle_root": self.store.merkle_root().hex(),
@@ -157,7 +168,7 @@ async def open_replica(
         StorageError: The store cannot be opened.
     """
 
-    def load() -> tuple[ShardStore, ShardIndex]:
+    def load() -> tuple[WatchedStore, ShardIndex]:
         kv = runtime.disk.open(kv_name(shard))
         try:
             return open_on(kv)
@@ -165,8 +176,8 @@ async def open_replica(
             kv.close()
             raise
 
-    def open_on(kv: KeyValue) -> tuple[ShardStore, ShardIndex]:
-        store = ShardStore(kv)
+    def open_on(kv: KeyValue) -> tuple[WatchedStore, ShardIndex]:
+        store = WatchedStore(kv)
         index = ShardIndex(
             index_options(options), runtime.disk.folder(kv_name(shard)), link_threads=runtime.link_threads
         )

@@ -14,6 +14,7 @@ from vectron_p2p.node.shard_search import search_shards
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.filters import parse_filter
+from vectron_p2p.replication.version import stamp
 from vectron_p2p.storage.kv import StorageError
 from vectron_p2p.storage.records import Row
 
@@ -65,19 +66,22 @@ class ReplicaService:
             log.error("shard_failed", message=type(message).__name__, error=str(error))
             raise Unavailable(f"this owner's disk failed: {error}; ask another") from error
 
-    def _replica(self, collection: str, shard: int) -> Replica:
-        return self._replicas.get(ShardId(CollectionId(collection), shard))
+    def _replica(self, collection: str, shard: int, *, reading: bool = True) -> Replica:
+        replica = self._replicas.get(ShardId(CollectionId(collection), shard))
+        if reading and replica.store.learner is not None:
+            raise Unavailable(f"shard {shard} is being rebuilt on this node; ask another owner")
+        return replica
 
     async def _apply_rows(self, message: m.ApplyRows) -> m.ApplyReply:
         columns = (message.ids, message.versions, message.vectors, message.payloads)
         if len({len(column) for column in columns}) != 1:
             raise InvalidArgument("the columns of a batch of rows differ in length", field="ids")
         rows = [Row(*fields) for fields in zip(*columns, strict=True)]
-        replica = self._replica(message.collection, message.shard)
+        replica = self._replica(message.collection, message.shard, reading=False)
         if message.kind == "write" and self._replicas.linker.overloaded:
             raise Overloaded("too many points of this node wait to be linked into graphs; retry", retry_after=1.0)
         self._observe(message.versions)
-        held = await replica.apply(rows)
+        held = await (replica.apply(rows) if message.kind == "repair" else apply_above_floor(replica, rows))
         self._replicas.linker.wake()
         return m.ApplyReply(held)
 
@@ -132,3 +136,13 @@ class ReplicaService:
     async def _leaf_versions(self, message: m.LeafVersions) -> m.LeafVersionsReply:
         found = await self._replica(message.collection, message.shard).leaf_versions(message.leaves)
         return m.LeafVersionsReply(ids=[point for point, _ in found], versions=[version for _, version in found])
+
+
+async def apply_above_floor(replica: Replica, rows: list[Row]) -> list[bytes | None]:
+    """As `Replica.apply`, but a replica that has lost its promises refuses the stamps that they were about."""
+    floor = replica.store.refuse_below
+    taken = [row for row in rows if stamp(row.version) > floor] if floor else rows
+    if len(taken) == len(rows):
+        return await replica.apply(rows)
+    held = iter(await replica.apply(taken))
+    return [next(held) if stamp(row.version) > floor else None for row in rows]

@@ -10,8 +10,11 @@ start counts and sums without reading vectors, and repair reads one leaf. A dict
 look-ups (0.4 µs for new rows, 1 to 15 µs for rows held, of the 25 to 45 µs that a row costs) for 180 bytes a row, which
 the memory budget of a node has better use for.
 
-Invariants: a row is replaced only by a higher version; sums and counts are those of the rows acknowledged. One writer
-at a time (enforced), any number of readers.
+Beside them lies what the store says of itself (`storage.standing`).
+
+Invariants: a row is replaced only by a higher version; sums and counts are those of the rows acknowledged, and a store
+that was reopened after a failed write has all of those or is given up. One writer at a time (enforced), any number of
+readers.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from vectron_p2p.replication.merkle import LEAVES, MerkleTree, leaf_of
 from vectron_p2p.replication.version import VERSION_SIZE, stamp
 from vectron_p2p.storage.kv import Corrupt, KeyValue, WriteFailed
 from vectron_p2p.storage.records import Row, decode_row, encode_row
+from vectron_p2p.storage.standing import learner_put, read_standing, sequence_put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -66,17 +70,14 @@ class ShardStore:
         self._kv = kv
         self._writing = Lock()
         self._state = Lock()
-        self._merkle = MerkleTree()
         self._root: bytes | None = None
-        self._live = self._dead = 0
+        self._lost: str | None = None
         self._unsynced: list[tuple[bytes, bytes | None]] = []
         self._unsynced_bytes = 0
         self._failed: _Batch | None = None
-        for key, entry in kv.iterate(_VERSION, _VERSION_END):
-            if len(entry) != VERSION_SIZE + 1:
-                raise Corrupt(f"version entry of {len(entry)} bytes")
-            self._merkle.add(key[_ID_AT:], entry[:VERSION_SIZE])
-            self._count(entry, 1)
+        self._standing = read_standing(kv)
+        self._durable = self._standing.sequence
+        self._merkle, self._live, self._dead = _summed(kv)
 
     def _count(self, entry: bytes, change: int) -> None:
         if entry[VERSION_SIZE:] == _LIVE:
@@ -95,7 +96,24 @@ class ShardStore:
     @property
     def broken(self) -> bool:
         """Whether `heal` is due: until then nothing is written."""
-        return self._kv.broken or self._failed is not None
+        return self._kv.broken or self._failed is not None or self._lost is not None
+
+    @property
+    def sequence(self) -> int:
+        """Batches written, all of them on disk."""
+        return self._durable
+
+    @property
+    def learner(self) -> str | None:
+        """Why rows that this replica acknowledged may be missing; None: none are. Nobody may read from a learner."""
+        return self._standing.learner or None
+
+    @property
+    def refuse_below(self) -> int:
+        """Stamps up to this are taken as copies of what others hold, but not acknowledged: promises made here are
+        gone.
+        """
+        return self._standing.refuse_below
 
     def merkle_root(self) -> bytes:
         """Root over the rows acknowledged, tombstones too; cheap while nothing changes."""
@@ -139,6 +157,8 @@ class ShardStore:
                 else:
                     refused.add(i)
             batch = _Batch([], [])
+            if chosen:
+                batch.puts.append(sequence_put(self._standing.sequence + 1))
             for key, i in chosen.items():
                 row = rows[i]
                 batch.puts.append((_ROW + key, encode_row(row, key)))
@@ -158,14 +178,16 @@ class ShardStore:
         except WriteFailed:
             self._failed = batch
             raise
-        if sync:
-            self._forget_unsynced()
-        else:
+        if not sync:
             self._unsynced += batch.puts
             self._unsynced_bytes += sum(len(value or b"") for _, value in batch.puts)
         self._publish(batch)
+        if sync:
+            self._forget_unsynced()
 
     def _publish(self, batch: _Batch) -> None:
+        if batch.rows:
+            self._standing = self._standing._replace(sequence=self._standing.sequence + 1)
         with self._state:
             self._root = None
             for key, row, old in batch.rows:
@@ -181,6 +203,7 @@ class ShardStore:
     def _forget_unsynced(self) -> None:
         self._unsynced = []
         self._unsynced_bytes = 0
+        self._durable = self._standing.sequence
 
     def sync(self) -> None:
         """Puts on disk what was written without `sync`.
@@ -201,20 +224,65 @@ class ShardStore:
 
         Raises:
             StorageError: It does not work yet; still `broken`.
+            Corrupt: Rows that were acknowledged are gone; it stays `broken` for good.
         """
         with self._writing:
+            if self._lost is not None:
+                raise Corrupt(self._lost)
             self._kv.heal()
             failed, self._failed = self._failed or _Batch([], []), None
-            if not failed.puts and not self._unsynced:
-                return []
-            try:
-                self._kv.write([*self._unsynced, *failed.puts], sync=True)
-            except WriteFailed:
-                self._failed = failed
-                raise
-            self._forget_unsynced()
-            self._publish(failed)
+            if failed.puts or self._unsynced:
+                try:
+                    self._kv.write([*self._unsynced, *failed.puts], sync=True)
+                except WriteFailed:
+                    self._failed = failed
+                    raise
+                self._publish(failed)
+                self._forget_unsynced()
+            self._check_whole()
             return [row for _, row, _ in failed.rows]
+
+    def _check_whole(self) -> None:
+        """That the reopened store holds what was acknowledged (2 µs a row): LevelDB may not have known what it lost."""
+        merkle, live, dead = _summed(self._kv)
+        if (merkle.root(), live, dead) != (self.merkle_root(), self._live, self._dead):
+            self._lost = f"after a failed write the store has {live + dead} rows and not those that it acknowledged"
+            raise Corrupt(self._lost)
+
+    # --- standing -----------------------------------------------------------------------------------------------------
+
+    def set_learner(self, reason: str, refuse_below_stamp: int) -> None:
+        """From now on, and after any restart, rows may be missing here, for `reason`; until `learned`.
+
+        Raises:
+            WriteFailed: Whether it is noted is unknown.
+        """
+        with self._writing:
+            stamp = max(refuse_below_stamp, self._standing.refuse_below)
+            self._kv.write([learner_put(reason, stamp)], sync=True)
+            self._standing = self._standing._replace(learner=reason, refuse_below=stamp)
+
+    def learned(self) -> None:
+        """All that this replica ever acknowledged is here again.
+
+        Raises:
+            WriteFailed: Whether it is noted is unknown.
+        """
+        with self._writing:
+            self._kv.write([learner_put("", self._standing.refuse_below)], sync=True)
+            self._standing = self._standing._replace(learner="")
+
+    def begin_above(self, sequence: int) -> None:
+        """A store that takes the place of one which had written `sequence` batches goes on counting from there.
+
+        Raises:
+            WriteFailed: Whether it does is unknown.
+        """
+        with self._writing:
+            if sequence > self._standing.sequence:
+                self._kv.write([sequence_put(sequence)], sync=True)
+                self._standing = self._standing._replace(sequence=sequence)
+                self._durable = sequence
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -266,6 +334,20 @@ class ShardStore:
                     self._forget_unsynced()
             finally:
                 self._kv.close()
+
+
+def _summed(kv: KeyValue) -> tuple[MerkleTree, int, int]:
+    """Merkle sums, live rows and tombstones, from the version entries."""
+    merkle, live, dead = MerkleTree(), 0, 0
+    for key, entry in kv.iterate(_VERSION, _VERSION_END):
+        if len(entry) != VERSION_SIZE + 1:
+            raise Corrupt(f"version entry of {len(entry)} bytes")
+        merkle.add(key[_ID_AT:], entry[:VERSION_SIZE])
+        if entry[VERSION_SIZE:] == _LIVE:
+            live += 1
+        else:
+            dead += 1
+    return merkle, live, dead
 
 
 def _version_key(key: bytes) -> bytes:

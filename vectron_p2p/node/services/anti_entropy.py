@@ -77,7 +77,7 @@ class AntiEntropy:
         by_peer: defaultdict[NodeId, list[Replica]] = defaultdict(list)
         complete = True
         for replica in self._replicas.all():
-            if replica.shard.collection not in state.collections:
+            if replica.shard.collection not in state.collections or replica.store.learner is not None:
                 continue
             for owner in state.owners(replica.shard):
                 if owner == peers.me:
@@ -95,6 +95,15 @@ class AntiEntropy:
                 log.warning("repair_interrupted", peer=peer, error=str(error))
                 complete = False
         return complete
+
+    async def merge_from(self, peers: Peers, peer: NodeId, replica: Replica) -> None:
+        """Bring all that `peer` holds of the shard here (and there what is newer here).
+
+        Raises:
+            VectronError: It does not answer, or is rebuilt itself.
+            StorageError: A disk does not let it.
+        """
+        await self._repair(peers, peer, replica)
 
     async def _call(self, peers: Peers, peer: NodeId, message: object) -> object:
         return await peers.call(peer, message, timeout=self._limits.call_timeout, bulk=True)
