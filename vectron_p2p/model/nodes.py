@@ -102,6 +102,8 @@ class NodeStatus:
     read_only: bool = False
     failed_shards: int = 0
     """Shards that the node owns and cannot open; their other owners answer for them."""
+    rebuilding_shards: int = 0
+    """Shards that the node may have lost rows of and fills from their other owners, who answer for them meanwhile."""
 
     @property
     def answered(self) -> bool:

@@ -41,6 +41,7 @@ from vectron_p2p.node.services.rebuilding import Rebuilding
 from vectron_p2p.node.shard_records import ShardRecords
 from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.status import Status
+from vectron_p2p.node.warnings import warnings_of
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.protocol.connection import PROTOCOL_VERSIONS
@@ -192,7 +193,10 @@ class Node:
         reads = Reads(peers, runtime.clock, limits)
         searches = Searches(peers, runtime.clock, reads, limits)
         reports = Reports(
-            peers, state=lambda: self.catalog.state, liveness=self.gossip.liveness, warnings=self._warnings
+            peers,
+            state=lambda: self.catalog.state,
+            liveness=self.gossip.liveness,
+            warnings=lambda: warnings_of(self.catalog, self.gossip.liveness, self.replicas),
         )
         self._client_service = ClientService(self.catalog, writes, reads, searches, reports, runtime)
         self._server = RpcServer(
@@ -298,27 +302,6 @@ class Node:
             log.critical("turned_away", peer=peer, error=error.message)
             self._refusal = error
             self.stop()
-
-    def _warnings(self) -> list[str]:
-        state = self.catalog.state
-        warnings = []
-        if self.catalog.alarm:
-            warnings.append(f"the catalog has stopped: {self.catalog.alarm}")
-        alive = sum(self.gossip.liveness(voter) is not Liveness.DEAD for voter in state.voters)
-        if alive < len(state.voters) // 2 + 1:
-            warnings.append(f"{alive} of {len(state.voters)} voters are alive: no catalog change is possible")
-        if len(state.voters) == 2:
-            warnings.append("two voters: both are needed for catalog changes; a third node removes this")
-        if count := state.under_replicated():
-            warnings.append(f"{count} shard(s) have fewer owners than their collection asks for")
-        for shard, error in sorted(self.replicas.failed.items()):
-            warnings.append(f"shard {shard}: {error.message}")
-        for shard, why in sorted(self.replicas.learners.items()):
-            warnings.append(f"shard {shard} is being rebuilt on this node from its other owners: {why}")
-        for replica in self.replicas.all():
-            if replica.trouble:
-                warnings.append(f"shard {replica.shard}: {replica.trouble}")
-        return warnings
 
     # --- requests ---------------------------------------------------------------------------------------------------
 

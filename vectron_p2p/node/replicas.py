@@ -279,9 +279,7 @@ class Replicas:
         """Before the store goes: should it come to this node again, it comes as a new one."""
         try:
             await self._records.forget(name)
-        except (
-            OSError
-        ) as error:  # then the new one will be taken for one that has lost rows, and be filled all the same
+        except OSError as error:  # then it comes as one that has lost rows, and is filled all the same
             log.warning("shard_record_kept", name=name, error=str(error))
 
     def _stop(self, shard: ShardId) -> Replica:

@@ -109,6 +109,11 @@ class Reports:
                     for node in nodes
                     if node.failed_shards and node.id != self._peers.me
                 ),
+                *(
+                    f"{node.name} is rebuilding {node.rebuilding_shards} of its shards; others answer for them"
+                    for node in nodes
+                    if node.rebuilding_shards and node.id != self._peers.me
+                ),
             ],
         )
 

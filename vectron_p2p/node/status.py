@@ -97,6 +97,7 @@ class Status:
             connections=self._connections(),
             read_only=self._replicas.read_only,
             failed_shards=len(failed),
+            rebuilding_shards=len(self._replicas.learners),
         )
         fields: dict[str, Any] = dataclasses.asdict(status)
         return m.NodeStatusReply(status=fields, replicas=figures + lost if with_replicas else [])
