@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from tests.cluster.looking import collection, live, rested, rows
-from vectron_p2p.model.errors import Unavailable
+from vectron_p2p.model.errors import Unavailable, VectronError
 from vectron_p2p.model.ids import ShardId
 from vectron_p2p.node.replica import kv_name
 from vectron_p2p.node.replicas import FAILING_FOR
@@ -225,7 +225,7 @@ async def test_rows_of_a_minority_are_merged_from_whoever_has_them() -> None:
         await trio.sleep(20.0)
         async with cluster.client("n1", timeout=4.0) as other:
             other.session.retry = type(other.session.retry)(refusals=0)
-            with pytest.raises(Exception, match="."):  # not None: nobody who may answer has forgotten it
+            with pytest.raises(VectronError):  # not None: nobody who may answer has forgotten it
                 await other.collection("docs").get(["late"])
         await cluster.start("n2")
         await rebuilt(cluster, "n3")
@@ -240,7 +240,7 @@ def store_name_of(cluster: Cluster, host: str) -> str:
 
 async def test_a_crash_at_any_step_of_the_replacement_leaves_a_learner() -> None:
     """The old store is aside, the new one not yet marked: without the node's record it would pass for a whole one."""
-    for step in range(1, 14):
+    for step in range(8):
         async with open_cluster(seed=9) as cluster, cluster.client("n1") as db:
             await fill(db)
             name = store_name(cluster)
@@ -250,10 +250,8 @@ async def test_a_crash_at_any_step_of_the_replacement_leaves_a_learner() -> None
             disk._stores["system"].apply([(b"shard/" + name.encode(), None)])  # as if lost within its first second
             cluster.network.partition([["n3"]])
             await cluster.start("n3", wait=False)
-            before = disk.quarantined
-            while not before:
-                await trio.sleep(0.0005)
-            await trio.sleep(0.002 * (step - 1))
+            await cluster.until(lambda: bool(disk.quarantined), within=30.0, what="put aside")  # noqa: B023
+            await trio.sleep(0.002 * step)
             cluster.kill("n3", power=True)
             await cluster.start("n3")
             assert cluster.node("n3").replicas.learners, step
@@ -295,9 +293,9 @@ async def test_a_lone_replica_with_a_damaged_row_serves_the_others_and_says_so()
         await fill(db, replicas=1)
         disk = cluster.hosts["n1"].disk
         disk._stores[store_name(cluster)].damaged.add(
-            sorted(key for key in disk._stores[store_name(cluster)].table.pairs if key.startswith(b"r"))[0]
+            min(key for key in disk._stores[store_name(cluster)].table.pairs if key.startswith(b"r"))
         )
-        with pytest.raises(Exception, match="."):
+        with pytest.raises(VectronError):
             await db.collection("docs").get([0], consistency="one")
         await trio.sleep(3.0)
         assert not disk.quarantined

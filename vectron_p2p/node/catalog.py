@@ -19,9 +19,10 @@ from vectron_p2p.node.driver import Driver
 from vectron_p2p.node.runtime import Runtime, new_uuid
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol.messages import CatalogNote
+from vectron_p2p.storage.kv import StorageError, out_of_space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from vectron_p2p.catalog.records import Persisted
     from vectron_p2p.catalog.state import ClusterState, Collection
@@ -33,6 +34,7 @@ log = get_logger(__name__)
 
 BEHIND = 2.0  # seconds a request waits for an epoch its sender has: a pull takes one round trip and an fsync
 LOOK = 0.3  # seconds to look for a newer epoch before "not found" is said: three peers are asked, one round trip each
+DISK_RETRY = 1.0  # between attempts to write on a full disk: its space is looked at as often
 NOTE_TIMEOUT = 2.0  # a message of the log is resent by the log itself; older ones are worth nothing
 
 
@@ -59,6 +61,8 @@ class Catalog:
     ) -> None:
         self.state = persisted.state
         self.alarm: str | None = None
+        self.waiting: str | None = None
+        """Why nothing can be decided on this node at the moment."""
         self._system = system
         self._pool = pool
         self._runtime = runtime
@@ -135,8 +139,7 @@ class Catalog:
     async def _perform(self, effect: Any) -> None:
         match effect:
             case Persist(puts):
-                # Nothing may go on with a vote that is not on disk: a failure here ends the node.
-                await self._runtime.executor.run("system", lambda: self._system.write(puts, sync=True))
+                await self._persist(puts)
             case Send(node, body):
                 self._background.start_soon(self._send, node, body)
             case Applied(state):
@@ -153,6 +156,27 @@ class Catalog:
             case Alarm(text):
                 self.alarm = text
                 log.critical("catalog_alarm", text=text)
+
+    async def _persist(self, puts: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Nothing goes on with a vote that is not on disk: a failure here ends the node, but a full disk, which is
+        waited out. The same records are written again, so it does not matter whether a failed write is there.
+        """
+        while True:
+            try:
+                await self._runtime.executor.run("system", self._write, puts)
+            except StorageError as error:
+                if not out_of_space(error):
+                    raise
+                self.waiting = "the disk is full: this node takes no part in catalog changes until there is room"
+                log.error("catalog_waits_for_the_disk", error=str(error))
+                await self._runtime.clock.sleep(DISK_RETRY)
+            else:
+                self.waiting = None
+                return
+
+    def _write(self, puts: Sequence[tuple[bytes, bytes | None]]) -> None:
+        self._system.heal()  # the counter shares the store, and may have failed to be written
+        self._system.write(puts, sync=True)
 
     def _finish(self, proposal_id: str, result: dict[str, Any], error: VectronError | None) -> None:
         proposal = self._proposals.get(proposal_id)

@@ -15,6 +15,7 @@ import trio
 
 from vectron_p2p import __version__
 from vectron_p2p.catalog import commands
+from vectron_p2p.catalog.state import BadCatalog
 from vectron_p2p.catalog.voters import voter_change
 from vectron_p2p.model.errors import InvalidArgument, NotFound, PermissionDenied, Unavailable, VectronError
 from vectron_p2p.model.ids import Address, NodeId, parse_address
@@ -27,7 +28,7 @@ from vectron_p2p.node.coordinator.reads import Reads
 from vectron_p2p.node.coordinator.searches import Searches
 from vectron_p2p.node.coordinator.writes import Writes
 from vectron_p2p.node.gossip import Gossip
-from vectron_p2p.node.identity import Identity
+from vectron_p2p.node.identity import LOST_SELF, Identity
 from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
 from vectron_p2p.node.peers import Peers
 from vectron_p2p.node.replica_service import ReplicaService
@@ -46,6 +47,7 @@ from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.protocol.connection import PROTOCOL_VERSIONS
 from vectron_p2p.replication.hlc import HybridClock
+from vectron_p2p.storage.kv import Corrupt
 
 if TYPE_CHECKING:
     from vectron_p2p.catalog.records import Persisted
@@ -109,11 +111,14 @@ class Node:
         """
         endpoint = await self._runtime.network.listen(self.config.listen)
         try:
-            system = await self._runtime.executor.run("system", self._runtime.disk.open, SYSTEM)
             try:
-                await self._live(endpoint, system, task_status)
-            finally:
-                system.close()
+                system = await self._runtime.executor.run("system", self._runtime.disk.open, SYSTEM)
+                try:
+                    await self._live(endpoint, system, task_status)
+                finally:
+                    system.close()
+            except (Corrupt, BadCatalog) as error:
+                raise Corrupt(f"{error}; {LOST_SELF}") from error
         finally:
             self.serving = False
             with trio.CancelScope(shield=True):
@@ -314,6 +319,7 @@ class Node:
             node=self.identity.node,
             counter=self.identity.first,
             boot=self.identity.boot,
+            lives=self.identity.lives,
             generation=state.generation,
             epoch=state.epoch,
         )
@@ -340,7 +346,8 @@ class Node:
             raise PermissionDenied(
                 f"node {peer} was removed from this cluster; start it with an empty folder", node=peer
             )
-        if self.identity.rolled_back(peer, hello.boot, hello.counter):
+        copied = peer == self.identity.node and hello.boot != self.identity.boot
+        if copied or self.identity.rolled_back(peer, hello.boot, hello.counter, hello.lives):
             raise PermissionDenied(
                 f"node {peer} shows an older state than the cluster has seen of it: its folder was restored or copied; "
                 "start it with an empty folder, it joins as a new node",

@@ -20,6 +20,8 @@ def warnings_of(catalog: Catalog, liveness: Callable[[NodeId], Liveness], replic
     warnings = []
     if catalog.alarm:
         warnings.append(f"the catalog has stopped: {catalog.alarm}")
+    if catalog.waiting:
+        warnings.append(catalog.waiting)
     alive = sum(liveness(voter) is not Liveness.DEAD for voter in state.voters)
     if alive < majority(state):
         warnings.append(f"{alive} of {len(state.voters)} voters are alive: no catalog change is possible")

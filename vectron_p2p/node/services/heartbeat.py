@@ -50,6 +50,7 @@ class Heartbeat:
             # Peers see the old counter meanwhile, which says nothing wrong; writes that need this disk fail by
             # themselves.
             log.error("counter_not_written", error=str(error))
+            self._identity.not_written()
         else:
             self._identity.counter = counter
             self._records.written(fresh)
