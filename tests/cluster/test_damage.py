@@ -60,7 +60,7 @@ def stop_rebuilding(cluster: Cluster, name: str) -> None:
     async def nothing(*_: object) -> None:
         await trio.sleep_forever()
 
-    cluster.node(name)._rebuilding.run_once = nothing  # type: ignore[method-assign]
+    cluster.node(name)._rebuilding.run_once = nothing  # type: ignore[assignment,method-assign]
 
 
 async def test_a_store_that_is_damaged_when_it_is_opened_is_put_aside_and_rebuilt() -> None:

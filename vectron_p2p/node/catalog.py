@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.catalog.records import Persisted
     from vectron_p2p.catalog.state import ClusterState, Collection
+    from vectron_p2p.catalog.vote import Accepted
     from vectron_p2p.model.ids import NodeId
     from vectron_p2p.net.pool import Pool
     from vectron_p2p.storage.kv import KeyValue
@@ -46,7 +47,9 @@ class _Proposal:
 
 
 class Catalog:
-    """`on_applied` is told every new durable state, before anybody who waits for it."""
+    """`on_applied` is told every new durable state, before anybody who waits for it; `on_left_behind` why the cluster
+    has gone on without this node.
+    """
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Catalog:
         runtime: Runtime,
         *,
         on_applied: Callable[[ClusterState], None],
+        on_left_behind: Callable[[str], None],
         background: trio.Nursery,
     ) -> None:
         self.state = persisted.state
@@ -67,6 +71,7 @@ class Catalog:
         self._pool = pool
         self._runtime = runtime
         self._on_applied = on_applied
+        self._on_left_behind = on_left_behind
         self._background = background
         self._changed = trio.Event()
         self._proposals: dict[str, _Proposal] = {}
@@ -98,6 +103,23 @@ class Catalog:
         if "error" in proposal.result:
             raise from_wire(proposal.result["error"])
         return proposal.result
+
+    @property
+    def accepted(self) -> Accepted | None:
+        """What this node voted for at the next epoch, not known to be decided."""
+        return self._driver.core.accepted()
+
+    async def recover(self, state: ClusterState) -> None:
+        """Open the next generation with `state`; durable on return.
+
+        Raises:
+            Unavailable: Another one was opened meanwhile.
+        """
+        self._driver.post(lambda now: self._driver.core.recover(state))
+        while self.state.generation < state.generation:
+            await self._changed.wait()
+        if self.state.generation != state.generation:
+            raise Unavailable("another recovery was faster: look at `vectron status`", retryable=False)
 
     def observe(self, sender: NodeId, generation: int, epoch: int, digest: bytes | None) -> None:
         """A peer told its position."""
@@ -153,9 +175,11 @@ class Catalog:
                 self._finish(proposal_id, {}, error)
             case Rejected(sender, reason):
                 log.warning("catalog_message_rejected", sender=sender, reason=reason)
-            case Alarm(text):
+            case Alarm(text, leave):
                 self.alarm = text
                 log.critical("catalog_alarm", text=text)
+                if leave:
+                    self._on_left_behind(text)
 
     async def _persist(self, puts: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Nothing goes on with a vote that is not on disk: a failure here ends the node, but a full disk, which is

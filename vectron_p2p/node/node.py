@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from vectron_p2p import __version__
 from vectron_p2p.catalog import commands
 from vectron_p2p.catalog.state import BadCatalog
 from vectron_p2p.catalog.voters import voter_change
-from vectron_p2p.model.errors import InvalidArgument, NotFound, PermissionDenied, Unavailable, VectronError
+from vectron_p2p.model.errors import NotFound, PermissionDenied, Unavailable, VectronError
 from vectron_p2p.model.ids import Address, NodeId, parse_address
 from vectron_p2p.model.nodes import Liveness, NodeState
 from vectron_p2p.net.pool import Pool
@@ -28,9 +27,11 @@ from vectron_p2p.node.coordinator.reads import Reads
 from vectron_p2p.node.coordinator.searches import Searches
 from vectron_p2p.node.coordinator.writes import Writes
 from vectron_p2p.node.gossip import Gossip
+from vectron_p2p.node.greeting import Greeting
 from vectron_p2p.node.identity import LOST_SELF, Identity
 from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
 from vectron_p2p.node.peers import Peers
+from vectron_p2p.node.recovery import Recovery
 from vectron_p2p.node.replica_service import ReplicaService
 from vectron_p2p.node.replicas import Replicas
 from vectron_p2p.node.reports import Reports
@@ -38,6 +39,7 @@ from vectron_p2p.node.services.anti_entropy import AntiEntropy
 from vectron_p2p.node.services.health import LoopHealth
 from vectron_p2p.node.services.heartbeat import Heartbeat
 from vectron_p2p.node.services.hints import Hints
+from vectron_p2p.node.services.lost import LookForLost
 from vectron_p2p.node.services.rebuilding import Rebuilding
 from vectron_p2p.node.shard_records import ShardRecords
 from vectron_p2p.node.stamps import Stamps
@@ -45,7 +47,6 @@ from vectron_p2p.node.status import Status
 from vectron_p2p.node.warnings import warnings_of
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
-from vectron_p2p.protocol.connection import PROTOCOL_VERSIONS
 from vectron_p2p.replication.hlc import HybridClock
 from vectron_p2p.storage.kv import Corrupt
 
@@ -93,6 +94,8 @@ class Node:
         self._replica_service: ReplicaService
         self._status: Status
         self._server: RpcServer
+        self._greeting: Greeting
+        self._recovery: Recovery
         self._pool: Pool
 
     def stop(self) -> None:
@@ -157,8 +160,8 @@ class Node:
             runtime.network,
             runtime.clock,
             runtime.random,
-            self._hello,
-            lambda node: self.gossip.address(node),
+            lambda: self._greeting.hello(),
+            lambda node: self.gossip.address(node) or identity.peer_address(node),
             on_broken=lambda node: self.gossip.suspect(node),
             on_refused=self._turned_away,
         )
@@ -166,8 +169,16 @@ class Node:
         self.replicas = Replicas(identity.node, runtime, records, durability=self.config.durability)
         self.replicas.assign(persisted.state)
         self.catalog = Catalog(
-            identity.node, persisted, system, self._pool, runtime, on_applied=self._applied, background=background
+            identity.node,
+            persisted,
+            system,
+            self._pool,
+            runtime,
+            on_applied=self._applied,
+            on_left_behind=lambda why: self._leave(PermissionDenied(why, node=identity.node)),
+            background=background,
         )
+        self._greeting = Greeting(identity, self.catalog, self._pool)
         self.gossip = Gossip(
             identity,
             self.address,
@@ -204,8 +215,12 @@ class Node:
             warnings=lambda: warnings_of(self.catalog, self.gossip.liveness, self.replicas),
         )
         self._client_service = ClientService(self.catalog, writes, reads, searches, reports, runtime)
+        self._look_for_lost = LookForLost(
+            self._pool, runtime.clock, runtime.random, state=lambda: self.catalog.state, on_found=self._leave
+        )
+        self._recovery = Recovery(self._peers, self.catalog, self.gossip.liveness, runtime, limits)
         self._server = RpcServer(
-            endpoint, clock=runtime.clock, welcome=self._welcome, handler=self._handle, on_note=self._take_note
+            endpoint, clock=runtime.clock, welcome=self._greeting.welcome, handler=self._handle, on_note=self._take_note
         )
         self._status = Status(
             identity,
@@ -240,6 +255,7 @@ class Node:
         nursery.start_soon(self.hints.run, self._peers)
         nursery.start_soon(self.repair.run, self._peers)
         nursery.start_soon(self._keep_membership)
+        nursery.start_soon(self._look_for_lost.run)
 
     async def _wind_down(self) -> None:
         """Tell the peers, finish what is under way, close."""
@@ -305,58 +321,13 @@ class Node:
         if isinstance(error, PermissionDenied):
             # Removed, or with a memory older than what it acknowledged: whatever it still answered could be wrong.
             log.critical("turned_away", peer=peer, error=error.message)
-            self._refusal = error
-            self.stop()
+            self._leave(error)
+
+    def _leave(self, why: PermissionDenied) -> None:
+        self._refusal = why
+        self.stop()
 
     # --- requests ---------------------------------------------------------------------------------------------------
-
-    def _hello(self) -> m.Hello:
-        state = self.catalog.state
-        return m.Hello(
-            versions=list(PROTOCOL_VERSIONS),
-            role="peer",
-            cluster=state.cluster,
-            node=self.identity.node,
-            counter=self.identity.first,
-            boot=self.identity.boot,
-            lives=self.identity.lives,
-            generation=state.generation,
-            epoch=state.epoch,
-        )
-
-    def _welcome(self, hello: m.Hello) -> m.Welcome:
-        state = self.catalog.state
-        if hello.cluster is not None and hello.cluster != state.cluster:
-            raise InvalidArgument(f"this node belongs to cluster {state.cluster}, not {hello.cluster}", field="cluster")
-        if hello.role == "peer" and hello.node is not None:
-            self._admit_peer(NodeId(hello.node), hello)
-        return m.Welcome(
-            version=PROTOCOL_VERSIONS[-1],
-            cluster=state.cluster,
-            node=self.identity.node,
-            name=self.identity.name,
-            generation=state.generation,
-            epoch=state.epoch,
-            software=__version__,
-        )
-
-    def _admit_peer(self, peer: NodeId, hello: m.Hello) -> None:
-        member = self.catalog.state.members.get(peer)
-        if member is not None and member.state in (NodeState.LEFT, NodeState.REMOVED):
-            raise PermissionDenied(
-                f"node {peer} was removed from this cluster; start it with an empty folder", node=peer
-            )
-        copied = peer == self.identity.node and hello.boot != self.identity.boot
-        if copied or self.identity.rolled_back(peer, hello.boot, hello.counter, hello.lives):
-            raise PermissionDenied(
-                f"node {peer} shows an older state than the cluster has seen of it: its folder was restored or copied; "
-                "start it with an empty folder, it joins as a new node",
-                node=peer,
-            )
-        if member is not None and self.identity.greeted_by(peer, hello.boot, hello.counter):
-            self._pool.drop(peer)  # connections to its former life, which may be dead without a word
-        if hello.epoch:
-            self.catalog.observe(peer, hello.generation, hello.epoch, None)
 
     async def answer_client(self, message: Any) -> Any:
         """The reply to a client's request, within the deadline of the scope it is called in."""
@@ -371,6 +342,8 @@ class Node:
             if caller.hello.generation == self.catalog.state.generation:
                 await self.catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
             return await self.answer_client(message)
+        if isinstance(message, m.Recover):
+            return await self._recovery.answer(message)
         if caller.role != "peer" and not isinstance(message, INSPECTION):
             raise PermissionDenied(f"{type(message).__name__} is a request between nodes")
         return await self._serve_peer(message)
@@ -378,6 +351,8 @@ class Node:
     async def _serve_peer(self, message: Any) -> Any:
         if self._replica_service.handles(message):
             return await self._replica_service.handle(message)
+        if isinstance(message, m.GetCatalogView):
+            return self._recovery.view()
         if isinstance(message, m.GetNodeStatus):
             return await self._status.reply(message)
         if isinstance(message, m.JoinCluster):

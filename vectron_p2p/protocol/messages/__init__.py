@@ -24,6 +24,12 @@ from vectron_p2p.protocol.messages.handshake import (
     Hello,
     Welcome,
 )
+from vectron_p2p.protocol.messages.recovery import (
+    CatalogView,
+    GetCatalogView,
+    Recover,
+    RecoverReply,
+)
 from vectron_p2p.protocol.messages.requests import (
     ClusterReply,
     CollectionReply,
@@ -72,6 +78,7 @@ __all__ = [
     "ApplyReply",
     "ApplyRows",
     "CatalogNote",
+    "CatalogView",
     "ClusterReply",
     "CollectionReply",
     "CollectionsReply",
@@ -86,6 +93,7 @@ __all__ = [
     "Done",
     "FetchRows",
     "Get",
+    "GetCatalogView",
     "GetCluster",
     "GetNodeStatus",
     "GetReply",
@@ -104,6 +112,8 @@ __all__ = [
     "NodeStatusReply",
     "Propose",
     "ProposeReply",
+    "Recover",
+    "RecoverReply",
     "RowsPage",
     "RowsReply",
     "Scroll",
