@@ -151,3 +151,13 @@ def _read(record: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise Corrupt("a record of this node's identity makes no sense")
     return fields
+
+
+def check_owned(system: KeyValue, *, holds_data: bool) -> None:
+    """Before a new identity is made up for a folder.
+
+    Raises:
+        Corrupt: There are data in it, and who it belonged to is lost.
+    """
+    if holds_data and system.get(_IDENTITY) is None:
+        raise Corrupt("the folder holds shards, and no record of whose they are")

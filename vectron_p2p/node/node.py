@@ -28,10 +28,11 @@ from vectron_p2p.node.coordinator.searches import Searches
 from vectron_p2p.node.coordinator.writes import Writes
 from vectron_p2p.node.gossip import Gossip
 from vectron_p2p.node.greeting import Greeting
-from vectron_p2p.node.identity import LOST_SELF, Identity
+from vectron_p2p.node.identity import LOST_SELF, Identity, check_owned
 from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
 from vectron_p2p.node.peers import Peers
 from vectron_p2p.node.recovery import Recovery
+from vectron_p2p.node.replica import KV_PREFIX
 from vectron_p2p.node.replica_service import ReplicaService
 from vectron_p2p.node.replicas import Replicas
 from vectron_p2p.node.reports import Reports
@@ -131,8 +132,10 @@ class Node:
     async def _live(self, endpoint: Endpoint, system: Any, task_status: trio.TaskStatus[Node]) -> None:
         runtime = self._runtime
         self.address = self.config.advertise or endpoint.address
+        check_owned(system, holds_data=bool(runtime.disk.names(KV_PREFIX)))
         self.identity = Identity(system, runtime.random, name=self.config.name)
         persisted = persisted_catalog(system)
+        self._records = ShardRecords(system, runtime.executor)
         epoch = 0
         if persisted is not None:
             epoch = await meet_others(self.config, persisted.state, self.identity, runtime)
@@ -165,7 +168,7 @@ class Node:
             on_broken=lambda node: self.gossip.suspect(node),
             on_refused=self._turned_away,
         )
-        records = ShardRecords(system, runtime.executor)
+        records = self._records
         self.replicas = Replicas(identity.node, runtime, records, durability=self.config.durability)
         self.replicas.assign(persisted.state)
         self.catalog = Catalog(
@@ -263,6 +266,7 @@ class Node:
         with trio.CancelScope(shield=True), self._runtime.clock.move_on_after(2 * self._limits.drain_timeout):
             await self._runtime.clock.sleep(ANNOUNCE)
             await self._server.drain(self._limits.drain_timeout)
+            await self._heartbeat.run_once()  # how far the shards have come, to the last write
             await self.replicas.aclose()
 
     # --- membership in the catalog ----------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ OPEN_TIMEOUT = (
 )
 WATCH = 1.0  # seconds between looks at how the replicas fare: a look reads two attributes of each
 RETRY_OPEN = 10.0  # seconds until a replica that could not be opened is tried again: a full disk lasts for minutes
+UNKNOWN = "this node has no record of it, so its records may be older than this: nothing is removed on their word"
 FAILURES = 5  # writes in a row that failed, over at least
 FAILING_FOR = 30.0  # seconds, before a store is given up: a disk that is reset or failed over is back by then
 
@@ -152,6 +153,13 @@ class Replicas:
             await self._forget(kv_name(shard))
             with contextlib.suppress(OSError):  # it could not be opened either; a start removes what is left
                 await self._runtime.executor.run("disk", self._runtime.disk.destroy, kv_name(shard))
+        coming = [shard for shard in sorted(self._wanted) if not self._served(shard)]
+        try:
+            await self._records.note(map(kv_name, coming))
+        except OSError as error:
+            for shard in coming:
+                self._give_up(shard, error)
+            self._notify()
         limiter = trio.CapacityLimiter(OPENING)
 
         async def bring_up(shard: ShardId, options: CollectionOptions) -> None:
@@ -249,9 +257,14 @@ class Replicas:
         """Shards of collections that were dropped while this node was down: only the catalog may say so, and it has."""
         wanted = {kv_name(shard) for shard in self._wanted}
         for name in self._runtime.disk.names(KV_PREFIX):
-            if name not in wanted:
+            if name in wanted:
+                continue
+            if name in self._records.names:
                 log.info("leftover_destroyed", name=name)
                 self._runtime.disk.destroy(name)
+            else:
+                kept = self._runtime.disk.quarantine(name, UNKNOWN)
+                log.warning("leftover_kept", name=name, kept=kept)
 
     async def _commit(
         self, replica: Replica, *, task_status: trio.TaskStatus[trio.CancelScope] = trio.TASK_STATUS_IGNORED

@@ -1,9 +1,10 @@
 """What a node's own store remembers of its shard stores: how far each had come, and which are being replaced.
 
 It lies in another LevelDB than the shards, so a shard store that is gone, cut or older than it was shows by it. Written
-with the durable counter every second: what a store acknowledged within the last second before its loss is not known
-here. Invariant: a store that is being replaced is noted here before its old one is touched, until the new one says of
-itself that it has forgotten; so no crash in between leaves an empty store that passes for a whole one.
+when a store is made, and with the durable counter every second: what a store acknowledged within the last second before
+its loss is not known here. Invariants: a store that this node may use has a record; a store that is being replaced is
+noted here before its old one is touched, until the new one says of itself that it has forgotten; so no crash in between
+leaves an empty store that passes for a whole one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgpack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from vectron_p2p.runtime import Executor
     from vectron_p2p.storage.kv import KeyValue
@@ -46,6 +47,14 @@ class ShardRecords:
     def replaced_for(self, name: str) -> str:
         """Why the store is being replaced; "" when it is not."""
         return self._records.get(name, (0, ""))[1]
+
+    async def note(self, names: Iterable[str]) -> None:
+        """These are about to be made or opened; on disk when it returns. Raises StorageError."""
+        fresh = {name: (0, "") for name in sorted(names) if name not in self._records}
+        if fresh:
+            puts = [_put(name, record) for name, record in fresh.items()]
+            await self._executor.run("system", self._write, puts)
+            self._records.update(fresh)
 
     async def replacing(self, name: str, why: str) -> None:
         """On disk when it returns. Raises StorageError."""
