@@ -33,7 +33,11 @@ BLOOM_BITS = 10  # 1 % false positives: a new id, the common case of a load, cos
 _FIRST_ROWS, _CHUNK_ROWS, _CHUNK_BYTES = 32, 256, 1 << 20  # an iteration holds the gate for so much at a time
 
 
-_DAMAGE = ("Input/output error", "No such file or directory")  # a sector that cannot be read, a table that is gone
+_DAMAGE = (  # a sector that cannot be read, a table that is gone, one that is shorter than it was
+    "Input/output error",
+    "No such file or directory",
+    "Invalid argument",
+)
 
 
 def _translate(error: Exception, doing: str, path: Path) -> StorageError:
