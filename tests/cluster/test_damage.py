@@ -302,3 +302,37 @@ async def test_a_lone_replica_with_a_damaged_row_serves_the_others_and_says_so()
         assert (await replica(cluster, "n1")).state == "damaged"
         assert any("no other node has a copy" in warning for warning in (await db.status()).warnings)
         assert None not in await db.collection("docs").get(range(1, COUNT))
+
+
+async def test_data_that_the_nodes_own_records_are_too_old_to_know_of_are_kept() -> None:
+    """The catalog on this disk is from before the collection: that is no word that the collection was dropped."""
+    async with open_cluster(nodes=1, seed=13) as cluster:
+        disk = cluster.hosts["n1"].disk
+        old = dict(disk._stores["system"].table.pairs)
+        async with cluster.client("n1") as db:
+            await fill(db, replicas=1)
+        name = store_name(cluster)
+        cluster.kill("n1")
+        held = dict(disk._stores[name].table.pairs)
+        disk.destroy("system")
+        handle = disk.open("system")
+        handle.write(list(old.items()), sync=True)
+        handle.close()
+        await cluster.start("n1")
+        (kept,) = disk.quarantined.values()
+        assert kept.pairs == held
+        async with cluster.client("n1") as db:
+            assert await db.list_collections() == []
+
+
+async def test_a_folder_without_its_identity_starts_no_new_node() -> None:
+    async with open_cluster(nodes=1, seed=14) as cluster:
+        async with cluster.client("n1") as db:
+            await fill(db, replicas=1)
+        cluster.kill("n1")
+        disk = cluster.hosts["n1"].disk
+        disk.destroy("system")
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await cluster.start("n1")
+        assert "whose they are" in str(caught.value.exceptions[0])
+        assert disk.names("shard-")

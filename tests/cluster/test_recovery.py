@@ -193,8 +193,6 @@ async def test_the_newest_state_of_the_survivors_is_gone_on_from() -> None:
         for name in LOST:
             cluster.kill(name)
         cluster.network.heal()
-        cluster.network.set_loss(1.0)  # no news between n1 and n2 but by the calls of the recovery itself
-        cluster.network.set_loss(0.0)
         await dead_to_all(cluster, *LOST)
         await recover(cluster, "n1")
         assert cluster.node("n1").catalog.state.collection("late") is not None
