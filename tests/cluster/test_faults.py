@@ -311,3 +311,60 @@ async def test_a_dead_owner_does_not_keep_the_others_from_comparing_their_replic
         cluster.kill("n3")
         await dead_to_all(cluster, "n3")
         await cluster.until(lambda: live(cluster, "n2", [1]) == [True], within=30.0, what="n2 has it")
+
+
+async def test_a_full_disk_of_a_voter_delays_its_catalog_and_no_one_elses() -> None:
+    async with open_cluster(seed=31) as cluster, cluster.client("n1", "n2") as db:
+        disk = cluster.hosts["n3"].disk
+        disk.set_free(0)
+        await trio.sleep(3.0)
+        docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1)
+        await docs.upsert(ids=[1], vectors=[[1]])
+        await trio.sleep(5.0)
+        behind = cluster.node("n3")
+        assert cluster.hosts["n3"].up
+        assert behind.catalog.state.epoch < cluster.node("n1").catalog.state.epoch
+        async with cluster.client("n3") as here:
+            assert any("the disk is full" in warning for warning in (await here.status()).warnings)
+        disk.set_free(50 << 30)
+        await cluster.until(lambda: points(cluster, "n3") == 1, within=60.0, what="n3 has the row")
+        await rested(cluster)
+        async with cluster.client("n3") as here:
+            assert not any("the disk is full" in warning for warning in (await here.status()).warnings)
+
+
+async def test_a_catalog_that_cannot_be_written_for_another_reason_ends_the_node() -> None:
+    async with open_cluster(seed=32) as cluster, cluster.client("n1", "n2") as db:
+        cluster.hosts["n3"].disk.fail_writes(100, name="system")
+        await db.create_collection("docs", dimension=1, metric="l2", shards=1)
+        await cluster.until(lambda: cluster.hosts["n3"].node is None, within=20.0, what="n3 ends")
+        cluster.hosts["n3"].disk._faults.clear()
+        cluster.hosts["n3"].disk.crash(power=False)
+        cluster.hosts["n3"].failures.clear()
+        await cluster.start("n3")
+        await rested(cluster)
+
+
+async def test_a_counter_that_failed_to_be_written_does_not_end_the_node_at_the_next_catalog_change() -> None:
+    async with open_cluster(seed=33) as cluster, cluster.client("n1", "n2") as db:
+        node = cluster.node("n3")
+        cluster.hosts["n3"].disk.fail_writes(1, name="system")
+        await node._heartbeat.run_once()
+        await db.create_collection("docs", dimension=1, metric="l2", shards=1)
+        await cluster.until(cluster.agreed, within=20.0)
+        assert cluster.hosts["n3"].node is node
+
+
+async def test_a_node_whose_own_records_are_damaged_says_what_to_do() -> None:
+    async with open_cluster(seed=34) as cluster:
+        for key in (b"identity", b"catalog/state"):
+            cluster.kill("n3")
+            disk = cluster.hosts["n3"].disk
+            disk._stores["system"].damaged = {key}
+            with pytest.raises(BaseExceptionGroup) as caught:
+                await cluster.start("n3")
+            assert "start with an empty one" in str(caught.value.exceptions[0])
+            disk._stores["system"].damaged.clear()
+            cluster.hosts["n3"].failures.clear()
+        await cluster.start("n3")
+        await rested(cluster)

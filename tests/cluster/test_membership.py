@@ -389,3 +389,49 @@ async def test_an_honest_node_is_not_taken_for_a_restored_one() -> None:
             await trio.sleep(0.3 * n)
         await rested(cluster)
         assert not cluster.hosts["n3"].failures
+
+
+async def test_a_restored_disk_that_ran_by_itself_and_was_started_again_is_refused() -> None:
+    """By then it has more starts and a higher counter than was ever seen of it."""
+    async with open_cluster(seed=19) as cluster:
+        await filled(cluster, shards=1)
+        host = cluster.hosts["n3"]
+        saved = stores(cluster, "n3")
+        await trio.sleep(5.0)
+        cluster.kill("n3")
+        await cluster.start("n3")
+        await trio.sleep(10.0)
+        cluster.kill("n3")
+        restore(cluster, "n3", saved)
+        cluster.network.partition([["n3"]])
+        for _ in range(3):
+            await cluster.start("n3")
+            await trio.sleep(60.0)
+            cluster.kill("n3")
+        cluster.network.heal()
+        await cluster.start("n3", wait=False)
+        await cluster.until(lambda: host.node is None, within=40.0, what="it ends")
+        assert kinds(host.failures) == {PermissionDenied}
+
+
+@pytest.mark.parametrize("apart", [False, True])
+async def test_two_processes_on_copies_of_one_folder_are_noticed(apart: bool) -> None:
+    async with open_cluster(nodes=4, seed=20) as cluster:
+        await filled(cluster, shards=1)
+        await cluster.stop("n4")
+        saved = stores(cluster, "n4")
+        twin = cluster.add_host("twin")
+        restore(cluster, "twin", saved)
+        true = cluster.hosts["n4"]
+        if apart:  # each is taken for the true one by those who meet it first
+            cluster.network.partition([["n1", "n4"], ["n2", "n3", "twin"]])
+        await cluster.start("n4", wait=False)
+        await cluster.start("twin", wait=False, join=[cluster.hosts["n2"].address])
+        await trio.sleep(20.0)
+        cluster.network.heal()
+        await cluster.until(lambda: None in (true.node, twin.node), within=60.0, what="at least one of them ends")
+        for host in (true, twin):
+            assert host.node is not None or kinds(host.failures) == {PermissionDenied}
+        if apart:
+            await cluster.until(lambda: (true.node, twin.node) == (None, None), within=60.0, what="both end")
+        await cluster.until(cluster.agreed, within=60.0)

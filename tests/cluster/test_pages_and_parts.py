@@ -84,19 +84,20 @@ async def test_a_returning_node_has_what_it_missed_before_it_serves() -> None:
 async def test_every_node_says_which_shards_a_node_cannot_open() -> None:
     async with open_cluster() as cluster:
         async with cluster.client("n1") as db:
-            docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1)
-            await docs.upsert(ids=range(10), vectors=[[n] for n in range(10)], consistency="all")
+            docs = await db.create_collection("docs", dimension=1, metric="l2", shards=4, replicas=1)
+            await docs.upsert(ids=range(40), vectors=[[n] for n in range(40)], consistency="all")
         shard = cluster.node("n3").replicas.all()[0].shard
         cluster.kill("n3")
         cluster.hosts["n3"].disk.flip_bit(kv_name(shard))
         await cluster.start("n3")
         await cluster.until(cluster.agreed, within=30.0)
-        async with cluster.client("n1") as db:
-            info = await db.cluster()
-            states = {each.node: each.state for each in info.shards[0].replicas}
-            assert states[cluster.node("n3").identity.node] == "failed"
-            assert list(states.values()).count("active") == 2
-            assert any("n3 cannot open 1 of its shards" in warning for warning in (await db.status()).warnings)
-            assert len(await db.collection("docs").search([0], k=20, exact=True)) == 10
-        async with cluster.client("n3") as db:
-            assert len(await db.collection("docs").search([0], k=20, exact=True)) == 10
+        assert not cluster.hosts["n3"].disk.quarantined  # it is the only copy
+        for through in ("n1", "n3"):
+            async with cluster.client(through) as db:
+                info = await db.cluster()
+                assert [each.state for each in info.shards[shard.index].replicas] == ["failed"]
+                warnings = (await db.status()).warnings
+                expected = "n3 cannot open 1 of its shards" if through == "n1" else "no other node has a copy"
+                assert any(expected in warning for warning in warnings)
+                found = await db.collection("docs").search([0], k=40, exact=True)
+                assert found.missing_shards == [shard.index]

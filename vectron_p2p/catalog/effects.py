@@ -61,9 +61,12 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Two histories exist, or this version cannot follow the one there is. The log has stopped for good."""
+    """Two histories exist, or this version cannot follow the one there is. The log has stopped for good; with `leave`
+    the whole node has to stop, for the cluster goes on without it.
+    """
 
     text: str
+    leave: bool = False
 
 
 Effect: TypeAlias = Persist | Send | Applied | Proposed | ProposalFailed | Rejected | Alarm

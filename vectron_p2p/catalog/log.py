@@ -14,11 +14,10 @@ What the driver must guarantee:
 - `state`, `epoch` and `hash` run ahead of the disk while effects wait. What leaves the node by other ways (gossip,
   answers to clients) takes the state of the last `Applied` effect instead.
 
-Messages may be lost, repeated and reordered.
-
-Invariants: one entry per epoch, over all nodes and for ever; a voter answers for e+1 only with e applied and e+1
-unknown, and with its vote on disk; the vote is dropped in the batch that stores the entry; a node never uses a ballot
-twice. Evidence of a second history stops the log: it votes, proposes and answers no more.
+Messages may be lost, repeated and reordered. Invariants: one entry per epoch, over all nodes and for ever; a voter
+answers for e+1 only with e applied and e+1 unknown, and with its vote on disk; the vote is dropped in the batch that
+stores the entry; a node never uses a ballot twice. Evidence of a second history stops the log: it votes, proposes and
+answers no more.
 """
 
 from __future__ import annotations
@@ -28,32 +27,23 @@ from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.catalog import messages as wire
 from vectron_p2p.catalog.commands import command_from_wire, operation_of
-from vectron_p2p.catalog.effects import (
-    Alarm,
-    Applied,
-    CatalogConfig,
-    Effect,
-    Persist,
-    ProposalFailed,
-    Proposed,
-    Rejected,
-    Send,
-)
+from vectron_p2p.catalog.effects import Alarm, Applied, CatalogConfig, Persist, ProposalFailed, Proposed, Rejected, Send
 from vectron_p2p.catalog.entry import Entry
 from vectron_p2p.catalog.failures import not_decided, stopped
 from vectron_p2p.catalog.history import History, Step
 from vectron_p2p.catalog.proposals import Proposal, Proposals
 from vectron_p2p.catalog.records import VOTE, Persisted, Put, round_put
+from vectron_p2p.catalog.recovery import Meeting, meet, number
 from vectron_p2p.catalog.round import Round
 from vectron_p2p.catalog.state import BadCatalog, ClusterState
-from vectron_p2p.catalog.vote import Ballot, Vote
+from vectron_p2p.catalog.vote import Accepted, Ballot, Vote
 from vectron_p2p.catalog.voters import majority
 from vectron_p2p.model.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from random import Random
 
-    from vectron_p2p.model.errors import Unavailable
+    from vectron_p2p.catalog.effects import Effect
     from vectron_p2p.model.ids import NodeId
 
 SOON = -math.inf
@@ -67,6 +57,7 @@ class EpochLog:
         self.node = node
         self.halted: str | None = None
         """Why the log has stopped, if it has."""
+        self._leaving = False  # stopped for good: the cluster has gone on in another generation
         self._rng = rng
         self._config = config or CatalogConfig()
         self._history = History(persisted.state, persisted.entries, self._config.kept_entries)
@@ -129,7 +120,10 @@ class EpochLog:
     def observe(self, sender: NodeId, generation: int, epoch: int, digest: bytes | None, now: float) -> list[Effect]:
         """`sender` says it is at `epoch` with state hash `digest` (None: it did not say)."""
         out: list[Effect] = []
-        if self.halted is None and self._shares_history(sender, generation, epoch, digest, out):
+        if generation != self.state.generation:
+            if not self._leaving:
+                self._across(generation, None, sender, now, out)
+        elif self.halted is None and self._shares_history(sender, epoch, digest, out):
             self._pull(sender, epoch, now, out)
         return out
 
@@ -141,15 +135,13 @@ class EpochLog:
         self._pull_again_at = now + self._config.pull_timeout
         return [self._send(node, wire.Pull()) for node in self._rng.sample(others, min(WANT_FROM, len(others)))]
 
-    def entries_since(self, epoch: int) -> list[bytes] | None:
-        """All entries after `epoch`, oldest first; None when some are no longer kept."""
-        return self._history.since(epoch)
-
     def tick(self, now: float) -> list[Effect]:
         out: list[Effect] = []
         if self.halted is not None:
             return out
-        out += [ProposalFailed(late, self._not_decided(now)) for late in self._pending.expire(now)]
+        for late in self._pending.expire(now):
+            heard = {node for node, at in self._heard.items() if at >= now - self._config.proposal_timeout}
+            out.append(ProposalFailed(late, not_decided(self.state, heard | {self.node})))
         if self._round is not None and not self._pending and self._vote.accepted is None:
             self._round = None  # nothing left to decide; an accepted value is still worth finishing
         if self._round is not None and self._round.resend_at <= now:
@@ -159,17 +151,19 @@ class EpochLog:
 
     def receive(self, message: dict[str, Any], sender: NodeId, now: float) -> list[Effect]:
         out: list[Effect] = []
-        if self.halted is not None:
+        if self._leaving:
             return out
         try:
             position, body = wire.from_wire(message)
             if position.cluster != self.state.cluster:
                 raise BadCatalog(f"message of another cluster, {position.cluster[:40]}")
-            if self._shares_history(sender, position.generation, position.epoch, position.hash, out):
+            if position.generation != self.state.generation:
+                self._across(position.generation, body, sender, now, out)
+            elif self.halted is None and self._shares_history(sender, position.epoch, position.hash, out):
                 self._handle(body, position.epoch, sender, now, out)
                 self._pull(sender, position.epoch, now, out)
         except BadCatalog as error:
-            out.append(Rejected(sender, str(error)))
+            out += [Rejected(sender, str(error))] if self.halted is None else []
         self._drive(now, out)
         return out
 
@@ -353,16 +347,8 @@ class EpochLog:
         if answer is not None:
             out.append(self._send(node, answer))
 
-    def _shares_history(
-        self, sender: NodeId, generation: int, epoch: int, digest: bytes | None, out: list[Effect]
-    ) -> bool:
+    def _shares_history(self, sender: NodeId, epoch: int, digest: bytes | None, out: list[Effect]) -> bool:
         """Whether `sender` is on our history, as far as can be told; evidence of another one stops this log."""
-        if generation > self.state.generation:
-            self._halt(
-                f"a forced recovery opened generation {generation}: stop this node and let it rejoin as a new one", out
-            )
-        if generation != self.state.generation:
-            return False
         known = self._history.hash_at(epoch)
         if digest is not None and known is not None and digest != known:
             self._halt(f"{sender} holds another state at epoch {epoch}", out)
@@ -374,6 +360,33 @@ class EpochLog:
             self._pull_again_at = now + self._config.pull_timeout
             out.append(self._send(sender, wire.Pull()))
 
+    # --- other generations (catalog.recovery) -------------------------------------------------------------------------
+
+    def recover(self, state: ClusterState) -> list[Effect]:
+        """Go over to `state`, of a higher generation, by force or following others; nothing when it is no higher."""
+        out: list[Effect] = []
+        if number(state.generation) > number(self.state.generation):
+            self.halted = None  # two histories of the last generation are over with it
+            self._follow(self._history.replace(state), out)
+        return out
+
+    def accepted(self) -> Accepted | None:
+        return self._vote.accepted
+
+    def _across(self, theirs: int, body: wire.Message | None, sender: NodeId, now: float, out: list[Effect]) -> None:
+        """`sender` is of generation `theirs`, not ours: such nodes only tell each other where they are."""
+        match meet(self.state, self.node, theirs, body):
+            case Meeting.ASK if now >= self._pull_again_at:
+                self._pull_again_at = now + self._config.pull_timeout
+                out.append(self._send(sender, wire.Pull()))
+            case Meeting.TELL:
+                out.append(self._send(sender, wire.Snapshot(self.state.to_bytes())))
+            case ClusterState() as state:
+                out += self.recover(state)
+            case str(reason):
+                self._leaving = True
+                self._halt(reason, out)
+
     # --- words --------------------------------------------------------------------------------------------------------
 
     def _send(self, node: NodeId, body: wire.Message) -> Send:
@@ -383,11 +396,5 @@ class EpochLog:
     def _halt(self, text: str, out: list[Effect]) -> None:
         self.halted = text
         self._round = None
-        out.append(Alarm(f"the catalog of this node has stopped: {text}"))
+        out.append(Alarm(text if self._leaving else f"the catalog of this node has stopped: {text}", self._leaving))
         out += [ProposalFailed(each, stopped(text)) for each in self._pending.expire(math.inf)]
-
-    def _not_decided(self, now: float) -> Unavailable:
-        voters = self.state.voters
-        since = now - self._config.proposal_timeout
-        answered = sum(node == self.node or self._heard.get(node, SOON) >= since for node in voters)
-        return not_decided(answered, len(voters), majority(self.state))

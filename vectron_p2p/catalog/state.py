@@ -91,11 +91,21 @@ class Collection:
         return len(self.placement)
 
 
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Where a forced recovery left the generation before: the state that it went on from."""
+
+    generation: int
+    epoch: int
+    hash: bytes
+
+
 @dataclass(frozen=True)  # no slots: the byte form and the look-ups are made once, on demand
 class ClusterState:
     """Everything agreed at `epoch`. `entry` is the digest of the entry that led here (empty at the founding).
 
-    `operations` maps the last client operations, oldest first, to their results in byte form.
+    `operations` maps the last client operations, oldest first, to their results in byte form. `branch` is set from the
+    first forced recovery on.
     """
 
     cluster: ClusterId
@@ -106,6 +116,7 @@ class ClusterState:
     voters: tuple[NodeId, ...]
     collections: Mapping[CollectionId, Collection] = field(default_factory=dict)
     operations: Mapping[OperationId, bytes] = field(default_factory=dict)
+    branch: Branch | None = None
 
     @cached_property
     def hash(self) -> bytes:
@@ -185,9 +196,17 @@ class ClusterState:
                     for each in (self.collections[key] for key in sorted(self.collections))
                 ],
                 [[operation, result] for operation, result in self.operations.items()],
+                *self._later_fields(),
             ]
         )
         return packed
+
+    def _later_fields(self) -> list[dict[str, Any]]:
+        """Fields that only some entries set, by name; nothing while none is set."""
+        later: dict[str, Any] = {}
+        if self.branch is not None:
+            later["branch"] = [self.branch.generation, self.branch.epoch, self.branch.hash]
+        return [_sorted(later)] if later else []
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ClusterState:
@@ -202,7 +221,8 @@ class ClusterState:
         if fields[0] != FORMAT:
             raise BadCatalog(f"catalog format {fields[0]} is unknown to this version, which reads {FORMAT}: upgrade it")
         try:
-            _, cluster, generation, epoch, entry, members, voters, collections, operations = fields
+            _, cluster, generation, epoch, entry, members, voters, collections, operations, *rest = fields
+            later = _later(rest)
             nodes = [NodeId(row[0]) for row in members]
             state = cls(
                 cluster=ClusterId(cluster),
@@ -224,8 +244,11 @@ class ClusterState:
                     for row in collections
                 },
                 operations={OperationId(operation): result for operation, result in operations},
+                branch=Branch(*later["branch"]) if "branch" in later else None,
             )
             same = state.to_bytes() == data
+        except BadCatalog:
+            raise
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             raise BadCatalog(f"no catalog state: {error}") from error
         if (
@@ -237,6 +260,16 @@ class ClusterState:
         ):
             raise BadCatalog("catalog state is not in its canonical form")
         return state
+
+
+def _later(rest: list[Any]) -> dict[str, Any]:
+    """The fields that only some entries set."""
+    match rest:
+        case []:
+            return {}
+        case [dict(later)] if set(later) <= {"branch"}:
+            return later
+    raise BadCatalog("catalog state has fields that are unknown to this version: upgrade it")
 
 
 def _options_row(options: CollectionOptions) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from vectron_p2p.cli.recover import recover
 from vectron_p2p.cli.repair import repair
 
 
@@ -12,4 +13,5 @@ def cluster() -> None:
     """Work on the cluster as a whole."""
 
 
+cluster.add_command(recover)
 cluster.add_command(repair)

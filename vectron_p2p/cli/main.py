@@ -31,6 +31,7 @@ COMMANDS = {
     "delete-payload": "vectron_p2p.cli.points:delete_payload",
     "dev": "vectron_p2p.cli.dev:dev",
     "get": "vectron_p2p.cli.points:get",
+    "doctor": "vectron_p2p.cli.doctor:doctor",
     "import": "vectron_p2p.cli.load:load",
     "node": "vectron_p2p.cli.node:node",
     "nodes": "vectron_p2p.cli.cluster:nodes",

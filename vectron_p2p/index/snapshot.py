@@ -170,3 +170,24 @@ def _checksum(path: Path) -> bytes:
         while block := file.read(HASH_BLOCK):
             state.update(block)
     return state.digest()
+
+
+def inspect(folder: Path) -> str:
+    """What is wrong with the snapshot in `folder`, without loading the graph; "" when nothing is, or there is none.
+
+    Leaves it to `read` whether it fits the rows.
+    """
+    try:
+        sidecar = (folder / SIDECAR).read_bytes()
+        body, checksum = sidecar[:-DIGEST_BYTES], sidecar[-DIGEST_BYTES:]
+        if not body.startswith(MAGIC) or xxhash.xxh3_128_digest(body) != checksum:
+            return f"{SIDECAR} is torn or of another format"
+        header = msgpack.unpackb(body[len(MAGIC) :])[0]
+        graph = folder / header["file"]
+        if graph.stat().st_size != header["size"] or _checksum(graph) != header["checksum"]:
+            return f"{graph.name} is torn"
+    except FileNotFoundError as error:
+        return "" if str(error.filename).endswith(SIDECAR) else f"{error.filename} is missing"
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+    return ""

@@ -19,12 +19,14 @@ from vectron_p2p.node.driver import Driver
 from vectron_p2p.node.runtime import Runtime, new_uuid
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol.messages import CatalogNote
+from vectron_p2p.storage.kv import StorageError, out_of_space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from vectron_p2p.catalog.records import Persisted
     from vectron_p2p.catalog.state import ClusterState, Collection
+    from vectron_p2p.catalog.vote import Accepted
     from vectron_p2p.model.ids import NodeId
     from vectron_p2p.net.pool import Pool
     from vectron_p2p.storage.kv import KeyValue
@@ -33,6 +35,7 @@ log = get_logger(__name__)
 
 BEHIND = 2.0  # seconds a request waits for an epoch its sender has: a pull takes one round trip and an fsync
 LOOK = 0.3  # seconds to look for a newer epoch before "not found" is said: three peers are asked, one round trip each
+DISK_RETRY = 1.0  # between attempts to write on a full disk: its space is looked at as often
 NOTE_TIMEOUT = 2.0  # a message of the log is resent by the log itself; older ones are worth nothing
 
 
@@ -44,7 +47,9 @@ class _Proposal:
 
 
 class Catalog:
-    """`on_applied` is told every new durable state, before anybody who waits for it."""
+    """`on_applied` is told every new durable state, before anybody who waits for it; `on_left_behind` why the cluster
+    has gone on without this node.
+    """
 
     def __init__(
         self,
@@ -55,14 +60,18 @@ class Catalog:
         runtime: Runtime,
         *,
         on_applied: Callable[[ClusterState], None],
+        on_left_behind: Callable[[str], None],
         background: trio.Nursery,
     ) -> None:
         self.state = persisted.state
         self.alarm: str | None = None
+        self.waiting: str | None = None
+        """Why nothing can be decided on this node at the moment."""
         self._system = system
         self._pool = pool
         self._runtime = runtime
         self._on_applied = on_applied
+        self._on_left_behind = on_left_behind
         self._background = background
         self._changed = trio.Event()
         self._proposals: dict[str, _Proposal] = {}
@@ -94,6 +103,23 @@ class Catalog:
         if "error" in proposal.result:
             raise from_wire(proposal.result["error"])
         return proposal.result
+
+    @property
+    def accepted(self) -> Accepted | None:
+        """What this node voted for at the next epoch, not known to be decided."""
+        return self._driver.core.accepted()
+
+    async def recover(self, state: ClusterState) -> None:
+        """Open the next generation with `state`; durable on return.
+
+        Raises:
+            Unavailable: Another one was opened meanwhile.
+        """
+        self._driver.post(lambda now: self._driver.core.recover(state))
+        while self.state.generation < state.generation:
+            await self._changed.wait()
+        if self.state.generation != state.generation:
+            raise Unavailable("another recovery was faster: look at `vectron status`", retryable=False)
 
     def observe(self, sender: NodeId, generation: int, epoch: int, digest: bytes | None) -> None:
         """A peer told its position."""
@@ -135,8 +161,7 @@ class Catalog:
     async def _perform(self, effect: Any) -> None:
         match effect:
             case Persist(puts):
-                # Nothing may go on with a vote that is not on disk: a failure here ends the node.
-                await self._runtime.executor.run("system", lambda: self._system.write(puts, sync=True))
+                await self._persist(puts)
             case Send(node, body):
                 self._background.start_soon(self._send, node, body)
             case Applied(state):
@@ -150,9 +175,32 @@ class Catalog:
                 self._finish(proposal_id, {}, error)
             case Rejected(sender, reason):
                 log.warning("catalog_message_rejected", sender=sender, reason=reason)
-            case Alarm(text):
+            case Alarm(text, leave):
                 self.alarm = text
                 log.critical("catalog_alarm", text=text)
+                if leave:
+                    self._on_left_behind(text)
+
+    async def _persist(self, puts: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Nothing goes on with a vote that is not on disk: a failure here ends the node, but a full disk, which is
+        waited out. The same records are written again, so it does not matter whether a failed write is there.
+        """
+        while True:
+            try:
+                await self._runtime.executor.run("system", self._write, puts)
+            except StorageError as error:
+                if not out_of_space(error):
+                    raise
+                self.waiting = "the disk is full: this node takes no part in catalog changes until there is room"
+                log.error("catalog_waits_for_the_disk", error=str(error))
+                await self._runtime.clock.sleep(DISK_RETRY)
+            else:
+                self.waiting = None
+                return
+
+    def _write(self, puts: Sequence[tuple[bytes, bytes | None]]) -> None:
+        self._system.heal()  # the counter shares the store, and may have failed to be written
+        self._system.write(puts, sync=True)
 
     def _finish(self, proposal_id: str, result: dict[str, Any], error: VectronError | None) -> None:
         proposal = self._proposals.get(proposal_id)

@@ -20,7 +20,7 @@ from vectron_p2p.model.errors import DeadlineExceeded, Unavailable, VectronError
 from vectron_p2p.model.ids import Address
 from vectron_p2p.net.loopback import LoneNetwork
 from vectron_p2p.node.config import NodeConfig
-from vectron_p2p.node.hosting import limits, open_runtime
+from vectron_p2p.node.hosting import causes, limits, open_runtime
 from vectron_p2p.node.node import Node
 
 MEMORY = ":memory:"
@@ -46,9 +46,10 @@ class EmbeddedNode:
         failure = self._started.get()
         if failure is not None:
             self._thread.join()
-            if isinstance(failure, VectronError):
-                raise failure
-            raise Unavailable(f"the embedded node did not start: {failure}", retryable=False) from failure
+            cause = causes(failure)[0]
+            if isinstance(cause, VectronError):
+                raise cause
+            raise Unavailable(f"the embedded node did not start: {cause}", retryable=False) from failure
 
     def call(self, message: Any, timeout: float) -> Any:
         """The reply to `message`, waited for by this thread.

@@ -89,3 +89,10 @@ def open_runtime(config: NodeConfig, network: Network) -> Iterator[Runtime]:
 def limits() -> Limits:
     """The limits of production."""
     return Limits(swim=SwimConfig.lan())
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """What nurseries wrapped into `error`: why a node ended."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [cause for each in error.exceptions for cause in causes(each)]

@@ -144,6 +144,7 @@ async def _ask(
         node=identity.node,
         counter=identity.first,
         boot=identity.boot,
+        lives=identity.lives,
     )
     dial = min(timeout, SEED_TIMEOUT)
     async with RpcConnection.open(runtime.network, seed, hello, runtime.clock, timeout=dial) as connection:

@@ -17,7 +17,7 @@ from vectron_p2p.catalog.state import BadCatalog
 from vectron_p2p.index import blas
 from vectron_p2p.model.errors import InvalidArgument, VectronError
 from vectron_p2p.net.sockets import RealNetwork
-from vectron_p2p.node.hosting import limits, open_runtime
+from vectron_p2p.node.hosting import causes, limits, open_runtime
 from vectron_p2p.node.joining import WrongCluster
 from vectron_p2p.node.node import Node
 from vectron_p2p.observability.logs import write_to
@@ -68,7 +68,7 @@ def run_node(config: NodeConfig) -> int:
     try:
         trio.run(_main, config)
     except* (VectronError, WrongCluster, BadCatalog, OSError) as group:
-        failures = _leaves(group)
+        failures = causes(group)
     for failure in failures:
         text = getattr(failure, "strerror", None) or str(failure)  # an OSError's str begins with its number
         sys.stderr.write(f"vectron node: {text}\n")
@@ -97,10 +97,3 @@ async def _stop_on_signal(node: Node, scope: trio.CancelScope) -> None:
             node.stop()
             async for _ in signals:
                 scope.cancel()
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found

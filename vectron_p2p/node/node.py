@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from vectron_p2p import __version__
 from vectron_p2p.catalog import commands
+from vectron_p2p.catalog.state import BadCatalog
 from vectron_p2p.catalog.voters import voter_change
-from vectron_p2p.model.errors import InvalidArgument, NotFound, PermissionDenied, Unavailable, VectronError
+from vectron_p2p.model.errors import NotFound, PermissionDenied, Unavailable, VectronError
 from vectron_p2p.model.ids import Address, NodeId, parse_address
 from vectron_p2p.model.nodes import Liveness, NodeState
 from vectron_p2p.net.pool import Pool
@@ -25,23 +25,29 @@ from vectron_p2p.node.catalog import Catalog
 from vectron_p2p.node.client_service import ClientService
 from vectron_p2p.node.coordinator.coordinator import Coordinator
 from vectron_p2p.node.gossip import Gossip
-from vectron_p2p.node.identity import Identity
+from vectron_p2p.node.greeting import Greeting
+from vectron_p2p.node.identity import LOST_SELF, Identity, check_owned
 from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
 from vectron_p2p.node.peers import Peers
+from vectron_p2p.node.recovery import Recovery
+from vectron_p2p.node.replica import KV_PREFIX
 from vectron_p2p.node.replica_service import ReplicaService
 from vectron_p2p.node.replicas import Replicas
 from vectron_p2p.node.reports import Reports
 from vectron_p2p.node.services.health import LoopHealth
 from vectron_p2p.node.services.heartbeat import Heartbeat
 from vectron_p2p.node.services.hints import Hints
+from vectron_p2p.node.services.lost import LookForLost
 from vectron_p2p.node.services.promises import Promises
 from vectron_p2p.node.services.upkeep import Upkeep
+from vectron_p2p.node.shard_records import ShardRecords
 from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.status import Status
+from vectron_p2p.node.warnings import warnings_of
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
-from vectron_p2p.protocol.connection import PROTOCOL_VERSIONS
 from vectron_p2p.replication.hlc import HybridClock
+from vectron_p2p.storage.kv import Corrupt
 
 if TYPE_CHECKING:
     from vectron_p2p.catalog.records import Persisted
@@ -87,6 +93,8 @@ class Node:
         self._replica_service: ReplicaService
         self._status: Status
         self._server: RpcServer
+        self._greeting: Greeting
+        self._recovery: Recovery
         self._pool: Pool
 
     def stop(self) -> None:
@@ -105,11 +113,14 @@ class Node:
         """
         endpoint = await self._runtime.network.listen(self.config.listen)
         try:
-            system = await self._runtime.executor.run("system", self._runtime.disk.open, SYSTEM)
             try:
-                await self._live(endpoint, system, task_status)
-            finally:
-                system.close()
+                system = await self._runtime.executor.run("system", self._runtime.disk.open, SYSTEM)
+                try:
+                    await self._live(endpoint, system, task_status)
+                finally:
+                    system.close()
+            except (Corrupt, BadCatalog) as error:
+                raise Corrupt(f"{error}; {LOST_SELF}") from error
         finally:
             self.serving = False
             with trio.CancelScope(shield=True):
@@ -119,8 +130,10 @@ class Node:
     async def _live(self, endpoint: Endpoint, system: Any, task_status: trio.TaskStatus[Node]) -> None:
         runtime = self._runtime
         self.address = self.config.advertise or endpoint.address
+        check_owned(system, holds_data=bool(runtime.disk.names(KV_PREFIX)))
         self.identity = Identity(system, runtime.random, name=self.config.name)
         persisted = persisted_catalog(system)
+        self._records = ShardRecords(system, runtime.executor)
         epoch = 0
         if persisted is not None:
             epoch = await meet_others(self.config, persisted.state, self.identity, runtime)
@@ -148,16 +161,27 @@ class Node:
             runtime.network,
             runtime.clock,
             runtime.random,
-            self._hello,
-            lambda node: self.gossip.address(node),
+            lambda: self._greeting.hello(),
+            lambda node: self.gossip.address(node) or identity.peer_address(node),
             on_broken=lambda node: self.gossip.suspect(node),
             on_refused=self._turned_away,
         )
-        self.replicas = Replicas(identity.node, runtime, durability=self.config.durability, latest=lambda: hlc.last)
+        records = self._records
+        self.replicas = Replicas(
+            identity.node, runtime, records, durability=self.config.durability, latest=lambda: hlc.last
+        )
         self.replicas.assign(persisted.state)
         self.catalog = Catalog(
-            identity.node, persisted, system, self._pool, runtime, on_applied=self._applied, background=background
+            identity.node,
+            persisted,
+            system,
+            self._pool,
+            runtime,
+            on_applied=self._applied,
+            on_left_behind=lambda why: self._leave(PermissionDenied(why, node=identity.node)),
+            background=background,
         )
+        self._greeting = Greeting(identity, self.catalog, self._pool)
         self.gossip = Gossip(
             identity,
             self.address,
@@ -179,18 +203,25 @@ class Node:
         self.upkeep = Upkeep(peers, self.replicas, self.catalog, stamps, runtime, limits, background)
         self.repair = self.upkeep.repair
         self.health = LoopHealth(runtime.clock, on_lag=self.gossip.lag, on_pause=self.gossip.paused)
-        self._heartbeat = Heartbeat(identity, system, runtime, limits)
+        self._heartbeat = Heartbeat(identity, system, records, self.replicas, runtime, limits)
         coordinator = Coordinator.build(
             peers, runtime, stamps, self.hints, limits, state=lambda: self.catalog.state, background=background
         )
         self._promises = Promises(runtime.clock, runtime.random, self.replicas, coordinator.rounds)
         reports = Reports(
-            peers, state=lambda: self.catalog.state, liveness=self.gossip.liveness, warnings=self._warnings
+            peers,
+            state=lambda: self.catalog.state,
+            liveness=self.gossip.liveness,
+            warnings=lambda: warnings_of(self.catalog, self.gossip.liveness, self.replicas, self.upkeep.learning),
         )
         passes = self.upkeep.passes
         self._client_service = ClientService(self.catalog, coordinator, reports, passes, runtime)
+        self._look_for_lost = LookForLost(
+            self._pool, runtime.clock, runtime.random, state=lambda: self.catalog.state, on_found=self._leave
+        )
+        self._recovery = Recovery(self._peers, self.catalog, self.gossip.liveness, runtime, limits)
         self._server = RpcServer(
-            endpoint, clock=runtime.clock, welcome=self._welcome, handler=self._handle, on_note=self._take_note
+            endpoint, clock=runtime.clock, welcome=self._greeting.welcome, handler=self._handle, on_note=self._take_note
         )
         self._status = Status(
             identity,
@@ -225,6 +256,7 @@ class Node:
         self.upkeep.run(nursery)
         nursery.start_soon(self._promises.run)
         nursery.start_soon(self._keep_membership)
+        nursery.start_soon(self._look_for_lost.run)
 
     async def _wind_down(self) -> None:
         """Tell the peers, finish what is under way, close."""
@@ -232,6 +264,7 @@ class Node:
         with trio.CancelScope(shield=True), self._runtime.clock.move_on_after(2 * self._limits.drain_timeout):
             await self._runtime.clock.sleep(ANNOUNCE)
             await self._server.drain(self._limits.drain_timeout)
+            await self._heartbeat.run_once()  # how far the shards have come, to the last write
             await self.replicas.aclose()
 
     # --- membership in the catalog ----------------------------------------------------------------------------------
@@ -290,72 +323,13 @@ class Node:
         if isinstance(error, PermissionDenied):
             # Removed, or with a memory older than what it acknowledged: whatever it still answered could be wrong.
             log.critical("turned_away", peer=peer, error=error.message)
-            self._refusal = error
-            self.stop()
+            self._leave(error)
 
-    def _warnings(self) -> list[str]:
-        state = self.catalog.state
-        warnings = []
-        if self.catalog.alarm:
-            warnings.append(f"the catalog has stopped: {self.catalog.alarm}")
-        alive = sum(self.gossip.liveness(voter) is not Liveness.DEAD for voter in state.voters)
-        if alive < len(state.voters) // 2 + 1:
-            warnings.append(f"{alive} of {len(state.voters)} voters are alive: no catalog change is possible")
-        if len(state.voters) == 2:
-            warnings.append("two voters: both are needed for catalog changes; a third node removes this")
-        if count := state.under_replicated():
-            warnings.append(f"{count} shard(s) have fewer owners than their collection asks for")
-        for shard, error in sorted(self.replicas.failed.items()):
-            warnings.append(f"shard {shard}: {error.message}")
-        return warnings + self.upkeep.learning.warnings()
+    def _leave(self, why: PermissionDenied) -> None:
+        self._refusal = why
+        self.stop()
 
     # --- requests ---------------------------------------------------------------------------------------------------
-
-    def _hello(self) -> m.Hello:
-        state = self.catalog.state
-        return m.Hello(
-            versions=list(PROTOCOL_VERSIONS),
-            role="peer",
-            cluster=state.cluster,
-            node=self.identity.node,
-            counter=self.identity.first,
-            boot=self.identity.boot,
-            generation=state.generation,
-            epoch=state.epoch,
-        )
-
-    def _welcome(self, hello: m.Hello) -> m.Welcome:
-        state = self.catalog.state
-        if hello.cluster is not None and hello.cluster != state.cluster:
-            raise InvalidArgument(f"this node belongs to cluster {state.cluster}, not {hello.cluster}", field="cluster")
-        if hello.role == "peer" and hello.node is not None:
-            self._admit_peer(NodeId(hello.node), hello)
-        return m.Welcome(
-            version=PROTOCOL_VERSIONS[-1],
-            cluster=state.cluster,
-            node=self.identity.node,
-            name=self.identity.name,
-            generation=state.generation,
-            epoch=state.epoch,
-            software=__version__,
-        )
-
-    def _admit_peer(self, peer: NodeId, hello: m.Hello) -> None:
-        member = self.catalog.state.members.get(peer)
-        if member is not None and member.state in (NodeState.LEFT, NodeState.REMOVED):
-            raise PermissionDenied(
-                f"node {peer} was removed from this cluster; start it with an empty folder", node=peer
-            )
-        if self.identity.rolled_back(peer, hello.boot, hello.counter):
-            raise PermissionDenied(
-                f"node {peer} shows an older state than the cluster has seen of it: its folder was restored or copied; "
-                "start it with an empty folder, it joins as a new node",
-                node=peer,
-            )
-        if member is not None and self.identity.greeted_by(peer, hello.boot, hello.counter):
-            self._pool.drop(peer)  # connections to its former life, which may be dead without a word
-        if hello.epoch:
-            self.catalog.observe(peer, hello.generation, hello.epoch, None)
 
     async def answer_client(self, message: Any) -> Any:
         """The reply to a client's request, within the deadline of the scope it is called in."""
@@ -370,6 +344,8 @@ class Node:
             if caller.hello.generation == self.catalog.state.generation:
                 await self.catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
             return await self.answer_client(message)
+        if isinstance(message, m.Recover):
+            return await self._recovery.answer(message)
         if caller.role != "peer" and not isinstance(message, INSPECTION):
             raise PermissionDenied(f"{type(message).__name__} is a request between nodes")
         return await self._serve_peer(message)
@@ -379,6 +355,8 @@ class Node:
             return await self._replica_service.handle(message)
         if self.upkeep.handles(message):
             return await self.upkeep.handle(message)
+        if isinstance(message, m.GetCatalogView):
+            return self._recovery.view()
         if isinstance(message, m.GetNodeStatus):
             return await self._status.reply(message)
         if isinstance(message, m.JoinCluster):

@@ -18,7 +18,7 @@ from vectron_p2p.replication.floors import Path
 from vectron_p2p.replication.hlc import ms_of
 from vectron_p2p.storage.commit import GroupCommit
 from vectron_p2p.storage.records import Row
-from vectron_p2p.storage.shard import ShardStore
+from vectron_p2p.storage.watched import WatchedStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from vectron_p2p.node.runtime import Runtime
     from vectron_p2p.replication.learners import Learner
     from vectron_p2p.storage.kv import KeyValue
+    from vectron_p2p.storage.outcomes import Promised
     from vectron_p2p.storage.retention import FloorScan
-    from vectron_p2p.storage.shard import Promised
     from vectron_p2p.storage.space import SpaceFloor
 
 log = get_logger(__name__)
@@ -48,7 +48,7 @@ class Replica:
         self,
         shard: ShardId,
         options: CollectionOptions,
-        store: ShardStore,
+        store: WatchedStore,
         index: ShardIndex,
         runtime: Runtime,
         space: SpaceFloor,
@@ -59,10 +59,23 @@ class Replica:
         self.options = options
         self.store = store
         self.index = index
+        self.trouble = ""
+        """What is wrong here and cannot be mended from other owners."""
+        self.replacement = False
+        """Begun empty in the place of one that was put aside: while it learns, all that it has others have."""
+        self.index_error: Exception | None = None
+        """Rows are in the store and not in the index: it has to be loaded anew."""
         self._runtime = runtime
         self.commit = GroupCommit(
-            store, runtime.executor, runtime.clock, index.apply, space=space, durability=durability
+            store, runtime.executor, runtime.clock, self._index, space=space, durability=durability
         )
+
+    def _index(self, rows: list[Row]) -> None:
+        try:
+            self.index.apply(rows)
+        except Exception as error:
+            self.index_error = error
+            raise
 
     async def apply(self, rows: Sequence[Row], path: Path = Path.WRITE) -> list[bytes | None]:
         """Apply-if-newer, durable on return; per row the version now held, None where the stamp was refused."""
@@ -172,7 +185,7 @@ class Replica:
         """The fields of `ReplicaInfo` that the node knows."""
         learner = self.store.learner
         return {
-            "state": "active" if learner is None else "learner",
+            "state": "learner" if learner is not None else "damaged" if self.trouble else "active",
             "learner": "" if learner is None else learner.reason,
             "floor_ms": ms_of(self.store.floors.floor),
             "points": self.store.live,
@@ -211,7 +224,7 @@ async def open_replica(
         StorageError: The store cannot be opened.
     """
 
-    def load() -> tuple[ShardStore, ShardIndex]:
+    def load() -> tuple[WatchedStore, ShardIndex]:
         kv = runtime.disk.open(kv_name(shard))
         try:
             return open_on(kv)
@@ -219,8 +232,8 @@ async def open_replica(
             kv.close()
             raise
 
-    def open_on(kv: KeyValue) -> tuple[ShardStore, ShardIndex]:
-        store = ShardStore(kv)
+    def open_on(kv: KeyValue) -> tuple[WatchedStore, ShardIndex]:
+        store = WatchedStore(kv)
         if store.begin_life(runtime.machine, refuse_below, interval=durability == "interval"):
             log.warning("replica_learns", shard=str(shard), reason="unclean restart of the machine")
         index = ShardIndex(

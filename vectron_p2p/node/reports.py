@@ -109,6 +109,11 @@ class Reports:
                     for node in nodes
                     if node.failed_shards and node.id != self._peers.me
                 ),
+                *(
+                    f"{node.name} learns {node.learners} of its shards; others answer for them"
+                    for node in nodes
+                    if node.learners and node.id != self._peers.me
+                ),
             ],
         )
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from vectron_p2p.model.ids import PointId
     from vectron_p2p.runtime.interfaces import Clock, Executor
+    from vectron_p2p.storage.outcomes import Promised
     from vectron_p2p.storage.records import Row
-    from vectron_p2p.storage.shard import Promised, ShardStore
+    from vectron_p2p.storage.shard import ShardStore
     from vectron_p2p.storage.space import SpaceFloor
 
 T = TypeVar("T")

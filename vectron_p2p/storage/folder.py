@@ -3,7 +3,7 @@
     format          one line, "vectron-data 1"
     lock            held by the process that uses the folder, with its pid
     stores/NAME/    one per store: kv/ (LevelDB) and files/ (whatever goes with it); "/" in names is written "+"
-    quarantine/     damaged stores, kept for whoever wants to look
+    quarantine/     damaged stores, kept for whoever wants to look, each with a note (why.txt)
     trash/          being removed
 
 Invariant: a store comes and goes by one rename, so a crash leaves none by halves.
@@ -11,6 +11,7 @@ Invariant: a store comes and goes by one rename, so a crash leaves none by halve
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = "vectron-data 1\n"
+NOTE = "why.txt"  # in a quarantined store
 _OWN = {"format", "format.new", "lock", "stores", "quarantine", "trash"}
 _FOREIGN_BUT_FINE = {"lost+found"}  # the root of a fresh ext4 file system
 
@@ -145,8 +147,11 @@ class LevelDisk:
             aside = self._move(place, "trash")
             shutil.rmtree(aside)
 
-    def quarantine(self, name: str) -> str:
-        return str(self._move(self._place(name), "quarantine").relative_to(self._root))
+    def quarantine(self, name: str, why: str = "") -> str:
+        aside = self._move(self._place(name), "quarantine")
+        with contextlib.suppress(OSError):  # the copy counts, and is kept; a full or broken disk takes no note
+            (aside / NOTE).write_text(f"{why}\n", encoding="utf-8")
+        return str(aside.relative_to(self._root))
 
     def _move(self, place: Path, part: str) -> Path:
         try:

@@ -25,6 +25,15 @@ class WriteFailed(StorageError):
     """A write or sync failed: whether it happened is unknown until the store is healed."""
 
 
+_NO_SPACE = ("no space left", "disk quota exceeded")  # what systems say (ENOSPC, EDQUOT), in lower case
+
+
+def out_of_space(error: BaseException) -> bool:
+    """Whether `error` is about a full disk: the data are sound, and all is well again once there is room."""
+    text = str(error).lower()
+    return any(each in text for each in _NO_SPACE)
+
+
 class Locked(StorageError):
     """Another process uses the folder; `pid` is its process id, 0 when unknown."""
 
@@ -119,8 +128,8 @@ class Disk(Protocol):
         """Removes a closed store and its folder; nothing when there is none."""
         ...
 
-    def quarantine(self, name: str) -> str:
-        """Puts a closed store and its folder aside, out of `names`, and returns where it is kept."""
+    def quarantine(self, name: str, why: str = "") -> str:
+        """Puts a closed store and its folder aside, out of `names`, with a note; returns where it is kept."""
         ...
 
     def folder(self, name: str) -> Path | None:

@@ -2,7 +2,8 @@
 
 Owns how LevelDB is opened and what its errors mean. Invariants:
 
-- Damage is found, not skipped: by default LevelDB opens a log with a flipped bit and drops what follows without a word.
+- Damage is found, not skipped: by default LevelDB opens a log with a flipped bit and drops what follows without a word,
+  and takes a folder without its CURRENT file for a new store.
 - After a failed write nothing is acknowledged before the store was reopened: LevelDB goes on behind a torn record, and
   loses at the next start all that it acknowledged after it.
 - plyvel frees the database in `close` while other threads may be inside it: the gate waits until they are out.
@@ -32,9 +33,34 @@ BLOOM_BITS = 10  # 1 % false positives: a new id, the common case of a load, cos
 _FIRST_ROWS, _CHUNK_ROWS, _CHUNK_BYTES = 32, 256, 1 << 20  # an iteration holds the gate for so much at a time
 
 
+_DAMAGE = (  # a sector that cannot be read, a table that is gone, one that is shorter than it was
+    "Input/output error",
+    "No such file or directory",
+    "Invalid argument",
+)
+
+
 def _translate(error: Exception, doing: str, path: Path) -> StorageError:
-    cls = Corrupt if isinstance(error, plyvel.CorruptionError) else StorageError
-    return cls(f"{doing} {path}: {_text(error)}")
+    text = _text(error)
+    damaged = isinstance(error, plyvel.CorruptionError) or any(each in text for each in _DAMAGE)
+    return (Corrupt if damaged else StorageError)(f"{doing} {path}: {text}")
+
+
+def _check_born(path: Path) -> None:
+    """CURRENT is made before any log or table, and never goes: without it LevelDB would begin anew over what is there.
+
+    Raises:
+        Corrupt: It is gone.
+    """
+    try:
+        names = [] if (path / "CURRENT").exists() else sorted(os.listdir(path))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(f"opening {path}: {error.strerror}") from error
+    for name in names:
+        if name.endswith((".log", ".ldb", ".sst")):
+            raise Corrupt(f"opening {path}: the file CURRENT is missing, though there is {name}")
 
 
 def _text(error: Exception) -> str:
@@ -182,6 +208,7 @@ class LevelKeyValue(_Reading):
         self._db: Any = self._open()
 
     def _open(self) -> Any:
+        _check_born(self._path)
         try:
             return plyvel.DB(
                 str(self._path),

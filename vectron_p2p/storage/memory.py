@@ -181,7 +181,7 @@ class MemoryDisk:
         self._check_closed(name)
         self._tables.pop(name, None)
 
-    def quarantine(self, name: str) -> str:
+    def quarantine(self, name: str, why: str = "") -> str:
         self._check_closed(name)
         del self._tables[name]  # memory has no damage to look into, and no place to keep it
         self._aside += 1

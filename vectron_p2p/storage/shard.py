@@ -8,13 +8,15 @@ Owns the layout in the store, apply-if-newer, the Merkle sums and the counts. Tw
 
 The second is 4 % more to write, and what makes the rest cheap: a write looks up 41 bytes instead of the old row, a
 start counts and sums without reading vectors, and repair reads one leaf. Beside them lie the records of
-`storage.retention`. A dict of versions in memory would save those
-look-ups (0.4 µs for new rows, 1 to 15 µs for rows held, of the 25 to 45 µs that a row costs) for 180 bytes a row, which
-the memory budget of a node has better use for.
+`storage.retention` and `storage.standing`. A dict of versions in memory would save those look-ups (0.4 µs for new
+rows, 1 to 15 µs for rows held, of the 25 to 45 µs that a row costs) for 180 bytes a row, which the memory budget of a
+node has better use for.
 
 Invariants: a row is replaced only by a higher version; a promise counts as a version held, but for the row of its own
 round (PROTOCOLS §4.3); promises, and rows that rounds wrote, are on disk before anyone is told; sums and counts are
-those of the rows acknowledged. One writer at a time (enforced), any number of readers.
+those of the rows acknowledged, and a store that was reopened after a failed write has all of those, and all promises,
+or is given up; each batch counts in the sequence (`storage.standing`). One writer at a time (enforced), any number of
+readers.
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.ids import PointId, decode_point_id, encode_point_id
-from vectron_p2p.replication.ballots import BALLOT_SIZE, ballot_of, busy, passes
+from vectron_p2p.replication.ballots import ballot_of, busy, passes
 from vectron_p2p.replication.floors import Path
-from vectron_p2p.replication.merkle import LEAVES, MerkleTree
+from vectron_p2p.replication.merkle import LEAVES
 from vectron_p2p.replication.version import VERSION_SIZE, stamp
 from vectron_p2p.storage.kv import Corrupt, KeyValue, WriteFailed
+from vectron_p2p.storage.outcomes import Applied, Promised, outcome
 from vectron_p2p.storage.records import Row, decode_row, encode_row
 from vectron_p2p.storage.retention import DEAD as _DEAD
 from vectron_p2p.storage.retention import ID_AT as _ID_AT
@@ -37,34 +40,15 @@ from vectron_p2p.storage.retention import LIVE as _LIVE
 from vectron_p2p.storage.retention import ROW as _ROW
 from vectron_p2p.storage.retention import ROW_END as _ROW_END
 from vectron_p2p.storage.retention import VERSION as _VERSION
-from vectron_p2p.storage.retention import VERSION_END as _VERSION_END
 from vectron_p2p.storage.retention import Puts, Retaining
 from vectron_p2p.storage.retention import version_key as _version_key
+from vectron_p2p.storage.standing import PROMISE as _PROMISE
+from vectron_p2p.storage.standing import promised, read_sequence, sequence_put, summed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-_PROMISE, _PROMISE_END = b"p", b"q"
 MAX_UNSYNCED_BYTES = 32 << 20  # kept for `heal`; more than any 100 ms of writes: beyond it a write syncs
-
-
-class Applied(NamedTuple):
-    """What became of one row of `ShardStore.apply`."""
-
-    held: bytes | None
-    """The version held now, or `ballots.busy` of the promise that refused the row; None: the stamp was refused."""
-    written: bool
-    """Whether this very row was written."""
-
-
-class Promised(NamedTuple):
-    """What became of one ballot of `ShardStore.promise`."""
-
-    granted: bool
-    row: Row | None = None
-    """What is held, of a promise that was granted."""
-    above: bytes | None = None
-    """Else the version held, or `ballots.busy` of the promise given before; None: the stamp was refused."""
 
 
 class _Batch(NamedTuple):
@@ -91,23 +75,16 @@ class ShardStore(Retaining):
         self._kv = kv
         self._writing = Lock()
         self._state = Lock()
-        self._merkle = MerkleTree()
         self._root: bytes | None = None
-        self._live = self._dead = 0
+        self._lost: str | None = None
         self._unsynced: list[tuple[bytes, bytes | None]] = []
         self._unsynced_bytes = 0
         self._failed: _Batch | None = None
+        self._healed: list[Row] = []
+        self._sequence = self._durable = read_sequence(kv)
         self._load_records()
-        self._promises: dict[bytes, bytes] = {}
-        for key, ballot in kv.iterate(_PROMISE, _PROMISE_END):
-            if len(ballot) != BALLOT_SIZE:
-                raise Corrupt(f"promise of {len(ballot)} bytes")
-            self._promises[key[1:]] = ballot
-        for key, entry in kv.iterate(_VERSION, _VERSION_END):
-            if len(entry) != VERSION_SIZE + 1:
-                raise Corrupt(f"version entry of {len(entry)} bytes")
-            self._merkle.add(key[_ID_AT:], entry[:VERSION_SIZE])
-            self._count(entry, 1)
+        self._promises = promised(kv)
+        self._merkle, self._live, self._dead = summed(kv)
 
     def _count(self, entry: bytes, change: int) -> None:
         if entry[VERSION_SIZE:] == _LIVE:
@@ -126,7 +103,12 @@ class ShardStore(Retaining):
     @property
     def broken(self) -> bool:
         """Whether `heal` is due: until then nothing is written."""
-        return self._kv.broken or self._failed is not None
+        return self._kv.broken or self._failed is not None or self._lost is not None
+
+    @property
+    def sequence(self) -> int:
+        """Batches written, all of them on disk."""
+        return self._durable
 
     def merkle_root(self) -> bytes:
         """Root over the rows acknowledged, tombstones too; cheap while nothing changes."""
@@ -204,7 +186,7 @@ class ShardStore(Retaining):
                 if i in gone
                 else Applied(busy_with[i], False)
                 if i in busy_with and key not in chosen
-                else _applied(i, rows, chosen.get(key), None if entry is None else entry[:VERSION_SIZE], i in refused)
+                else outcome(i, rows, chosen.get(key), None if entry is None else entry[:VERSION_SIZE], i in refused)
                 for i, (key, entry) in enumerate(zip(keys, entries, strict=True))
             ]
 
@@ -246,19 +228,21 @@ class ShardStore(Retaining):
 
     def _write(self, batch: _Batch, sync: bool) -> None:
         sync = sync or self._unsynced_bytes > MAX_UNSYNCED_BYTES
+        batch.puts.append(sequence_put(self._sequence + 1))
         try:
             self._kv.write(batch.puts, sync=sync)
         except WriteFailed:
             self._failed = batch
             raise
-        if sync:
-            self._forget_unsynced()
-        else:
+        if not sync:
             self._unsynced += batch.puts
             self._unsynced_bytes += sum(len(value or b"") for _, value in batch.puts)
         self._publish(batch)
+        if sync:
+            self._forget_unsynced()
 
     def _publish(self, batch: _Batch) -> None:
+        self._sequence += 1
         with self._state:
             for key, promise in batch.promises.items():
                 if promise is None:
@@ -286,6 +270,7 @@ class ShardStore(Retaining):
     def _forget_unsynced(self) -> None:
         self._unsynced = []
         self._unsynced_bytes = 0
+        self._durable = self._sequence
 
     def sync(self) -> None:
         """Puts on disk what was written without `sync`.
@@ -306,21 +291,52 @@ class ShardStore(Retaining):
 
         Raises:
             StorageError: It does not work yet; still `broken`.
+            Corrupt: Rows that were acknowledged are gone; it stays `broken` for good.
         """
         with self._writing:
+            if self._lost is not None:
+                raise Corrupt(self._lost)
             self._kv.heal()
-            failed, self._failed = self._failed or _Batch([], [], {}), None
-            try:
-                if failed.puts or self._unsynced:
-                    self._kv.write([*self._unsynced, *failed.puts], sync=True)
-                if records := self._heal_records():
-                    self._kv.write(records, sync=True)
-            except WriteFailed:
-                self._failed = failed
-                raise
+            failed = self._failed or _Batch([], [], {})
+            self._failed = failed  # until all is done: whatever fails on the way, nothing is written in between
+            if failed.puts or self._unsynced:
+                self._kv.write([*self._unsynced, *failed.puts], sync=True)
+            if records := self._heal_records():
+                self._kv.write(records, sync=True)
+            if failed.puts:
+                self._publish(failed)
             self._forget_unsynced()
-            self._publish(failed)
-            return [row for _, row, _ in failed.rows]
+            self._healed += [row for _, row, _ in failed.rows]
+            self._failed = _Batch([], [], {})
+            self._check_whole()
+            self._failed = None
+            rows, self._healed = self._healed, []
+            return rows
+
+    def _check_whole(self) -> None:
+        """That the reopened store holds what was acknowledged (2 µs a row): LevelDB may not have known what it lost."""
+        merkle, live, dead = summed(self._kv)
+        if (merkle.root(), live, dead) != (self.merkle_root(), self._live, self._dead):
+            self._lost = f"after a failed write the store has {live + dead} rows and not those that it acknowledged"
+        elif promised(self._kv) != self._promises:
+            self._lost = "after a failed write the store does not have the promises that it gave"
+        elif read_sequence(self._kv) != self._sequence:
+            self._lost = "after a failed write the store does not have the batches that it took"
+        if self._lost is not None:
+            raise Corrupt(self._lost)
+
+    # --- standing -----------------------------------------------------------------------------------------------------
+
+    def begin_above(self, sequence: int) -> None:
+        """A store that takes the place of one which had written `sequence` batches goes on counting from there.
+
+        Raises:
+            WriteFailed: Whether it does is unknown.
+        """
+        with self._writing:
+            if sequence > self._sequence:
+                self._kv.write([sequence_put(sequence)], sync=True)
+                self._sequence = self._durable = sequence
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -378,13 +394,3 @@ class ShardStore(Retaining):
 
 def _highest_stamp(entry: bytes | None, promise: bytes | None) -> int:
     return max(stamp(entry) if entry is not None else 0, stamp(promise) if promise is not None else 0)
-
-
-def _applied(i: int, rows: Sequence[Row], chosen: int | None, before: bytes | None, refused: bool) -> Applied:
-    if chosen == i:
-        return Applied(rows[i].version, True)
-    held = before if chosen is None else rows[chosen].version
-    # A refused stamp that another row of the same batch has overtaken is no longer refused, but outdone.
-    if refused and (held is None or held < rows[i].version):
-        return Applied(None, False)
-    return Applied(held, False)

@@ -250,7 +250,7 @@ class SimDisk:
         self._check_closed(name)
         self._stores.pop(name, None)
 
-    def quarantine(self, name: str) -> str:
+    def quarantine(self, name: str, why: str = "") -> str:
         self._check_closed(name)
         place = f"quarantine/{name}-{len(self.quarantined) + 1}"
         self.quarantined[place] = self._stores.pop(name).table

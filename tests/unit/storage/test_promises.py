@@ -11,8 +11,9 @@ from vectron_p2p.replication.ballots import Mark, ballot_of, busy, make_ballot, 
 from vectron_p2p.replication.hlc import MAX_SKEW_MS, admit, stamp_of
 from vectron_p2p.replication.version import make_version
 from vectron_p2p.storage.kv import Corrupt, WriteFailed
+from vectron_p2p.storage.outcomes import Applied, Promised
 from vectron_p2p.storage.records import Row, decode_row, encode_row
-from vectron_p2p.storage.shard import Applied, Promised, ShardStore
+from vectron_p2p.storage.shard import ShardStore
 from vectron_p2p.testing.disk import SimDisk
 
 NODE = NodeId("00000000-0000-4000-8000-000000000001")

@@ -13,8 +13,9 @@ from vectron_p2p.replication.learners import Learner
 from vectron_p2p.replication.merkle import LEAVES, MerkleTree, leaf_of
 from vectron_p2p.replication.version import make_version
 from vectron_p2p.storage.kv import Corrupt, WriteFailed
+from vectron_p2p.storage.outcomes import Applied
 from vectron_p2p.storage.records import Row
-from vectron_p2p.storage.shard import Applied, ShardStore
+from vectron_p2p.storage.shard import ShardStore
 from vectron_p2p.testing.disk import SimDisk
 
 NODE = NodeId("00000000-0000-4000-8000-000000000001")

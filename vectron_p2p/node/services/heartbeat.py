@@ -1,4 +1,7 @@
-"""The durable counter: raised on disk every second, then shown to peers (PROTOCOLS §1.4)."""
+"""The durable counter: raised on disk every second, then shown to peers (PROTOCOLS §1.4).
+
+The same write notes how far this node's shard stores have come.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ if TYPE_CHECKING:
 
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.identity import Identity
+    from vectron_p2p.node.replicas import Replicas
     from vectron_p2p.node.runtime import Runtime
+    from vectron_p2p.node.shard_records import ShardRecords
     from vectron_p2p.storage.kv import KeyValue
 
 
@@ -20,22 +25,35 @@ log = get_logger(__name__)
 
 
 class Heartbeat:
-    def __init__(self, identity: Identity, system: KeyValue, runtime: Runtime, limits: Limits) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        system: KeyValue,
+        records: ShardRecords,
+        replicas: Replicas,
+        runtime: Runtime,
+        limits: Limits,
+    ) -> None:
         self._identity = identity
         self._system = system
+        self._records = records
+        self._replicas = replicas
         self._runtime = runtime
         self._limits = limits
 
     async def run_once(self) -> None:
         counter, puts = self._identity.next_counter()
+        fresh, more = self._records.news(self._replicas.sequences())
         try:
-            await self._runtime.executor.run("system", self._write, puts)
+            await self._runtime.executor.run("system", self._write, [*puts, *more])
         except StorageError as error:
             # Peers see the old counter meanwhile, which says nothing wrong; writes that need this disk fail by
             # themselves.
             log.error("counter_not_written", error=str(error))
+            self._identity.not_written()
         else:
             self._identity.counter = counter
+            self._records.written(fresh)
 
     def _write(self, puts: Sequence[tuple[bytes, bytes | None]]) -> None:
         self._system.heal()

@@ -127,6 +127,7 @@ class Learning:
             replica.store.forget_collected()
 
         await replica.commit.exclusive(end)
+        replica.replacement = False
         del self._lessons[replica.shard]
         log.info("replica_learned", shard=str(replica.shard), reason=reason, how=ending.value)
         if ending is Ending.SALVAGED:

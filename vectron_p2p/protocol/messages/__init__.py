@@ -25,6 +25,12 @@ from vectron_p2p.protocol.messages.handshake import (
     Hello,
     Welcome,
 )
+from vectron_p2p.protocol.messages.recovery import (
+    CatalogView,
+    GetCatalogView,
+    Recover,
+    RecoverReply,
+)
 from vectron_p2p.protocol.messages.repair import (
     AgreeFloor,
     CollectFloor,
@@ -83,6 +89,7 @@ __all__ = [
     "ApplyReply",
     "ApplyRows",
     "CatalogNote",
+    "CatalogView",
     "ChangePayload",
     "ClusterReply",
     "CollectFloor",
@@ -101,6 +108,7 @@ __all__ = [
     "FetchRows",
     "FloorSums",
     "Get",
+    "GetCatalogView",
     "GetCluster",
     "GetNodeStatus",
     "GetReply",
@@ -123,6 +131,8 @@ __all__ = [
     "PrepareReply",
     "Propose",
     "ProposeReply",
+    "Recover",
+    "RecoverReply",
     "Repair",
     "RepairPass",
     "RepairReply",

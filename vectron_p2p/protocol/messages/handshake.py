@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vectron_p2p.protocol.registry import message
 
@@ -12,7 +12,8 @@ from vectron_p2p.protocol.registry import message
 class Hello:
     """Opens a connection. `role` "client" or "peer"; `cluster` None when the client has not pinned one yet.
 
-    `counter` is the peer's durable counter (rollback detection), `boot` its boot number.
+    Of a peer, for the detection of restored and copied folders: `boot` its boot number, `counter` the durable counter
+    that it began with, `lives` both of its last lives, this one last.
     """
 
     versions: list[int]
@@ -23,6 +24,7 @@ class Hello:
     boot: int = 0
     generation: int = 0
     epoch: int = 0
+    lives: list[int] = field(default_factory=list)
 
 
 @message(2)
