@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.cluster.looking import collection, dead_to_all, live, rested
+from vectron_p2p.client.session import RetryPolicy
 from vectron_p2p.membership.config import SwimConfig
 from vectron_p2p.model.errors import ConsistencyError, Learning
 from vectron_p2p.model.ids import ShardId
@@ -60,8 +61,13 @@ async def test_a_learner_never_answers_and_ends_as_a_full_replica() -> None:
             assert len(await reader.search([0], k=50, exact=True)) == 40
             assert len((await reader.scroll(limit=100)).points) == 40
             assert None not in await reader.get(range(40), consistency="one")
-            with pytest.raises(ConsistencyError):
-                await reader.get([1])  # n1 alone is no quorum, and the learner is no part of one
+        for names in (("n1", "n3"), ("n3",)):
+            async with cluster.client(*names) as once:
+                # Tried again it would be refused again, until the deadline comes first.
+                once.session.retry = RetryPolicy(refusals=0)
+                with pytest.raises(ConsistencyError):
+                    # n1 alone is no quorum, and the learner is no part of one
+                    await once.collection("docs").get([1])
         epoch, uuid = cluster.node("n1").catalog.state.epoch, collection(cluster).id
         service = cluster.node("n3")._replica_service
         for message in (

@@ -70,7 +70,7 @@ def test_a_damaged_shard_is_rebuilt(cluster: ProcessCluster, kind: str, way: str
             return True if states == {"active"} else None
 
     wait_for(whole, PATIENCE, "the shard to be whole again", lambda: cluster[1].log()[-2000:])
-    assert "shard_is_rebuilt" in cluster[1].log()
+    assert "replica_learns" in cluster[1].log()
     with connect(cluster.connect) as db:
         wait_equal(db, name)
     with connect(cluster[1].address) as db:

@@ -320,6 +320,11 @@ class Node:
 
     def _turned_away(self, peer: NodeId, error: VectronError) -> None:
         """A peer wants nothing to do with this node."""
+        state, member = self.catalog.state, self.catalog.state.members.get(peer)
+        if state.branch is not None and member is not None and member.state is NodeState.REMOVED:
+            # One that was given up. A greeting from before the recovery may have reached it, which says nothing to it
+            # of two recoveries; `LookForLost` greets it anew, and both stop.
+            return
         if isinstance(error, PermissionDenied):
             # Removed, or with a memory older than what it acknowledged: whatever it still answered could be wrong.
             log.critical("turned_away", peer=peer, error=error.message)

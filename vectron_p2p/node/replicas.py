@@ -332,7 +332,7 @@ class Replicas:
 
     @property
     def learners(self) -> dict[ShardId, str]:
-        """Why each of the open replicas that are being rebuilt is."""
+        """Why each of the open replicas that are learners is one."""
         return {shard: replica.learner.reason for shard, replica in self._open.items() if replica.learner is not None}
 
 
