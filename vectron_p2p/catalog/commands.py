@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from vectron_p2p.catalog.moves import Move, Step
 from vectron_p2p.catalog.placement import default_shards, place
 from vectron_p2p.catalog.state import KEPT_OPERATIONS, ClusterState, Collection, Member, canonical
 from vectron_p2p.catalog.voters import MAX_VOTERS, voter_change
 from vectron_p2p.model.collections import CollectionOptions, check_name, check_options
 from vectron_p2p.model.errors import AlreadyExists, InvalidArgument, NotFound, PermissionDenied, VectronError
-from vectron_p2p.model.ids import Address, CollectionId, NodeId, OperationId, parse_address
+from vectron_p2p.model.ids import Address, CollectionId, NodeId, OperationId, ShardId, parse_address
 from vectron_p2p.model.nodes import NodeState
 
 if TYPE_CHECKING:
@@ -72,7 +73,48 @@ class DeleteCollection:
     name: str
 
 
-Command: TypeAlias = AddMember | ActivateMember | UpdateAddress | SeatVoter | CreateCollection | DeleteCollection
+@dataclass(frozen=True, slots=True)
+class StartMove:
+    """A replica of a shard goes from `leaving` to `coming`; "" for one that is absent. The result has the move's id."""
+
+    collection_id: CollectionId
+    shard: int
+    leaving: str
+    coming: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdvanceMove:
+    """The next step of a move that is at `step`: `both` -> `read_new` -> done. Idempotent: a move that is at a later
+    step, or over, stays as it is.
+    """
+
+    collection_id: CollectionId
+    shard: int
+    move: int
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelMove:
+    """Ends a move before its `read_new`: the owners stay as they are."""
+
+    collection_id: CollectionId
+    shard: int
+    move: int
+
+
+Command: TypeAlias = (
+    AddMember
+    | ActivateMember
+    | UpdateAddress
+    | SeatVoter
+    | CreateCollection
+    | DeleteCollection
+    | StartMove
+    | AdvanceMove
+    | CancelMove
+)
 
 KINDS: dict[str, type[Command]] = {
     "add_member": AddMember,
@@ -81,6 +123,9 @@ KINDS: dict[str, type[Command]] = {
     "seat_voter": SeatVoter,
     "create_collection": CreateCollection,
     "delete_collection": DeleteCollection,
+    "start_move": StartMove,
+    "advance_move": AdvanceMove,
+    "cancel_move": CancelMove,
 }
 _NAMES = {cls: kind for kind, cls in KINDS.items()}
 
@@ -121,6 +166,12 @@ def _text(value: object, name: str) -> str:
     return value
 
 
+def _one_of(value: object, name: str, words: list[str]) -> str:
+    if not isinstance(value, str) or value not in words:
+        raise InvalidArgument(f"{name} is one of {', '.join(words)}", field=name)
+    return value
+
+
 def _flag(value: object, name: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidArgument(f"{name} is true or false", field=name)
@@ -135,6 +186,12 @@ def _options(value: object, name: str) -> CollectionOptions:
     return check_options(CollectionOptions(**value))
 
 
+def _number(value: object, name: str) -> int:
+    if type(value) is not int or value < 0:
+        raise InvalidArgument(f"{name} is an int from 0 on", field=name)
+    return value
+
+
 _FIELDS: dict[str, Callable[[object, str], Any]] = {
     "node": _text,
     "name": lambda value, name: check_name(value, field=name),
@@ -144,6 +201,11 @@ _FIELDS: dict[str, Callable[[object, str], Any]] = {
     "collection_id": _text,
     "options": _options,
     "if_not_exists": _flag,
+    "shard": _number,
+    "move": _number,
+    "step": lambda value, name: Step(_one_of(value, name, [each.value for each in Step])).value,
+    "leaving": lambda value, name: "" if value == "" else _text(value, name),
+    "coming": lambda value, name: "" if value == "" else _text(value, name),
 }
 
 
@@ -183,6 +245,12 @@ def _apply(state: ClusterState, command: Command) -> tuple[ClusterState, Result]
             return _create(state, command)
         case DeleteCollection():
             return _delete(state, command)
+        case StartMove():
+            return _start_move(state, command)
+        case AdvanceMove():
+            return _advance_move(state, command)
+        case CancelMove():
+            return _cancel_move(state, command)
 
 
 def _member(state: ClusterState, node: NodeId) -> Member:
@@ -258,4 +326,67 @@ def _delete(state: ClusterState, command: DeleteCollection) -> tuple[ClusterStat
     if existing is None:
         raise NotFound(f"collection {command.name!r} does not exist", field="name")
     rest = {key: each for key, each in state.collections.items() if key != existing.id}
-    return replace(state, collections=rest), {"collection": existing.id}
+    moves = {shard: move for shard, move in state.moves.items() if shard.collection != existing.id}
+    fences = {shard: fence for shard, fence in state.fences.items() if shard.collection != existing.id}
+    return replace(state, collections=rest, moves=moves, fences=fences), {"collection": existing.id}
+
+
+# --- moves ------------------------------------------------------------------------------------------------------------
+
+
+def _start_move(state: ClusterState, command: StartMove) -> tuple[ClusterState, Result]:
+    shard = ShardId(command.collection_id, command.shard)
+    leaving = NodeId(command.leaving) if command.leaving else None
+    coming = NodeId(command.coming) if command.coming else None
+    owners = state.route(shard).read
+    if shard in state.moves:
+        raise AlreadyExists(f"shard {shard} is being moved already", field="shard")
+    if leaving is None and coming is None:
+        raise InvalidArgument("a move has a node that leaves or one that comes", field="coming")
+    if leaving is not None and leaving not in owners:
+        raise NotFound(f"node {leaving} owns no shard {shard}", field="leaving")
+    if coming is None and len(owners) == 1:
+        raise InvalidArgument(f"shard {shard} has no other owner", field="leaving")
+    if coming is not None:
+        if coming in owners:
+            raise AlreadyExists(f"node {coming} owns shard {shard} already", field="coming")
+        if _member(state, coming).state is not NodeState.ACTIVE:
+            raise InvalidArgument(f"node {coming} is not active", field="coming")
+    epoch = state.epoch + 1
+    return _with_move(state, Move(epoch, shard, leaving, coming, Step.BOTH, epoch)), {"move": epoch}
+
+
+def _advance_move(state: ClusterState, command: AdvanceMove) -> tuple[ClusterState, Result]:
+    shard = ShardId(command.collection_id, command.shard)
+    move = state.moves.get(shard)
+    result = {"move": command.move}
+    if move is None or move.id != command.move or move.step.value != command.step:
+        return state, result  # it is further already, or gone
+    epoch = state.epoch + 1
+    if move.step is Step.BOTH:
+        collection = state.collections[shard.collection]
+        rows = list(collection.placement)
+        rows[shard.index] = move.changed(rows[shard.index])
+        collections = {**state.collections, collection.id: replace(collection, placement=tuple(rows))}
+        state = replace(state, collections=collections)
+        return _with_move(state, replace(move, step=Step.READ_NEW, epoch=epoch)), result
+    return _without_move(state, shard), result
+
+
+def _cancel_move(state: ClusterState, command: CancelMove) -> tuple[ClusterState, Result]:
+    shard = ShardId(command.collection_id, command.shard)
+    move = state.moves.get(shard)
+    if move is not None and move.id == command.move:
+        if move.step is not Step.BOTH:
+            raise InvalidArgument("the new owners are read already: this move can only go on", field="move")
+        state = _without_move(state, shard)
+    return state, {"move": command.move}
+
+
+def _with_move(state: ClusterState, move: Move) -> ClusterState:
+    return replace(state, moves={**state.moves, move.shard: move}, fences={**state.fences, move.shard: state.epoch + 1})
+
+
+def _without_move(state: ClusterState, shard: ShardId) -> ClusterState:
+    moves = {each: move for each, move in state.moves.items() if each != shard}
+    return replace(state, moves=moves, fences={**state.fences, shard: state.epoch + 1})
