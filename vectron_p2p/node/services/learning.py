@@ -74,8 +74,11 @@ class Learning:
         state = self._state()
         for replica in self._replicas.all():
             if replica.learner is not None and replica.shard.collection in state.collections:
+                owners = state.route(replica.shard).read
+                if peers.me not in owners:
+                    continue  # a move fills it, or it is about to go
                 try:
-                    await self._learn(peers, replica, state.owners(replica.shard))
+                    await self._learn(peers, replica, owners)
                 except FAILURES as error:
                     log.warning("learning_interrupted", shard=str(replica.shard), error=str(error))
             elif replica.learner is None:
