@@ -2,8 +2,7 @@
 
 Invariants (PROTOCOLS §1, §6): a request that carries a newer epoch than this node has applied makes it pull the catalog
 first, so it never says "no such shard" out of ignorance; one that is older than the shard's last step is refused; an
-owner that is not among those that are read (its copy is not complete yet, or no longer) takes writes and answers no
-reads.
+owner whose replica a move is still filling takes writes and answers no reads.
 """
 
 from __future__ import annotations
@@ -93,12 +92,12 @@ class ReplicaService:
         return self._replicas.get(ShardId(CollectionId(collection), shard))
 
     def _reader(self, collection: str, shard: int, *, learning: bool = False) -> Replica:
-        """The replica, if it may answer: a learner answers another learner alone (PROTOCOLS §5), and one that is not
-        read nobody (PROTOCOLS §6).
+        """The replica, if it may answer: a learner answers another learner alone (PROTOCOLS §5), and one that a move
+        still fills nobody (PROTOCOLS §6).
         """
         replica = self._replica(collection, shard)
-        if self._node not in self._state().route(replica.shard).read:
-            raise Learning(f"shard {shard} is being moved, and the copy on this node is not read: ask another owner")
+        if self._filled(replica.shard):
+            raise Learning(f"shard {shard} is being moved to this node, which does not have all of it yet: ask another")
         if replica.learner is not None and not learning:
             raise Learning(f"shard {shard} on this node is learning what it may have forgotten; ask another owner")
         return replica
@@ -108,11 +107,14 @@ class ReplicaService:
         is what a quorum of the old owners shows, and to this one nothing was promised before.
         """
         replica = self._replica(collection, shard)
-        move = self._state().moves.get(replica.shard)
-        filled = move is not None and move.coming == self._node and move.step is Step.BOTH
-        if replica.learner is not None and not filled:
+        if replica.learner is not None and not self._filled(replica.shard):
             raise Learning(f"shard {shard} on this node is learning what it may have forgotten; ask another owner")
         return replica
+
+    def _filled(self, shard: ShardId) -> bool:
+        """Whether a move is still filling this node's replica."""
+        move = self._state().moves.get(shard)
+        return move is not None and move.step is Step.BOTH and move.coming == self._node
 
     async def _await_fence(self, message: m.AwaitFence) -> m.Done:
         shard = ShardId(CollectionId(message.collection), message.shard)

@@ -128,7 +128,8 @@ class Replicas:
         """The catalog has a new state: note what this node owns now; `run` opens and closes."""
         owned = state.owned(self._node)
         self._wanted = {shard: state.collections[shard.collection].options for shard in owned}
-        self._others = {shard: len(state.owners(shard)) - 1 for shard in owned}
+        # Who could fill it again: not one that a move is still filling.
+        self._others = {shard: len({*state.route(shard).read} - {self._node}) for shard in owned}
         self._notify()
 
     async def changed(self) -> None:
