@@ -69,6 +69,8 @@ def open_generation(
         members=members,
         voters=(opener,),
         branch=Branch(state.generation, state.epoch, state.hash),
+        moves={},  # who is read now stays; a node that was still coming gives up what it has
+        fences={**state.fences, **dict.fromkeys(state.moves, state.epoch + 1)},
     )
     hurt: list[HurtShard] = []
     collections = {}

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from vectron_p2p.catalog.moves import Move, Route, Step, route
 from vectron_p2p.model.collections import CollectionOptions
 from vectron_p2p.model.errors import NotFound
 from vectron_p2p.model.ids import Address, ClusterId, CollectionId, NodeId, OperationId, ShardId
@@ -79,7 +80,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection. `options.shards` is set; `placement[i]` are the owners of shard i."""
+    """A collection. `options.shards` is set; `placement[i]` are the owners of shard i that are read: with a move under
+    way others are written too (`ClusterState.route`).
+    """
 
     id: CollectionId
     name: str
@@ -105,7 +108,8 @@ class ClusterState:
     """Everything agreed at `epoch`. `entry` is the digest of the entry that led here (empty at the founding).
 
     `operations` maps the last client operations, oldest first, to their results in byte form. `branch` is set from the
-    first forced recovery on.
+    first forced recovery on. `moves` are those under way; `fences` has the epoch of the last step of each shard that
+    ever moved.
     """
 
     cluster: ClusterId
@@ -117,6 +121,8 @@ class ClusterState:
     collections: Mapping[CollectionId, Collection] = field(default_factory=dict)
     operations: Mapping[OperationId, bytes] = field(default_factory=dict)
     branch: Branch | None = None
+    moves: Mapping[ShardId, Move] = field(default_factory=dict)
+    fences: Mapping[ShardId, int] = field(default_factory=dict)
 
     @cached_property
     def hash(self) -> bytes:
@@ -129,8 +135,8 @@ class ClusterState:
     def collection(self, name: str) -> Collection | None:
         return self._by_name.get(name)
 
-    def owners(self, shard: ShardId) -> tuple[NodeId, ...]:
-        """The nodes that own `shard`, dead or alive.
+    def route(self, shard: ShardId) -> Route:
+        """Who is read and who is written for `shard`, dead or alive.
 
         Raises:
             NotFound: There is no such collection or shard at this epoch.
@@ -138,7 +144,15 @@ class ClusterState:
         collection = self.collections.get(shard.collection)
         if collection is None or not 0 <= shard.index < collection.shards:
             raise NotFound(f"shard {shard} does not exist at epoch {self.epoch}", field="collection")
-        return collection.placement[shard.index]
+        return route(collection.placement[shard.index], self.moves.get(shard), self.fences.get(shard, 0))
+
+    def owners(self, shard: ShardId) -> tuple[NodeId, ...]:
+        """The nodes that have a replica of `shard`, dead or alive; during a move those that leave and come too.
+
+        Raises:
+            NotFound: There is no such collection or shard at this epoch.
+        """
+        return self.route(shard).owners
 
     def active(self) -> list[Member]:
         """Members that can own shards, by id."""
@@ -152,6 +166,27 @@ class ClusterState:
     def load(self) -> dict[NodeId, int]:
         """Replicas owned by each node that owns any."""
         return dict(Counter(node for each in self.collections.values() for owners in each.placement for node in owners))
+
+    def has_part(self, node: NodeId) -> bool:
+        """Whether `node` owns a replica of any shard, or takes part in a move."""
+        return any(node in (move.leaving, move.coming) for move in self.moves.values()) or any(
+            node in owners for each in self.collections.values() for owners in each.placement
+        )
+
+    def without_quorum(self, node: NodeId) -> list[tuple[ShardId, int]]:
+        """Shards of `node` of whose owners no majority can ever answer again, with how many can."""
+        found = []
+        for each in self.collections.values():
+            for index, owners in enumerate(each.placement):
+                shard = ShardId(each.id, index)
+                if node not in owners and shard not in self.moves:
+                    continue
+                for wanted in self.route(shard).write:
+                    left = sum(self.members[owner].state is not NodeState.REMOVED for owner in wanted)
+                    if node in wanted and left < len(wanted) // 2 + 1:
+                        found.append((shard, left))
+                        break
+        return found
 
     def under_replicated(self) -> int:
         """Shards with fewer owners than their collection's wish."""
@@ -206,6 +241,10 @@ class ClusterState:
         later: dict[str, Any] = {}
         if self.branch is not None:
             later["branch"] = [self.branch.generation, self.branch.epoch, self.branch.hash]
+        if self.moves:
+            later["moves"] = [_move_row(self.moves[shard]) for shard in sorted(self.moves)]
+        if self.fences:
+            later["fences"] = [[*shard, self.fences[shard]] for shard in sorted(self.fences)]
         return [_sorted(later)] if later else []
 
     @classmethod
@@ -245,6 +284,8 @@ class ClusterState:
                 },
                 operations={OperationId(operation): result for operation, result in operations},
                 branch=Branch(*later["branch"]) if "branch" in later else None,
+                moves={move.shard: move for move in map(_move, later.get("moves", []))},
+                fences={ShardId(CollectionId(key), index): fence for key, index, fence in later.get("fences", [])},
             )
             same = state.to_bytes() == data
         except BadCatalog:
@@ -267,9 +308,18 @@ def _later(rest: list[Any]) -> dict[str, Any]:
     match rest:
         case []:
             return {}
-        case [dict(later)] if set(later) <= {"branch"}:
+        case [dict(later)] if set(later) <= {"branch", "moves", "fences"}:
             return later
     raise BadCatalog("catalog state has fields that are unknown to this version: upgrade it")
+
+
+def _move_row(move: Move) -> list[Any]:
+    return [move.id, *move.shard, move.leaving, move.coming, move.step.value, move.epoch]
+
+
+def _move(row: list[Any]) -> Move:
+    number, collection, index, leaving, coming, step, epoch = row
+    return Move(number, ShardId(CollectionId(collection), index), leaving, coming, Step(step), epoch)
 
 
 def _options_row(options: CollectionOptions) -> list[Any]:
