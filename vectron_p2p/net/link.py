@@ -2,7 +2,7 @@
 
 Owns the life of the stream; both ends use it. Must not know what requests are for. Invariants: no caller
 waits in a send, so a cancelled one never leaves half a frame on the stream; all that is queued when the writer wakes
-goes out in one write; a stream that makes no progress for `DEAD_AFTER` ends, and much sooner the one of a node that owes
+goes out in one write; a stream that makes no progress for `DEAD_AFTER` ends, and much sooner one whose other side owes
 answers and gives no sign of life.
 """
 
