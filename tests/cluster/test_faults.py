@@ -53,7 +53,6 @@ async def test_a_coordinator_that_dies_in_the_middle_of_a_batch_leaves_whole_row
             async with cluster.client("n1", timeout=3.0, nursery=nursery) as db:
                 docs = await db.create_collection("docs", dimension=2, metric="l2", shards=8)
                 await docs.upsert(ids=range(40), vectors=[[n, 1] for n in range(40)], payloads=[{"v": 1}] * 40)
-                db.session._addresses = db.session._addresses[:1]  # no retry elsewhere, of what it has learnt
                 nursery.start_soon(kill_after, cluster, "n1", after, power)
                 try:
                     await docs.upsert(ids=range(40), vectors=[[n, 2] for n in range(40)], payloads=[{"v": 2}] * 40)
@@ -128,6 +127,38 @@ async def test_a_node_that_falls_silent_stalls_no_call_for_long(how: str) -> Non
         cluster.network.resume("n3")
         cluster.network.heal()
         await rested(cluster)
+
+
+@pytest.mark.parametrize("how", ["paused", "cut off", "without peers"])
+async def test_a_coordinator_that_falls_silent_is_left_for_a_node_that_was_never_named(how: str) -> None:
+    others = ["n2", "n3"]
+    for call in range(5):
+        async with open_cluster(seed=25) as cluster, cluster.client("n1", learning=True) as db:
+            docs = await db.create_collection("docs", dimension=1, metric="l2", shards=4)
+            await docs.upsert(ids=range(20), vectors=[[n] for n in range(20)], consistency="all")
+            await docs.upsert(ids=[60], vectors=[[1]], mode="insert")  # all that ever befell it can be told
+            calls = (
+                lambda: docs.upsert(ids=range(20, 40), vectors=[[n] for n in range(20, 40)]),  # noqa: B023
+                lambda: docs.get(range(20)),  # noqa: B023
+                lambda: docs.search([3], k=5, consistency="quorum"),  # noqa: B023
+                lambda: docs.upsert(ids=[50], vectors=[[1]], mode="insert"),  # noqa: B023
+                lambda: docs.delete(ids=[60], consistency="linearizable"),  # noqa: B023
+            )
+            if how == "paused":
+                cluster.network.pause("n1")
+            elif how == "cut off":
+                cluster.network.partition([["n1"]])
+            else:
+                for other in others:
+                    cluster.network.block("n1", other)
+                    cluster.network.block(other, "n1")
+            began = trio.current_time()
+            await calls[call]()
+            took = trio.current_time() - began
+            assert took <= 5.0
+            cluster.network.resume("n1")
+            cluster.network.heal()
+            await rested(cluster)
 
 
 async def test_a_machine_that_is_gone_without_a_word_and_soon_back_is_used_again_at_once() -> None:

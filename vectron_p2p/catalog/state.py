@@ -174,6 +174,27 @@ class ClusterState:
         """Replicas owned by each node that owns any."""
         return dict(Counter(node for each in self.collections.values() for owners in each.placement for node in owners))
 
+    def has_part(self, node: NodeId) -> bool:
+        """Whether `node` owns a replica of any shard, or takes part in a move."""
+        return any(node in (move.leaving, move.coming) for move in self.moves.values()) or any(
+            node in owners for each in self.collections.values() for owners in each.placement
+        )
+
+    def without_quorum(self, node: NodeId) -> list[tuple[ShardId, int]]:
+        """Shards of `node` of whose owners no majority can ever answer again, with how many can."""
+        found = []
+        for each in self.collections.values():
+            for index, owners in enumerate(each.placement):
+                shard = ShardId(each.id, index)
+                if node not in owners and shard not in self.moves:
+                    continue
+                for wanted in self.route(shard).write:
+                    left = sum(self.members[owner].state is not NodeState.REMOVED for owner in wanted)
+                    if node in wanted and left < len(wanted) // 2 + 1:
+                        found.append((shard, left))
+                        break
+        return found
+
     def under_replicated(self) -> int:
         """Shards with fewer owners than their collection's wish."""
         return sum(

@@ -5,9 +5,9 @@ returns the result. A shell drives it with sockets and a clock of its kind, so r
 once and are tested without either.
 
 `ask` is the one flow that talks to nodes:
-- A lost connection moves on to the next address at once; when a whole round was lost, it pauses (full jitter) and
-  starts again, until the deadline. That is safe for writes: they are at-least-once until the call returns, and every
-  attempt carries the same operation id.
+- A lost connection (broken, or of a node that has fallen silent) moves on to the next address at once; when a whole
+  round was lost, it pauses (full jitter) and starts again, until the deadline. That is safe for writes: they are
+  at-least-once until the call returns, and every attempt carries the same operation id.
 - "Not now" (a retryable error) pauses, then asks another node, a bounded number of times; Overloaded until the
   deadline, because slowing down is all that it asks for.
 - Conditional operations are told apart: once an attempt may have reached a node, the next one says so (`retried`), and
@@ -23,7 +23,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vectron_p2p.client.steps import Call, Flow, LinkLost, Sleep
+from vectron_p2p.client.steps import SILENCE_S, Call, Flow, LinkLost, Sleep
 from vectron_p2p.model.errors import (
     ConsistencyError,
     DeadlineExceeded,
@@ -47,6 +47,7 @@ LAST_ATTEMPT_S = 0.25  # kept of the deadline for one more round after the last 
 DIAL_S = 5.0  # opening a connection with nowhere else to go: two lost SYNs (1 s, 2 s) are survived
 CONDITIONAL = (UpsertIf, DeleteIf, ChangePayload)
 DIAL_ELSEWHERE_S = 1.0  # ... when another address may answer
+SILENCE_ELSEWHERE_S = 1.0  # a ping unanswered, when another address may answer; no loop of a node is blocked so long
 
 
 def ask(
@@ -74,9 +75,10 @@ def ask(
             pause = 0.0
         address = attempts.next_address()
         request = attempts.request(message, left)
-        dial = DIAL_ELSEWHERE_S if len(session.addresses) > 1 else DIAL_S
+        alone = len(session.addresses) == 1
+        dial, silence = (DIAL_S, SILENCE_S) if alone else (DIAL_ELSEWHERE_S, SILENCE_ELSEWHERE_S)
         try:
-            reply = yield Call(address, request, left + GRACE_S, min(dial, left))
+            reply = yield Call(address, request, left + GRACE_S, min(dial, left), silence)
         except LinkLost as error:
             session.lost(address)
             pause = attempts.after_loss(address, error)

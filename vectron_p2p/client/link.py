@@ -1,4 +1,4 @@
-"""What both socket shells share about one connection: the greeting, silence, and the words for losing it.
+"""What both socket shells share about one connection: the greeting, and the words for losing it.
 
 Sans-IO over `protocol.Connection`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vectron_p2p.client.results import parse_addresses
 from vectron_p2p.client.steps import LinkLost
 from vectron_p2p.protocol.connection import Connection
 from vectron_p2p.protocol.events import Closed, Event, HandshakeDone
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
     from vectron_p2p.client.session import Session
     from vectron_p2p.model.ids import Address
 
-SILENCE_S = (
-    4.0  # waiting for an answer this long without a byte, a ping goes out; as long again, the node counts as lost.
-)
-# A node that is merely slow answers pings: its loop is never blocked this long (an alarm of its own says so at 250 ms).
 READ_BYTES = 256 * 1024  # one frame at a time; less makes more calls for large replies, more only costs memory
 
 
@@ -52,6 +49,7 @@ class Link:
             if isinstance(event, HandshakeDone) and isinstance(event.peer, Welcome):
                 peer = event.peer
                 self._session.welcomed(self.address, peer.cluster, peer.generation, peer.epoch)
+                self._session.learn(parse_addresses(peer.nodes))
                 # The node knows its own epoch: nothing more to tell it.
                 self.said = max(self.said, (peer.generation, peer.epoch))
                 return True

@@ -164,7 +164,7 @@ class Node:
             runtime.clock,
             runtime.random,
             lambda: self._greeting.hello(),
-            lambda node: self.gossip.address(node) or identity.peer_address(node),
+            self._resolve,
             on_broken=lambda node: self.gossip.suspect(node),
             on_refused=self._turned_away,
         )
@@ -183,7 +183,7 @@ class Node:
             on_left_behind=lambda why: self._leave(PermissionDenied(why, node=identity.node)),
             background=background,
         )
-        self._greeting = Greeting(identity, self.catalog, self._pool)
+        self._greeting = Greeting(identity, self.catalog, self._pool, resolve=self._resolve)
         self.gossip = Gossip(
             identity,
             self.address,
@@ -328,6 +328,10 @@ class Node:
             self._pool.reset(node)
             self.hints.returned()
             self.repair.soon()
+
+    def _resolve(self, node: NodeId) -> Address | None:
+        """Where a node is now, or was when it was last heard of."""
+        return self.gossip.address(node) or self.identity.peer_address(node)
 
     def _turned_away(self, peer: NodeId, error: VectronError) -> None:
         """A peer wants nothing to do with this node."""

@@ -14,7 +14,9 @@ Invariants:
 What a base shows. Had the effect been chosen, every later base would come from it, by rounds (whose rows keep the last
 steps) or over a plain write (whose rows keep none). So it was not chosen, and the higher ballot shuts it out, if the
 base is of the very content version that it was proposed on; or if the steps of the base reach back to a change of that
-version and its own id is not among them. The same holds if every owner has refused it (each is asked at most once).
+version and its own id is not among them; or, whatever it was proposed on, if they reach back to the beginning, when
+there never was any content (what was there before a floor is forgotten: so this is not for calls of ten minutes). The
+same holds if every owner has refused it (each is asked at most once).
 """
 
 from __future__ import annotations
@@ -266,7 +268,8 @@ class PointRound:
         proposed_on = self._proposed_on()
         if proposed_on and not self._rebase and base.content not in proposed_on:
             changed = {step[OPERATION_SIZE:] for step in steps}
-            if not any(base_key(content) in changed for content in proposed_on):
+            from_the_beginning = base.content == NEVER or base_key(NEVER) in changed
+            if not from_the_beginning and not any(base_key(content) in changed for content in proposed_on):
                 return self._unknown("another write came between two attempts"), None
         decision = self._decide(base)
         if isinstance(decision, VectronError):

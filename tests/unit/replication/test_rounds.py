@@ -234,6 +234,15 @@ def test_a_base_whose_steps_lead_past_the_own_proposal_shows_that_it_was_not_don
         assert row.vector == vector
 
 
+def test_whatever_it_was_proposed_on_a_base_that_is_known_from_the_beginning_shows_that_it_was_not_done() -> None:
+    first = State(plain(4).version, b"other", b"\x80", Mark(None, (step(b"w" * 16, ABSENT),)).pack())
+    later = State(plain(5).version, b"other", b"\x80", Mark(None, (step(b"w" * 16, plain(2)),)).pack())
+    for base, vector in ((ABSENT, b"new"), (first, b"new"), (later, b"other"), (plain(4), b"old")):
+        row = promised(PointRound(1, put, operation=X, proposed_on=SOMEWHERE), ballot(9), base, ABSENT)
+        assert row is not None
+        assert row.vector == vector
+
+
 def test_its_id_in_the_base_means_done_but_not_before_a_quorum_holds_it() -> None:
     round_ = PointRound(1, put, operation=X, proposed_on=SOMEWHERE)
     theirs = State(plain(4).version, b"later", b"\x80", Mark(None, (STEP, b"y" * STEP_SIZE)).pack())

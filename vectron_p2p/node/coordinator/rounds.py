@@ -42,6 +42,7 @@ BATCHES = 4  # of one call at a time: enough to fill group commits, and other ca
 MAX_ATTEMPTS = 32  # up to 3 s of pauses while always losing against others; then the client had better decide
 PAUSE = 0.01  # seconds, upper bound of the first pause: about what a round takes; doubled each time, drawn evenly
 PAUSE_CAP = 0.2
+PROMPT = 1.0  # an attempt that took longer and proposed nothing waited for silent owners: another node may reach them
 OWN_ACK = 0.05  # as of writes: what a client wrote through this node it should find here
 
 
@@ -142,6 +143,7 @@ class Rounds:
                 if attempt:
                     # A row keeps its last steps: who comes back later than those cannot tell what became of his.
                     await self.pause(1 if any(round_.uncertain for round_ in open_) else attempt)
+                began = self._clock.now()
                 try:
                     batch = self._attempt(shard, open_, level)
                     await batch.begin(await self._stamps.next())
@@ -157,6 +159,9 @@ class Rounds:
                 await self._routes.newer(batch.stale, batch.epoch)
                 open_ = [round_ for round_ in open_ if round_.conclude() is None]
                 if not open_:
+                    break
+                if self._clock.now() - began > PROMPT and not any(round_.uncertain for round_ in open_):
+                    why = "too few owners answered in time"
                     break
         if scope.cancelled_caught:
             why = "the owners did not answer in the time given"
