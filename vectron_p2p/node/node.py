@@ -243,6 +243,7 @@ class Node:
             self.health,
             runtime,
             connections=lambda: self._server.connections,
+            moves=self.upkeep.moves.progress,
         )
 
     async def _start(self, nursery: trio.Nursery, epoch: int) -> None:
