@@ -159,7 +159,6 @@ class ClientService:
             rows,
             level,
             operation_id=_operation(message.operation_id),
-            epoch=self._catalog.state.epoch,
             timeout=timeout,
         )
         return m.WriteReply(len(message.ids))
@@ -190,7 +189,6 @@ class ClientService:
             rows,
             level,
             operation_id=_operation(message.operation_id),
-            epoch=self._catalog.state.epoch,
             timeout=timeout,
         )
         return m.WriteReply(len(message.ids))
@@ -264,7 +262,6 @@ class ClientService:
             parse_consistency(message.consistency, linearizable=True),
             with_vector=message.with_vector,
             with_payload=message.with_payload,
-            epoch=self._catalog.state.epoch,
             timeout=timeout,
         )
         live = [row if row is not None and row.live else None for row in rows]
@@ -305,22 +302,18 @@ class ClientService:
                 raise InvalidArgument(f"{message.count} queries announced, {len(queries)} sent", field="vector")
         else:
             check_point_id(message.id)
-        return await self._searches.search(
-            collection, message, epoch=self._catalog.state.epoch, timeout=min(timeout, message.timeout or timeout)
-        )
+        return await self._searches.search(collection, message, timeout=min(timeout, message.timeout or timeout))
 
     async def _count(self, message: m.Count, timeout: float) -> m.CountReply:
         collection = await self._collection(message.collection)
         parse_filter(message.filter)
-        return m.CountReply(
-            await self._searches.count(collection, message.filter, epoch=self._catalog.state.epoch, timeout=timeout)
-        )
+        return m.CountReply(await self._searches.count(collection, message.filter, timeout=timeout))
 
     async def _scroll(self, message: m.Scroll, timeout: float) -> m.ScrollReply:
         collection = await self._collection(message.collection)
         parse_filter(message.filter)
         check_int(message.limit, 1, MAX_BATCH, field="limit")
-        return await self._searches.scroll(collection, message, epoch=self._catalog.state.epoch, timeout=timeout)
+        return await self._searches.scroll(collection, message, timeout=timeout)
 
 
 def _deciding(timeout: float) -> float:
