@@ -197,6 +197,13 @@ class ClusterState:
         """
         return self.route(shard).owners
 
+    def owned(self, node: NodeId) -> list[ShardId]:
+        """The shards of which `node` has a replica, also those that leave or come."""
+        shards = (
+            ShardId(key, index) for key in sorted(self.collections) for index in range(self.collections[key].shards)
+        )
+        return [shard for shard in shards if node in self.owners(shard)]
+
     def active(self) -> list[Member]:
         """Members that can own shards, by id."""
         return [self.members[node] for node in sorted(self.members) if self.members[node].state is NodeState.ACTIVE]

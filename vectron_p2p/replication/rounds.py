@@ -45,11 +45,10 @@ from vectron_p2p.replication.ballots import (
     round_version,
     unpack_mark,
 )
+from vectron_p2p.replication.joint import JointQuorum
 from vectron_p2p.replication.version import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from vectron_p2p.model.ids import NodeId, PointId
 
 PLAIN_REFUSALS = (InvalidArgument, NotFound, Overloaded, ReadOnly)  # of an owner; they say more than "too few answered"
@@ -79,6 +78,7 @@ class State(NamedTuple):
 
 
 ABSENT = State(NEVER)
+NOBODY = JointQuorum(())  # before the first attempt
 
 
 class Change(NamedTuple):
@@ -147,7 +147,7 @@ class PointRound:
         if proposed_on is not None:
             self._sent[b""] = _Sent(proposed_on, {None})
         self._above = 0
-        self._required = self._accepts = 0
+        self._promise_quorum = self._accept_quorum = NOBODY
         self._pending: set[NodeId] = set()
         self._promises: dict[NodeId, State] = {}
         self._accepted: set[NodeId] = set()
@@ -164,15 +164,15 @@ class PointRound:
         """The next ballot's stamp has to be greater."""
         return self._above
 
-    def begin(self, ballot: bytes, owners: Sequence[NodeId], required: int, accepts: int | None = None) -> None:
-        """A new attempt: `required` of `owners` are to promise, `accepts` (default: as many) to accept."""
-        if not len(owners) < 2 * required <= 2 * len(owners) or ballot <= self.ballot:
-            raise ValueError(f"{required} of {len(owners)} owners are no majority, or the ballot is not above the last")
+    def begin(self, ballot: bytes, promises: JointQuorum, accepts: JointQuorum | None = None) -> None:
+        """A new attempt: who is to promise, and who (default: the same) to accept; both of the same owners."""
+        if not promises.majority or ballot <= self.ballot:
+            raise ValueError("the quorum is no majority, or the ballot is not above the last")
         self.ballot = ballot
         self._above = max(self._above, stamp(ballot))
-        self._required, self._accepts = required, accepts or required
-        self._asked = list(owners)
-        self._pending = set(owners)
+        self._promise_quorum, self._accept_quorum = promises, accepts or promises
+        self._asked = list(promises.owners)
+        self._pending = set(promises.owners)
         self._promises = {}
         self._accepted = set()
         self._proposal = None
@@ -221,18 +221,29 @@ class PointRound:
     @property
     def decided(self) -> bool:
         """Whether further answers of this phase change nothing."""
-        got, need = self._tally()
-        return got >= need or got + len(self._pending) < need
+        quorum, got = self._tally()
+        return quorum.met(got) or not quorum.met(got | quorum.mask(self._pending))
 
-    def _tally(self) -> tuple[int, int]:
+    def _tally(self) -> tuple[JointQuorum, int]:
+        """What this phase needs, and who has said so."""
         if self._proposal is None:
-            return len(self._promises), self._required
-        return len(self._accepted), self._accepts
+            return self._promise_quorum, self._promise_quorum.mask(self._promises)
+        return self._accept_quorum, self._accept_quorum.mask(self._accepted)
+
+    @property
+    def _needed(self) -> int:
+        """For messages: how many were needed, of the set that lacks most."""
+        quorum, got = self._tally()
+        return quorum.tally(got)[1] if quorum.owners else 0
+
+    @property
+    def _enough(self) -> bool:
+        quorum, got = self._tally()
+        return quorum.met(got)
 
     def propose(self) -> State | None:
         """The row to have accepted by all owners, or None: too few have promised."""
-        got, need = self._tally()
-        if self._proposal is not None or got < need:
+        if self._proposal is not None or not self._enough:
             return None
         base = max(self._promises.values(), key=lambda state: state.version)
         self._verdict, change = self._judge(base)
@@ -276,8 +287,7 @@ class PointRound:
 
     def conclude(self) -> Outcome | None:
         """The outcome, once enough have accepted; None: begin again."""
-        got, need = self._tally()
-        if self._proposal is not None and got >= need and self.outcome is None:
+        if self.outcome is None and self._proposal is not None and self._enough:
             self.outcome = self._verdict._replace(state=self._proposal)
         return self.outcome
 
@@ -295,7 +305,7 @@ class PointRound:
         error = ConsistencyError(
             f"point {self.point!r}: {why}; the outcome is unknown: the write may appear later{because}",
             acked=max(1, len(self._accepted)),
-            required=self._required,
+            required=self._needed,
             retryable=self._rebase,
         )
         return Outcome(Kind.UNKNOWN, error=error)
@@ -307,7 +317,7 @@ class PointRound:
             return self._errors[0]
         because = f": {self._errors[0].message}" if self._errors else ""
         return ConsistencyError(
-            f"point {self.point!r}: {why}; nothing was written: retry{because}", acked=0, required=self._required
+            f"point {self.point!r}: {why}; nothing was written: retry{because}", acked=0, required=self._needed
         )
 
 
