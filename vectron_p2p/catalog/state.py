@@ -189,6 +189,11 @@ class ClusterState:
             raise NotFound(f"shard {shard} does not exist at epoch {self.epoch}", field="collection")
         return route(collection.placement[shard.index], self.moves.get(shard), collection.fence(shard.index))
 
+    def fence(self, shard: ShardId) -> int:
+        """The epoch of the last step of a move of `shard`; 0 when there was none, or there is no such shard."""
+        collection = self.collections.get(shard.collection)
+        return collection.fence(shard.index) if collection is not None and shard.index < collection.shards else 0
+
     def owners(self, shard: ShardId) -> tuple[NodeId, ...]:
         """The nodes that have a replica of `shard`, dead or alive; during a move those that leave and come too.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,12 @@ def test_a_large_cluster_small() -> None:
 def test_an_entry_does_not_write_what_it_does_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[CollectionOptions] = []
     row = state_module._options_row
-    monkeypatch.setattr(state_module, "_options_row", lambda options: [made.append(options), *row(options)][1:])
+
+    def count(options: CollectionOptions) -> list[Any]:
+        made.append(options)
+        return row(options)
+
+    monkeypatch.setattr(state_module, "_options_row", count)
     state = a_state()
     state.to_bytes()
     assert len(made) == 3
