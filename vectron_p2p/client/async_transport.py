@@ -84,6 +84,7 @@ class AsyncLink:
             VectronError: The node's, or DeadlineExceeded after `timeout` seconds.
             LinkLost: The connection broke, or a ping found no answer for `patience` seconds.
         """
+        message, until = self._link.leased(message)
         queued = self._connection.pending_bytes
         request_id = self._connection.send_request(message, timeout=timeout)
         if not self._waiting:
@@ -99,6 +100,8 @@ class AsyncLink:
                 self._connection.cancel(request_id)
                 self._wake.set()
             self._end_if_retired()
+        if isinstance(waiter.error, LinkLost):  # one for all that waited
+            raise LinkLost(str(waiter.error), sent=waiter.error.sent, until=until) from waiter.error
         if waiter.error is not None:
             raise waiter.error
         if not waiter.answered.is_set():

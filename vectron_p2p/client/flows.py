@@ -10,6 +10,8 @@ once and are tested without either.
   at-least-once until the call returns, and every attempt carries the same operation id.
 - "Not now" (a retryable error) pauses, then asks another node, a bounded number of times; Overloaded until the
   deadline, because slowing down is all that it asks for.
+- A change that was lost on its way may yet be done where it was sent, for a moment; the call does not end before that
+  (see `client.leases`).
 - Conditional operations are told apart: once an attempt may have reached a node, the next one says so (`retried`), and
   the node then answers "unknown" where it cannot tell whether that attempt did it. That is not tried again.
 - A quorum known to be out of reach (`ConsistencyError` with no ack) is reported at once, but only after each address
@@ -84,9 +86,14 @@ def ask(
             pause = attempts.after_loss(address, error)
         except VectronError as error:
             session.answered(address, prefer=False)
-            pause = attempts.after_refusal(error)
+            try:
+                pause = attempts.after_refusal(error)
+            except VectronError:
+                yield from attempts.out_of_reach_of_the_lost()
+                raise
         else:
             session.answered(address, prefer=spread is None)
+            yield from attempts.out_of_reach_of_the_lost()
             if not isinstance(reply, reply_type):
                 raise Internal(f"{address} answered {type(message).__name__} with {type(reply).__name__}")
             return reply
@@ -109,6 +116,7 @@ class _Attempts:
         self.sent = False
         self.reached = False
         self.out_of_reach: ConsistencyError | None = None
+        self.until = 0.0
         self.last: Exception | None = None
 
     def request(self, message: Any, left: float) -> Any:
@@ -148,6 +156,7 @@ class _Attempts:
     def after_loss(self, address: Address, error: LinkLost) -> float:
         """The pause after a lost connection."""
         self.sent = self.sent or error.sent
+        self.until = max(self.until, error.until)
         if error.sent or not isinstance(
             self.last, VectronError
         ):  # a node's refusal says more than a refused connection
@@ -165,6 +174,12 @@ class _Attempts:
         self.rounds_lost += 1
         pause = self.policy.pause(self.rounds_lost, self.session.rng)
         return min(pause, left - LAST_ATTEMPT_S)
+
+    def out_of_reach_of_the_lost(self) -> Flow[None]:
+        """Until no attempt that was lost can be begun any more."""
+        left = self.until - self.session.now()
+        if left > 0:
+            yield Sleep(left)
 
     def after_refusal(self, error: VectronError) -> float:
         """The pause after a node's error; raises `error` when trying again cannot help."""

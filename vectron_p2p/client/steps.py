@@ -42,8 +42,9 @@ Flow: TypeAlias = Generator[Step, Any, T]
 
 
 class LinkLost(OSError):
-    """No connection, or it broke. `sent`: the request may have reached the node."""
+    """No connection, or it broke. `sent`: the request may have reached the node, which may begin it `until` then."""
 
-    def __init__(self, message: str, *, sent: bool) -> None:
+    def __init__(self, message: str, *, sent: bool, until: float = 0.0) -> None:
         super().__init__(message)
         self.sent = sent
+        self.until = until

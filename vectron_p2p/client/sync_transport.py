@@ -58,6 +58,14 @@ class BlockingLink:
             VectronError: The node's, or DeadlineExceeded after `timeout` seconds; the link is then of no more use.
             LinkLost: The connection broke, or a ping found no answer for `patience` seconds.
         """
+        message, until = self._link.leased(message)
+        try:
+            return self._call(message, timeout, patience)
+        except LinkLost as error:
+            error.until = until
+            raise
+
+    def _call(self, message: Any, timeout: float, patience: float) -> Any:
         deadline = time.monotonic() + timeout
         request_id = self._connection.send_request(message, timeout=timeout)
         size = self._connection.pending_bytes

@@ -41,7 +41,7 @@ class Fences:
         Raises:
             StaleEpoch: `epoch` is older.
         """
-        fence = self._state().fences.get(shard, 0)
+        fence = self._state().fence(shard)
         if epoch < fence:
             raise StaleEpoch(
                 f"shard {shard} has been moving since epoch {epoch}: route this by epoch {fence}",

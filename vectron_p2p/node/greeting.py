@@ -30,10 +30,17 @@ class Greeting:
     """Of one node."""
 
     def __init__(
-        self, identity: Identity, catalog: Catalog, pool: Pool, *, resolve: Callable[[NodeId], Address | None]
+        self,
+        identity: Identity,
+        catalog: Catalog,
+        pool: Pool,
+        *,
+        resolve: Callable[[NodeId], Address | None],
+        now: Callable[[], float],
     ) -> None:
         self._identity = identity
         self._resolve = resolve
+        self._now = now
         self._catalog = catalog
         self._pool = pool
 
@@ -73,6 +80,7 @@ class Greeting:
             epoch=state.epoch,
             software=__version__,
             nodes=self._serving() if hello.role == "client" else [],
+            now=self._now() if hello.role == "client" else 0.0,
         )
 
     def _serving(self) -> list[str]:

@@ -183,7 +183,7 @@ class Node:
             on_left_behind=lambda why: self._leave(PermissionDenied(why, node=identity.node)),
             background=background,
         )
-        self._greeting = Greeting(identity, self.catalog, self._pool, resolve=self._resolve)
+        self._greeting = Greeting(identity, self.catalog, self._pool, resolve=self._resolve, now=runtime.clock.now)
         self.gossip = Gossip(
             identity,
             self.address,

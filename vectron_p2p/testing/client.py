@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from vectron_p2p.client.async_client import AsyncClient
+from vectron_p2p.client.leases import leased
 from vectron_p2p.client.results import parse_addresses
 from vectron_p2p.client.session import Session
 from vectron_p2p.client.steps import Call, LinkLost
@@ -36,6 +37,7 @@ class SimTransport:
         self._nursery = nursery
         self._connections: dict[Address, RpcConnection] = {}
         self._said: dict[Address, tuple[int, int]] = {}
+        self._ahead: dict[Address, float | None] = {}
 
     async def call(self, step: Call) -> Any:
         connection = self._connections.get(step.address)
@@ -46,12 +48,13 @@ class SimTransport:
                 connection = await self._dial(step)
         except ConnectionLost as error:
             raise LinkLost(str(error), sent=False) from error
+        message, until = leased(step.message, self._clock.now(), self._ahead[step.address], connection.pending_bytes)
         watch = trio.CancelScope()
         self._nursery.start_soon(self._watch, connection, step.silence_timeout, watch)
         try:
-            return await connection.call(step.message, timeout=step.timeout)
+            return await connection.call(message, timeout=step.timeout)
         except ConnectionLost as error:
-            raise LinkLost(str(error), sent=True) from error
+            raise LinkLost(str(error), sent=True, until=until) from error
         finally:
             watch.cancel()
 
@@ -86,6 +89,7 @@ class SimTransport:
         session.welcomed(step.address, welcome.cluster, welcome.generation, welcome.epoch)
         session.learn(parse_addresses(welcome.nodes))
         self._said[step.address] = (session.generation, session.epoch)
+        self._ahead[step.address] = welcome.now - self._clock.now() if welcome.now else None
         self._connections[step.address] = connection
         return connection
 

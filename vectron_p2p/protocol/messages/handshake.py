@@ -31,7 +31,7 @@ class Hello:
 @dataclass(frozen=True, slots=True)
 class Welcome:
     """Answers `Hello`: the version chosen, and who answers. To a client, `nodes` are the addresses of other nodes that
-    may serve it.
+    may serve it, and `now` what this one's clock shows (0: not said).
     """
 
     version: int
@@ -42,3 +42,4 @@ class Welcome:
     epoch: int
     software: str
     nodes: list[str] = field(default_factory=list)
+    now: float = 0.0
