@@ -1,29 +1,18 @@
 """Commands: what an entry of the epoch log can do to the state.
 
-Owns their wire form and `apply`, a pure function: every node that applies the same command to the same state gets the
-same state and the same result. Must not know the log. Invariants: `apply` never raises for a decoded command, a
-refusal is a result like any other (`{"error": <VectronError in wire form>}`); a client's operation id is applied
-once, later entries with the same id get its first result.
+Owns the commands and their wire form; `apply` says what they do. Must not know the state, nor the log.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
 
-from vectron_p2p.catalog.placement import default_shards, place
-from vectron_p2p.catalog.state import KEPT_OPERATIONS, ClusterState, Collection, Member, canonical
-from vectron_p2p.catalog.voters import MAX_VOTERS, voter_change
-from vectron_p2p.model.collections import CollectionOptions, check_name, check_options
-from vectron_p2p.model.errors import AlreadyExists, InvalidArgument, NotFound, PermissionDenied, VectronError
-from vectron_p2p.model.ids import Address, CollectionId, NodeId, OperationId, parse_address
-from vectron_p2p.model.nodes import NodeState
+from vectron_p2p.catalog.command_fields import FIELDS
+from vectron_p2p.model.collections import CollectionOptions
+from vectron_p2p.model.errors import InvalidArgument
+from vectron_p2p.model.ids import Address, CollectionId, NodeId, OperationId
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-MAX_COLLECTIONS = 1_000  # with the widest placements the state then still fits one message several times over
-MAX_TEXT = 300  # ids and addresses: a host name has at most 255 characters
 Result: TypeAlias = dict[str, Any]
 
 
@@ -52,8 +41,39 @@ class UpdateAddress:
 
 @dataclass(frozen=True, slots=True)
 class SeatVoter:
-    """One step of `voters.voter_change` for an active node that does not vote; proposed by that node."""
+    """One step of `voters.voter_change` for a node whose vote should come or go; proposed by that node."""
 
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class DrainNode:
+    """`active` -> `draining`: it gets no shard any more, those that it owns go to other nodes, then it leaves."""
+
+    operation_id: OperationId
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class CancelDrain:
+    """`draining` -> `active`."""
+
+    operation_id: OperationId
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveCluster:
+    """`draining` -> `left`, of a node that owns nothing and does not vote; proposed by that node."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveNode:
+    """-> `removed`, of a node that is dead for good. Its vote goes with it; its shards are moved afterwards."""
+
+    operation_id: OperationId
     node: NodeId
 
 
@@ -72,15 +92,78 @@ class DeleteCollection:
     name: str
 
 
-Command: TypeAlias = AddMember | ActivateMember | UpdateAddress | SeatVoter | CreateCollection | DeleteCollection
+@dataclass(frozen=True, slots=True)
+class SetReplicas:
+    """How many replicas of each of its shards a collection is to have, from now on."""
+
+    operation_id: OperationId
+    name: str
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartMove:
+    """A replica of a shard goes from `leaving` to `coming`; "" for one that is absent. The result has the move's id."""
+
+    collection_id: CollectionId
+    shard: int
+    leaving: str
+    coming: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdvanceMove:
+    """The next step of a move that is at `step`: `both` -> `read_new` -> done. Idempotent: a move that is at a later
+    step, or over, stays as it is.
+    """
+
+    collection_id: CollectionId
+    shard: int
+    move: int
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelMove:
+    """Ends a move before its `read_new`: the owners stay as they are."""
+
+    collection_id: CollectionId
+    shard: int
+    move: int
+
+
+Command: TypeAlias = (
+    AddMember
+    | ActivateMember
+    | UpdateAddress
+    | SeatVoter
+    | DrainNode
+    | CancelDrain
+    | LeaveCluster
+    | RemoveNode
+    | CreateCollection
+    | DeleteCollection
+    | SetReplicas
+    | StartMove
+    | AdvanceMove
+    | CancelMove
+)
 
 KINDS: dict[str, type[Command]] = {
     "add_member": AddMember,
     "activate_member": ActivateMember,
     "update_address": UpdateAddress,
     "seat_voter": SeatVoter,
+    "drain_node": DrainNode,
+    "cancel_drain": CancelDrain,
+    "leave_cluster": LeaveCluster,
+    "remove_node": RemoveNode,
     "create_collection": CreateCollection,
     "delete_collection": DeleteCollection,
+    "set_replicas": SetReplicas,
+    "start_move": StartMove,
+    "advance_move": AdvanceMove,
+    "cancel_move": CancelMove,
 }
 _NAMES = {cls: kind for kind, cls in KINDS.items()}
 
@@ -112,150 +195,10 @@ def command_from_wire(wire: dict[str, Any]) -> Command:
     for key in sorted(map(str, wire)):
         if key != "kind" and key not in names:
             raise InvalidArgument(f"catalog command {wire['kind']} has no field {key[:40]!r}", field=key[:40])
-    return cls(**{name: _FIELDS[name](wire.get(name), name) for name in names})
-
-
-def _text(value: object, name: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
-        raise InvalidArgument(f"{name} is a str of 1 to {MAX_TEXT} characters", field=name)
-    return value
-
-
-def _flag(value: object, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidArgument(f"{name} is true or false", field=name)
-    return value
-
-
-def _options(value: object, name: str) -> CollectionOptions:
-    if not isinstance(value, dict) or not set(value) <= {each.name for each in fields(CollectionOptions)}:
-        raise InvalidArgument("options are those of a collection", field=name)
-    if "dimension" not in value:
-        raise InvalidArgument("dimension is missing", field="dimension")
-    return check_options(CollectionOptions(**value))
-
-
-_FIELDS: dict[str, Callable[[object, str], Any]] = {
-    "node": _text,
-    "name": lambda value, name: check_name(value, field=name),
-    "address": lambda value, name: parse_address(_text(value, name), field=name),
-    "zone": lambda value, name: "" if value == "" else check_name(value, field=name),  # "": no zone was configured
-    "operation_id": _text,
-    "collection_id": _text,
-    "options": _options,
-    "if_not_exists": _flag,
-}
-
-
-def apply(state: ClusterState, command: Command) -> tuple[ClusterState | None, Result]:
-    """The state after `command` (None: unchanged; the epoch is the log's business) and its result."""
-    operation = operation_of(command)
-    if operation is not None and (known := state.result(operation)) is not None:
-        return None, known
-    try:
-        after, result = _apply(state, command)
-    except VectronError as refusal:
-        after, result = state, {"error": refusal.to_wire()}
-    if operation is not None:
-        kept = [*state.operations.items(), (operation, canonical(result))]
-        after = replace(after, operations=dict(kept[-KEPT_OPERATIONS:]))
-    return None if after is state else after, result
+    return cls(**{name: FIELDS[name](wire.get(name), name) for name in names})
 
 
 def operation_of(command: Command) -> OperationId | None:
     """The client's operation id, of commands that have one."""
-    return command.operation_id if isinstance(command, CreateCollection | DeleteCollection) else None
-
-
-def _apply(state: ClusterState, command: Command) -> tuple[ClusterState, Result]:
-    match command:
-        case AddMember():
-            return _add_member(state, command), {"node": command.node}
-        case ActivateMember():
-            return _activate(state, command.node)
-        case UpdateAddress():
-            member = _member(state, command.node)
-            return _with_member(state, replace(member, address=command.address)), {"node": command.node}
-        case SeatVoter():
-            _member(state, command.node)
-            return _seat(state, command.node)
-        case CreateCollection():
-            return _create(state, command)
-        case DeleteCollection():
-            return _delete(state, command)
-
-
-def _member(state: ClusterState, node: NodeId) -> Member:
-    member = state.members.get(node)
-    if member is None:
-        raise NotFound(f"node {node} is no member of this cluster", field="node")
-    if member.state in (NodeState.LEFT, NodeState.REMOVED):
-        raise PermissionDenied(
-            f"node {node} has {member.state.value} this cluster for good: start it with an empty folder", field="node"
-        )
-    return member
-
-
-def _with_member(state: ClusterState, member: Member) -> ClusterState:
-    if state.members.get(member.node) == member:
-        return state
-    return replace(state, members={**state.members, member.node: member})
-
-
-def _add_member(state: ClusterState, command: AddMember) -> ClusterState:
-    if command.node in state.members:
-        return _with_member(state, replace(_member(state, command.node), address=command.address))
-    if any(state.members[node].name == command.name for node in state.current()):
-        raise AlreadyExists(f"a node named {command.name!r} is a member: choose another --name", field="name")
-    return _with_member(state, Member(command.node, command.name, command.address, command.zone, NodeState.JOINING))
-
-
-def _activate(state: ClusterState, node: NodeId) -> tuple[ClusterState, Result]:
-    member = _member(state, node)
-    if member.state is NodeState.JOINING:
-        state = _with_member(state, replace(member, state=NodeState.ACTIVE))
-        if len(state.voters) < MAX_VOTERS:
-            state = replace(state, voters=tuple(sorted((*state.voters, node))))
-    return state, {"node": node, "voter": node in state.voters}
-
-
-def _seat(state: ClusterState, node: NodeId) -> tuple[ClusterState, Result]:
-    match voter_change(state, node):
-        case who, comes:
-            others = [voter for voter in state.voters if voter != who]
-            state = replace(state, voters=tuple(sorted([*others, who] if comes else others)))
-    return state, {"node": node, "voter": node in state.voters}
-
-
-def _create(state: ClusterState, command: CreateCollection) -> tuple[ClusterState, Result]:
-    existing = state.collection(command.name)
-    if existing is not None:
-        if command.if_not_exists:
-            return state, {"collection": existing.id, "created": False}
-        raise AlreadyExists(f"collection {command.name!r} exists", field="name")
-    if command.collection_id in state.collections:
-        raise AlreadyExists(f"collection id {command.collection_id} is in use", field="collection_id")
-    if len(state.collections) >= MAX_COLLECTIONS:
-        raise InvalidArgument(f"a cluster has at most {MAX_COLLECTIONS} collections: delete some", field="name")
-    active = state.active()
-    shards = command.options.shards or default_shards(len(active))
-    owners = place(
-        command.collection_id,
-        shards,
-        command.options.replicas,
-        [(member.node, member.zone) for member in active],
-        state.load(),
-    )
-    created = Collection(command.collection_id, command.name, replace(command.options, shards=shards), owners)
-    return (
-        replace(state, collections={**state.collections, created.id: created}),
-        {"collection": created.id, "created": True},
-    )
-
-
-def _delete(state: ClusterState, command: DeleteCollection) -> tuple[ClusterState, Result]:
-    existing = state.collection(command.name)
-    if existing is None:
-        raise NotFound(f"collection {command.name!r} does not exist", field="name")
-    rest = {key: each for key, each in state.collections.items() if key != existing.id}
-    return replace(state, collections=rest), {"collection": existing.id}
+    operation: OperationId | None = getattr(command, "operation_id", None)
+    return operation

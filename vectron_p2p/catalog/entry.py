@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vectron_p2p.catalog.commands import Command, Result, apply, command_from_wire
+from vectron_p2p.catalog.apply import apply
+from vectron_p2p.catalog.commands import Command, Result, command_from_wire
 from vectron_p2p.catalog.state import BadCatalog, ClusterState, canonical, digest, unpack
 from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.ids import NodeId

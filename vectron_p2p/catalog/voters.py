@@ -1,8 +1,8 @@
 """The voter rule: which members decide the catalog.
 
-Owns the choice of voters; the epoch log only counts them. Invariants: voters are active members, at most 7, and only
-one comes or goes per entry; liveness plays no part, so that no two sides of a partition can each shrink to a majority
-of themselves.
+Owns the choice of voters; the epoch log only counts them. Invariants: voters are active or draining members, at most 7,
+and only one comes or goes per entry; liveness plays no part, so that no two sides of a partition can each shrink to a
+majority of themselves.
 """
 
 from __future__ import annotations
@@ -24,12 +24,16 @@ def majority(state: ClusterState) -> int:
 
 
 def voter_change(state: ClusterState, node: NodeId) -> tuple[NodeId, bool] | None:
-    """What should change so that `node` votes: (who, comes), or None when nothing should.
+    """What should change so that `node` votes, or no longer does: (who, comes), or None when nothing should.
 
+    A draining node votes until it has nothing to do with any shard any more: while its shards are moved, which takes
+    many entries, the cluster is as safe from losing its voter majority as before.
     While there is room, a node of the zone with the fewest voters comes. When there is none, a voter of the most
     crowded zone goes if `node`'s zone has two fewer: its seat is then open, in a later entry, to that zone only.
     """
     member = state.members.get(node)
+    if member is not None and member.state is NodeState.DRAINING and node in state.voters:
+        return None if len(state.voters) == 1 or state.has_part(node) else (node, False)
     if member is None or member.state is not NodeState.ACTIVE or node in state.voters:
         return None
     seats: Counter[str] = Counter({each.zone: 0 for each in state.active()})

@@ -214,9 +214,11 @@ class Cluster:
     # --- clients ----------------------------------------------------------------------------------------------------
 
     def client(
-        self, *names: str, timeout: float = 30.0, nursery: trio.Nursery | None = None
+        self, *names: str, timeout: float = 30.0, nursery: trio.Nursery | None = None, learning: bool = False
     ) -> AbstractAsyncContextManager[SimClient]:
-        """The real client, with `names` (default: all hosts) as seeds, on a host of its own."""
+        """The real client, with `names` (default: all hosts) as seeds, on a host of its own. It asks only these, unless
+        it is `learning` of other nodes, as clients do.
+        """
         seeds = [self.hosts[name].address for name in names or self.hosts]
         return open_client(
             seeds,
@@ -225,6 +227,7 @@ class Cluster:
             random.Random(self.random.getrandbits(64)),
             nursery or self._nursery,
             timeout=timeout,
+            learning=learning,
         )
 
     # --- looking ----------------------------------------------------------------------------------------------------

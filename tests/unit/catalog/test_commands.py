@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vectron_p2p.catalog.apply import apply
+from vectron_p2p.catalog.apply_collections import MAX_COLLECTIONS
 from vectron_p2p.catalog.commands import (
-    MAX_COLLECTIONS,
     ActivateMember,
     AddMember,
     Command,
@@ -18,7 +19,6 @@ from vectron_p2p.catalog.commands import (
     DeleteCollection,
     SeatVoter,
     UpdateAddress,
-    apply,
     command_from_wire,
     command_to_wire,
 )

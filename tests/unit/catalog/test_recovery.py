@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from vectron_p2p.catalog import messages as wire
-from vectron_p2p.catalog.commands import ActivateMember, AddMember, CreateCollection, apply, command_to_wire
+from vectron_p2p.catalog.apply import apply
+from vectron_p2p.catalog.commands import ActivateMember, AddMember, CreateCollection, command_to_wire
 from vectron_p2p.catalog.effects import Alarm, Applied, Effect, Persist, ProposalFailed, Proposed, Send
 from vectron_p2p.catalog.log import EpochLog
 from vectron_p2p.catalog.records import STATE, VOTE, Persisted, load

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.unit.catalog.test_recovery import NODES, five
-from vectron_p2p.catalog.commands import CreateCollection, apply, command_to_wire
+from vectron_p2p.catalog.apply import apply
+from vectron_p2p.catalog.commands import CreateCollection, command_to_wire
 from vectron_p2p.catalog.entry import Entry, advance
 from vectron_p2p.catalog.recovery import number, open_generation
 from vectron_p2p.catalog.state import ClusterState

@@ -74,8 +74,11 @@ class Learning:
         state = self._state()
         for replica in self._replicas.all():
             if replica.learner is not None and replica.shard.collection in state.collections:
+                owners = _teachers(state, peers.me, replica.shard)
+                if not owners:
+                    continue
                 try:
-                    await self._learn(peers, replica, state.owners(replica.shard))
+                    await self._learn(peers, replica, owners)
                 except FAILURES as error:
                     log.warning("learning_interrupted", shard=str(replica.shard), error=str(error))
             elif replica.learner is None:
@@ -147,3 +150,15 @@ class Learning:
             if replica.learner is not None
         ]
         return learning + self.reports
+
+
+def _teachers(state: ClusterState, me: NodeId, shard: ShardId) -> tuple[NodeId, ...]:
+    """The owners of whom a learner has to merge N-W+1; nobody where a move fills the replica, or takes it away.
+
+    The owner that a move has just filled holds what the owners before it held, and no more: while the one that leaves
+    is there it learns from those, for it may be the only other one.
+    """
+    owners, move = state.route(shard).read, state.moves.get(shard)
+    if me not in owners:
+        return ()
+    return state.owners(shard) if move is not None and move.coming == me else owners

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vectron_p2p.model.ids import CollectionId, ShardId
 from vectron_p2p.node.services.anti_entropy import AntiEntropy
 from vectron_p2p.node.services.budget import ByteBudget
 from vectron_p2p.node.services.exchange import Exchange
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from vectron_p2p.catalog.state import ClusterState
     from vectron_p2p.node.catalog import Catalog
     from vectron_p2p.node.config import Limits
+    from vectron_p2p.node.fences import Fences
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.replicas import Replicas
     from vectron_p2p.node.runtime import Runtime
@@ -31,6 +33,7 @@ class Upkeep:
         self,
         peers: Peers,
         replicas: Replicas,
+        fences: Fences,
         catalog: Catalog,
         stamps: Stamps,
         runtime: Runtime,
@@ -38,6 +41,7 @@ class Upkeep:
         background: trio.Nursery,
     ) -> None:
         self._peers = peers
+        self._fences = fences
         self._catalog = catalog
         clock, rng, wall_ms = runtime.clock, runtime.random, stamps.wall_ms
 
@@ -74,4 +78,5 @@ class Upkeep:
         if isinstance(message, m.RepairPass):
             return self.passes.answer(message)
         await self._catalog.catch_up(message.epoch)
-        return await self.floors.handle(message)
+        with self._fences.admit([ShardId(CollectionId(message.collection), message.shard)], message.epoch):
+            return await self.floors.handle(message)
