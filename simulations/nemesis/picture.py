@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
 
 from simulations.nemesis.timeline import CUT_OFF, IMPAIRED, KILLED, PAUSED, STARTING
+from simulations.pen import Pen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,31 +44,25 @@ class _Canvas:
         self._length = max([float(len(self._seconds)), *(ended - self._began for ended in spans), 1.0])
         self._width = round(min(max(NARROWEST, PER_SECOND * self._length), WIDEST))
         self._nodes = int(result.options["nodes"])
-        self._parts: list[str] = []
+        self._pen = Pen()
         self._top = 64.0
 
     def svg(self) -> str:
         head = self._top
         faults = self._faults
-        start = len(self._parts)
+        start = len(self._pen.parts)
         faults()
         self._node_bars()
         self._bars("operations/s", RATE, lambda second: second.succeeded)
         self._bars("errors/s", ERRORS, lambda second: second.failed.total(), _codes)
         self._p99()
         bottom = self._top - GAP + 6
-        self._parts[start:start] = self._shades(head, bottom)
+        self._pen.parts[start:start] = self._shades(head, bottom)
         self._axis(bottom)
         self._violations(head, bottom)
         self._head()
         height = bottom + 40
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{self._width}" height="{height:.0f}" '
-            f'viewBox="0 0 {self._width} {height:.0f}" font-family="Helvetica, Arial, sans-serif" font-size="11">\n'
-            f'<rect width="{self._width}" height="{height:.0f}" fill="white"/>\n'
-            + "\n".join(self._parts)
-            + "\n</svg>\n"
-        )
+        return self._pen.svg(self._width, height)
 
     # --- parts ------------------------------------------------------------------------------------------------------
 
@@ -77,17 +71,19 @@ class _Canvas:
         verdict = "passed" if not result.failures else f"FAILED: {'; '.join(result.failures)}"
         share = result.shares()["at_most_one_away"]
         title = f"Nemesis: {self._nodes} nodes, seed {options['seed']}, {options['fabric']}, {self._length:.0f} s"
-        self._text(LEFT, 20, title, size=16, weight="bold")
+        self._pen.text(LEFT, 20, title, size=16, weight="bold")
         line = (
             f"{len(result.operations)} operations; with at most one node away {100 * share['share']:.2f} % succeeded; "
             f"{len(result.violations)} violations"
         )
-        self._text(LEFT, 38, f"{line}; {verdict}"[: self._width // 7], fill=VIOLATION if result.failures else "#333")
+        self._pen.text(
+            LEFT, 38, f"{line}; {verdict}"[: self._width // 7], fill=VIOLATION if result.failures else "#333"
+        )
         x = float(LEFT)
         legend = {"up": UP, **COLOURS, "more than one away": SHADE, "violation": VIOLATION}
         for name, colour in legend.items():
-            self._rect(x, 46, 10, 10, colour)
-            self._text(x + 14, 55, name, fill="#333")
+            self._pen.rect(x, 46, 10, 10, colour)
+            self._pen.text(x + 14, 55, name, fill="#333")
             x += 26 + CHARACTER * len(name) + 8
 
     def _faults(self) -> None:
@@ -96,23 +92,23 @@ class _Canvas:
             x, end = self._x(span.began), self._x(min(span.ended, self._began + self._length))
             row = min(range(ROWS), key=lambda each: (ends[each] > x, ends[each]))
             y = self._top + row * 18
-            self._rect(x, y + 11, max(end - x, 1.5), 4, FAULT, f"{span.what}: {span.ended - span.began:.1f} s")
+            self._pen.rect(x, y + 11, max(end - x, 1.5), 4, FAULT, f"{span.what}: {span.ended - span.began:.1f} s")
             if ends[row] <= x:  # else there is no room for its name; the bar still tells it when pointed at
-                self._text(x, y + 9, span.what, size=10, fill="#222")
+                self._pen.text(x, y + 9, span.what, size=10, fill="#222")
                 ends[row] = max(end, x + CHARACTER * len(span.what)) + 8
-        self._text(8, self._top + 12, "faults", fill="#333")
+        self._pen.text(8, self._top + 12, "faults", fill="#333")
         self._top += ROWS * 18 + 12
 
     def _node_bars(self) -> None:
         for node in range(self._nodes):
             y = self._top + node * LANE
-            self._text(8, y + 11, f"n{node}", fill="#333")
-            self._rect(LEFT, y, self._width - LEFT - RIGHT, BAR, UP)
+            self._pen.text(8, y + 11, f"n{node}", fill="#333")
+            self._pen.rect(LEFT, y, self._width - LEFT - RIGHT, BAR, UP)
         for span in self._result.timeline.states:
             for node in span.nodes:
                 x, end = self._x(span.began), self._x(min(span.ended, self._began + self._length))
                 title = f"n{node} {span.what}: {span.ended - span.began:.1f} s"
-                self._rect(x, self._top + node * LANE, max(end - x, 1.0), BAR, COLOURS[span.what], title)
+                self._pen.rect(x, self._top + node * LANE, max(end - x, 1.0), BAR, COLOURS[span.what], title)
         self._top += self._nodes * LANE + 18
 
     def _bars(
@@ -129,7 +125,7 @@ class _Canvas:
                 height = max(CHART * amount / most, 1.5)
                 x, width = self._at(index), max(self._at(1) - self._at(0) - 0.3, 0.8)
                 text = f"{index} s: {amount} {title(second) if title is not None else ''}"
-                self._rect(x, self._top + CHART - height, width, height, colour, text)
+                self._pen.rect(x, self._top + CHART - height, width, height, colour, text)
         self._top += CHART + GAP
 
     def _p99(self) -> None:
@@ -142,81 +138,51 @@ class _Canvas:
             if not math.isnan(second.p99_ms):
                 share = math.log(min(max(second.p99_ms, P99_LOW), P99_HIGH) / P99_LOW) / scale
                 x, width = self._at(index), max(self._at(1) - self._at(0), 1.0)
-                self._rect(
+                self._pen.rect(
                     x, self._top + CHART * (1 - share) - 1, width, 2.5, P99, f"{index} s: {second.p99_ms:.0f} ms"
                 )
         self._top += CHART + GAP
 
     def _frame(self, name: str, marks: Sequence[tuple[float, str]]) -> None:
-        self._text(8, self._top - 8, name, fill="#333")
+        self._pen.text(8, self._top - 8, name, fill="#333")
         for share, text in marks:
             y = self._top + CHART * (1 - share)
-            self._line(LEFT, y, self._width - RIGHT, y, "#dddddd")
-            self._text(LEFT - 6, y + 4, text, anchor="end", size=10, fill="#777")
+            self._pen.line(LEFT, y, self._width - RIGHT, y, "#dddddd")
+            self._pen.text(LEFT - 6, y + 4, text, anchor="end", size=10, fill="#777")
 
     def _shades(self, top: float, bottom: float) -> list[str]:
-        before = len(self._parts)
+        before = len(self._pen.parts)
         for span in self._result.timeline.faults:
             if len(span.nodes) > 1:
                 x, end = self._x(span.began), self._x(min(span.ended, self._began + self._length))
-                self._rect(x, top, max(end - x, 1.0), bottom - top, SHADE)
-        shades = self._parts[before:]
-        del self._parts[before:]
+                self._pen.rect(x, top, max(end - x, 1.0), bottom - top, SHADE)
+        shades = self._pen.parts[before:]
+        del self._pen.parts[before:]
         return shades
 
     def _axis(self, bottom: float) -> None:
         step = next((tick for tick in TICKS_S if self._length / tick <= 16), TICKS_S[-1])
         for second in range(0, int(self._length) + 1, step):
             x = self._at(second)
-            self._line(x, bottom, x, bottom + 5, "#777")
+            self._pen.line(x, bottom, x, bottom + 5, "#777")
             label = f"{second} s" if self._length < 300 else f"{second // 60}:{second % 60:02}"
-            self._text(x, bottom + 18, label, anchor="middle", size=10, fill="#555")
+            self._pen.text(x, bottom + 18, label, anchor="middle", size=10, fill="#555")
         if math.isfinite(self._result.timeline.ended):
             x = self._x(self._result.timeline.ended)
-            self._line(x, bottom - 20, x, bottom + 5, "#333")
-            self._text(x - 4, bottom + 32, "end of the faults", anchor="end", size=10, fill="#333")
+            self._pen.line(x, bottom - 20, x, bottom + 5, "#333")
+            self._pen.text(x - 4, bottom + 32, "end of the faults", anchor="end", size=10, fill="#333")
 
     def _violations(self, top: float, bottom: float) -> None:
         for violation in self._result.violations:
             x = min(self._x(violation.at), self._width - RIGHT + 6.0)  # those found at the end are beside the picture
-            title = escape(f"{violation.kind}: point {violation.point}: {violation.text}")
-            self._parts.append(
-                f'<line x1="{x:.1f}" y1="{top:.1f}" x2="{x:.1f}" y2="{bottom:.1f}" stroke="{VIOLATION}" '
-                f'stroke-width="1.5"><title>{title}</title></line>'
-            )
-
-    # --- pen --------------------------------------------------------------------------------------------------------
+            title = f"{violation.kind}: point {violation.point}: {violation.text}"
+            self._pen.line(x, top, x, bottom, VIOLATION, width=1.5, title=title)
 
     def _x(self, at: float) -> float:
         return self._at(at - self._began)
 
     def _at(self, seconds: float) -> float:
         return LEFT + (self._width - LEFT - RIGHT) * seconds / self._length
-
-    def _rect(self, x: float, y: float, width: float, height: float, colour: str, title: str = "") -> None:
-        inside = f"><title>{escape(title)}</title></rect>" if title else "/>"
-        self._parts.append(
-            f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"{inside}'
-        )
-
-    def _line(self, x1: float, y1: float, x2: float, y2: float, colour: str) -> None:
-        self._parts.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>')
-
-    def _text(
-        self,
-        x: float,
-        y: float,
-        text: str,
-        *,
-        size: int = 11,
-        anchor: str = "start",
-        fill: str = "#111",
-        weight: str = "normal",
-    ) -> None:
-        self._parts.append(
-            f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{fill}" '
-            f'font-weight="{weight}">{escape(text)}</text>'
-        )
 
 
 def _codes(second: Second) -> str:

@@ -6,11 +6,12 @@ import pytest
 import trio
 
 from tests.cluster.looking import collection, dead_to_all, live, points, rested, rows, sees
-from vectron_p2p.model.errors import ClockSkew, ReadOnly, VectronError
+from vectron_p2p.model.errors import ClockSkew, ReadOnly, Unavailable, VectronError
 from vectron_p2p.model.ids import ShardId
 from vectron_p2p.model.nodes import Liveness
 from vectron_p2p.node.replica import kv_name
 from vectron_p2p.node.stamps import Stamps
+from vectron_p2p.protocol import messages as m
 from vectron_p2p.replication.hlc import stamp_of
 from vectron_p2p.testing.cluster import Cluster, open_cluster
 
@@ -53,7 +54,6 @@ async def test_a_coordinator_that_dies_in_the_middle_of_a_batch_leaves_whole_row
             async with cluster.client("n1", timeout=3.0, nursery=nursery) as db:
                 docs = await db.create_collection("docs", dimension=2, metric="l2", shards=8)
                 await docs.upsert(ids=range(40), vectors=[[n, 1] for n in range(40)], payloads=[{"v": 1}] * 40)
-                db.session._addresses = db.session._addresses[:1]  # no retry elsewhere, of what it has learnt
                 nursery.start_soon(kill_after, cluster, "n1", after, power)
                 try:
                     await docs.upsert(ids=range(40), vectors=[[n, 2] for n in range(40)], payloads=[{"v": 2}] * 40)
@@ -128,6 +128,83 @@ async def test_a_node_that_falls_silent_stalls_no_call_for_long(how: str) -> Non
         cluster.network.resume("n3")
         cluster.network.heal()
         await rested(cluster)
+
+
+@pytest.mark.parametrize("how", ["paused", "cut off", "without peers"])
+async def test_a_coordinator_that_falls_silent_is_left_for_a_node_that_was_never_named(how: str) -> None:
+    others = ["n2", "n3"]
+    for call in range(5):
+        async with open_cluster(seed=25) as cluster, cluster.client("n1", learning=True) as db:
+            docs = await db.create_collection("docs", dimension=1, metric="l2", shards=4)
+            await docs.upsert(ids=range(20), vectors=[[n] for n in range(20)], consistency="all")
+            await docs.upsert(ids=[60], vectors=[[1]], mode="insert")  # all that ever befell it can be told
+            calls = (
+                lambda: docs.upsert(ids=range(20, 40), vectors=[[n] for n in range(20, 40)]),  # noqa: B023
+                lambda: docs.get(range(20)),  # noqa: B023
+                lambda: docs.search([3], k=5, consistency="quorum"),  # noqa: B023
+                lambda: docs.upsert(ids=[50], vectors=[[1]], mode="insert"),  # noqa: B023
+                lambda: docs.delete(ids=[60], consistency="linearizable"),  # noqa: B023
+            )
+            if how == "paused":
+                cluster.network.pause("n1")
+            elif how == "cut off":
+                cluster.network.partition([["n1"]])
+            else:
+                for other in others:
+                    cluster.network.block("n1", other)
+                    cluster.network.block(other, "n1")
+            began = trio.current_time()
+            await calls[call]()
+            took = trio.current_time() - began
+            assert took <= 5.0
+            cluster.network.resume("n1")
+            cluster.network.heal()
+            await rested(cluster)
+
+
+@pytest.mark.parametrize("how", ["paused", "cut off"])
+async def test_a_request_that_lay_at_a_silent_node_is_not_done_once_its_caller_has_gone_on(how: str) -> None:
+    """The write is done elsewhere, and then deleted: it must not come back when the node reads it at last."""
+    for seed in range(3):
+        async with open_cluster(seed=seed) as cluster, cluster.client("n1", learning=True) as db:
+            docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1)
+            await docs.count()  # over a connection that is good for the next call
+            if how == "paused":
+                cluster.network.pause("n1")
+            else:
+                cluster.network.partition([["n1"]])
+            await docs.upsert(ids=[1], vectors=[[1]])
+            await docs.delete(ids=[1])
+            cluster.network.resume("n1")
+            cluster.network.heal()
+            await rested(cluster)
+            assert await docs.get([1]) == [None]
+
+
+async def test_a_change_that_comes_late_is_not_begun() -> None:
+    async with open_cluster(seed=3) as cluster, cluster.client() as db:
+        docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1)
+        await docs.upsert(ids=[1], vectors=[[1]], payloads=[{"n": 1}], consistency="all")
+        before = await docs.get([1, 2])
+        node = cluster.node("n2")
+        for ahead in (-0.001, 1.0):
+            expires, vector = cluster.hosts["n2"].clock.now() + ahead, b"\0\0\0\0"
+            for message in (
+                m.Upsert("docs", [1, 2], 1, vector * 2, [b"\x80"] * 2, "quorum", "op1", expires),
+                m.UpsertIf("docs", [2], 1, vector, [b"\x80"], "upsert", [], "op2", expires=expires),
+                m.ChangePayload("docs", [1], None, b"\x81\xa1n\x02", [], "op3", expires=expires),
+                m.Delete("docs", [1], "quorum", "op4", expires),
+                m.DeleteIf("docs", [2], None, "op5", expires=expires),
+            ):
+                if ahead > 0:
+                    await node.answer_client(message)
+                else:
+                    with pytest.raises(Unavailable, match="too late") as caught:
+                        await node.answer_client(message)
+                    assert caught.value.retryable
+            if ahead < 0:
+                assert await docs.get([1, 2]) == before
+        assert await docs.get([1, 2]) == [None, None]
 
 
 async def test_a_machine_that_is_gone_without_a_word_and_soon_back_is_used_again_at_once() -> None:

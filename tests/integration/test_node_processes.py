@@ -6,6 +6,7 @@ import contextlib
 import random
 import socket
 import struct
+import time
 
 import pytest
 
@@ -117,6 +118,33 @@ def test_all_nodes_restarted_at_once(cluster: ProcessCluster, how: str) -> None:
         assert docs.count() == 79
         assert len(docs.search(data[5], k=100)) == 79
         db.delete_collection(name)
+
+
+def test_a_frozen_coordinator_is_left_for_nodes_that_were_never_named(cluster: ProcessCluster) -> None:
+    data = vectors(100)
+    with connect(cluster[2].address, timeout=30.0) as db:
+        docs = db.create_collection("left", dimension=DIMENSION)
+        docs.upsert(ids=list(range(50)), vectors=data[:50], consistency="all")
+        calls = [
+            lambda: docs.upsert(ids=list(range(50, 100)), vectors=data[50:]),
+            lambda: docs.get(list(range(50))),
+            lambda: docs.search(data[7], k=5),
+            lambda: docs.upsert(ids=["new"], vectors=data[:1], mode="insert"),
+        ]
+        for call in calls:
+            assert db.session._preferred == parse_address(cluster[2].address)
+            cluster.freeze(2)
+            try:
+                began = time.monotonic()
+                call()
+                assert time.monotonic() - began <= 5.0
+            finally:
+                cluster.thaw(2)
+            wait_healthy(cluster)
+            db.session.answered(parse_address(cluster[2].address))
+        assert [hit.id for hit in docs.search(data[60], k=1)] == [60]
+        wait_equal(db, "left")
+        db.delete_collection("left")
 
 
 def test_a_frozen_node_holds_nobody_up(cluster: ProcessCluster) -> None:

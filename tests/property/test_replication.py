@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from vectron_p2p.model.ids import CollectionId, NodeId, ShardId, encode_point_id
 from vectron_p2p.replication.hints import HintBook, HintLimits
 from vectron_p2p.replication.hlc import HybridClock, admit, ms_of, stamp_of
+from vectron_p2p.replication.joint import JointQuorum
 from vectron_p2p.replication.merkle import MerkleTree, diff, leaf_of
 from vectron_p2p.replication.quorum import RowState, WriteRound
 from vectron_p2p.replication.reads import ReadRound
@@ -168,7 +169,7 @@ def test_write_rounds_claim_only_what_is_so(
     names = NODES[: len(drawn)]
     required = data.draw(st.integers(1, len(drawn)))
     owners = dict(zip(names, (Owner(held, fate) for held, fate in drawn), strict=True))
-    write = WriteRound(names, required, [version])
+    write = WriteRound(JointQuorum.of(names, required), [version])
     order = list(names)
     random.shuffle(order)
     decided: RowState | None = None

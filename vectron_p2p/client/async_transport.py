@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.abc
 
-from vectron_p2p.client.link import READ_BYTES, SILENCE_S, Link
+from vectron_p2p.client.link import READ_BYTES, Link
 from vectron_p2p.client.steps import Call, LinkLost
 from vectron_p2p.model.errors import DeadlineExceeded, InvalidArgument
 from vectron_p2p.protocol.events import Closed, ErrorResponse, Event, Goodbye, Response
+from vectron_p2p.protocol.silence import Silence, Verdict
 
 if TYPE_CHECKING:
     from vectron_p2p.client.session import Session
@@ -42,6 +43,7 @@ class AsyncLink:
         self._connection = link.connection
         self._stream = stream
         self._waiting: dict[int, _Waiter] = {}
+        self._silence = Silence(0.0)  # of the span since calls wait
         self._wake = anyio.Event()
         self._scope = anyio.CancelScope()
         self.ended = anyio.Event()
@@ -75,30 +77,50 @@ class AsyncLink:
     def usable(self) -> bool:
         return self._link.current and not self._scope.cancel_called
 
-    async def call(self, message: Any, timeout: float) -> Any:
+    async def call(self, message: Any, timeout: float, patience: float) -> Any:
         """The answer to `message`.
 
         Raises:
             VectronError: The node's, or DeadlineExceeded after `timeout` seconds.
-            LinkLost: The connection broke.
+            LinkLost: The connection broke, or a ping found no answer for `patience` seconds.
         """
+        message, until = self._link.leased(message)
+        queued = self._connection.pending_bytes
         request_id = self._connection.send_request(message, timeout=timeout)
+        if not self._waiting:
+            self._silence = Silence(anyio.current_time())
+        self._silence.sent(self._connection.pending_bytes - queued)
         waiter = self._waiting[request_id] = _Waiter()
         self._wake.set()
         try:
-            with anyio.move_on_after(timeout):
-                await waiter.answered.wait()
+            await self._answered(waiter, anyio.current_time() + timeout, patience)
         finally:
             del self._waiting[request_id]
             if not waiter.answered.is_set():
                 self._connection.cancel(request_id)
                 self._wake.set()
             self._end_if_retired()
+        if isinstance(waiter.error, LinkLost):  # one for all that waited
+            raise LinkLost(str(waiter.error), sent=waiter.error.sent, until=until) from waiter.error
         if waiter.error is not None:
             raise waiter.error
         if not waiter.answered.is_set():
             raise DeadlineExceeded(f"{self._link.address} did not answer in time")
         return waiter.reply
+
+    async def _answered(self, waiter: _Waiter, deadline: float, patience: float) -> None:
+        """Until the waiter has what it waits for, or `deadline`; ends the connection of a node that falls silent."""
+        while not waiter.answered.is_set() and anyio.current_time() < deadline:
+            with anyio.CancelScope(deadline=min(deadline, self._silence.deadline(patience))):
+                await waiter.answered.wait()
+                return
+            verdict = self._silence.look(anyio.current_time(), patience)
+            if verdict is Verdict.LOST:
+                self._fail(self._link.lost("no sign of life", sent=True))
+                self.stop()
+            elif verdict is Verdict.PING and not self._connection.closed:
+                self._connection.ping()
+                self._wake.set()
 
     def retire(self) -> None:
         """No more calls come: end when those in flight have their answers."""
@@ -133,22 +155,13 @@ class AsyncLink:
             await anyio.aclose_forcefully(self._stream)
 
     async def _read(self) -> None:
-        pinged = False
         while not self._connection.closed:
-            with anyio.move_on_after(SILENCE_S) as silence:
-                data = await _receive(self._stream)
-                pinged = False
-                for event in self._connection.receive(data):
-                    self._take(event)
-                if self._connection.pending_bytes:
-                    self._wake.set()
-            if silence.cancelled_caught and self._waiting:
-                if pinged:
-                    self._fail(self._link.lost("no sign of life", sent=True))
-                    return
-                self._connection.ping()
+            data = await _receive(self._stream)
+            self._silence.heard(anyio.current_time())
+            for event in self._connection.receive(data):
+                self._take(event)
+            if self._connection.pending_bytes:
                 self._wake.set()
-                pinged = True
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Response | ErrorResponse):
@@ -206,7 +219,7 @@ class AsyncSocketTransport:
         started = anyio.current_time()
         link = await self._link(step)
         left = step.timeout - (anyio.current_time() - started)
-        return await link.call(step.message, left)
+        return await link.call(step.message, left, step.silence_timeout)
 
     async def _link(self, step: Call) -> AsyncLink:
         link = self._links.get(step.address)

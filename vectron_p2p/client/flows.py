@@ -5,11 +5,13 @@ returns the result. A shell drives it with sockets and a clock of its kind, so r
 once and are tested without either.
 
 `ask` is the one flow that talks to nodes:
-- A lost connection moves on to the next address at once; when a whole round was lost, it pauses (full jitter) and
-  starts again, until the deadline. That is safe for writes: they are at-least-once until the call returns, and every
-  attempt carries the same operation id.
+- A lost connection (broken, or of a node that has fallen silent) moves on to the next address at once; when a whole
+  round was lost, it pauses (full jitter) and starts again, until the deadline. That is safe for writes: they are
+  at-least-once until the call returns, and every attempt carries the same operation id.
 - "Not now" (a retryable error) pauses, then asks another node, a bounded number of times; Overloaded until the
   deadline, because slowing down is all that it asks for.
+- A change that was lost on its way may yet be done where it was sent, for a moment; the call does not end before that
+  (see `client.leases`).
 - Conditional operations are told apart: once an attempt may have reached a node, the next one says so (`retried`), and
   the node then answers "unknown" where it cannot tell whether that attempt did it. That is not tried again.
 - A quorum known to be out of reach (`ConsistencyError` with no ack) is reported at once, but only after each address
@@ -23,7 +25,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vectron_p2p.client.steps import Call, Flow, LinkLost, Sleep
+from vectron_p2p.client.steps import SILENCE_S, Call, Flow, LinkLost, Sleep
 from vectron_p2p.model.errors import (
     ConsistencyError,
     DeadlineExceeded,
@@ -47,6 +49,7 @@ LAST_ATTEMPT_S = 0.25  # kept of the deadline for one more round after the last 
 DIAL_S = 5.0  # opening a connection with nowhere else to go: two lost SYNs (1 s, 2 s) are survived
 CONDITIONAL = (UpsertIf, DeleteIf, ChangePayload)
 DIAL_ELSEWHERE_S = 1.0  # ... when another address may answer
+SILENCE_ELSEWHERE_S = 1.0  # a ping unanswered, when another address may answer; no loop of a node is blocked so long
 
 
 def ask(
@@ -74,17 +77,23 @@ def ask(
             pause = 0.0
         address = attempts.next_address()
         request = attempts.request(message, left)
-        dial = DIAL_ELSEWHERE_S if len(session.addresses) > 1 else DIAL_S
+        alone = len(session.addresses) == 1
+        dial, silence = (DIAL_S, SILENCE_S) if alone else (DIAL_ELSEWHERE_S, SILENCE_ELSEWHERE_S)
         try:
-            reply = yield Call(address, request, left + GRACE_S, min(dial, left))
+            reply = yield Call(address, request, left + GRACE_S, min(dial, left), silence)
         except LinkLost as error:
             session.lost(address)
             pause = attempts.after_loss(address, error)
         except VectronError as error:
             session.answered(address, prefer=False)
-            pause = attempts.after_refusal(error)
+            try:
+                pause = attempts.after_refusal(error)
+            except VectronError:
+                yield from attempts.out_of_reach_of_the_lost()
+                raise
         else:
             session.answered(address, prefer=spread is None)
+            yield from attempts.out_of_reach_of_the_lost()
             if not isinstance(reply, reply_type):
                 raise Internal(f"{address} answered {type(message).__name__} with {type(reply).__name__}")
             return reply
@@ -107,6 +116,7 @@ class _Attempts:
         self.sent = False
         self.reached = False
         self.out_of_reach: ConsistencyError | None = None
+        self.until = 0.0
         self.last: Exception | None = None
 
     def request(self, message: Any, left: float) -> Any:
@@ -146,6 +156,7 @@ class _Attempts:
     def after_loss(self, address: Address, error: LinkLost) -> float:
         """The pause after a lost connection."""
         self.sent = self.sent or error.sent
+        self.until = max(self.until, error.until)
         if error.sent or not isinstance(
             self.last, VectronError
         ):  # a node's refusal says more than a refused connection
@@ -163,6 +174,12 @@ class _Attempts:
         self.rounds_lost += 1
         pause = self.policy.pause(self.rounds_lost, self.session.rng)
         return min(pause, left - LAST_ATTEMPT_S)
+
+    def out_of_reach_of_the_lost(self) -> Flow[None]:
+        """Until no attempt that was lost can be begun any more."""
+        left = self.until - self.session.now()
+        if left > 0:
+            yield Sleep(left)
 
     def after_refusal(self, error: VectronError) -> float:
         """The pause after a node's error; raises `error` when trying again cannot help."""

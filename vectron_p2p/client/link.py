@@ -1,12 +1,14 @@
-"""What both socket shells share about one connection: the greeting, silence, and the words for losing it.
+"""What both socket shells share about one connection: the greeting, and the words for losing it.
 
 Sans-IO over `protocol.Connection`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from vectron_p2p.client.leases import FRESH_S, leased
+from vectron_p2p.client.results import parse_addresses
 from vectron_p2p.client.steps import LinkLost
 from vectron_p2p.protocol.connection import Connection
 from vectron_p2p.protocol.events import Closed, Event, HandshakeDone
@@ -16,10 +18,6 @@ if TYPE_CHECKING:
     from vectron_p2p.client.session import Session
     from vectron_p2p.model.ids import Address
 
-SILENCE_S = (
-    4.0  # waiting for an answer this long without a byte, a ping goes out; as long again, the node counts as lost.
-)
-# A node that is merely slow answers pings: its loop is never blocked this long (an alarm of its own says so at 250 ms).
 READ_BYTES = 256 * 1024  # one frame at a time; less makes more calls for large replies, more only costs memory
 
 
@@ -32,14 +30,24 @@ class Link:
         """The catalog epoch this connection was opened with."""
         self.connection = Connection("client", hello=Hello([], "client", session.cluster, None, 0, 0, *self.said))
         self._session = session
+        self._greeted = 0.0
+        self._ahead: float | None = None
 
     @property
     def current(self) -> bool:
-        """Whether requests may go out, and the node was told the highest epoch seen (it pulls the catalog before it
-        says that it knows no such collection).
+        """Whether requests may go out, the node was told the highest epoch seen (it pulls the catalog before it says
+        that it knows no such collection), and its clock is known.
         """
         session = self._session
-        return self.connection.accepting and self.said >= (session.generation, session.epoch)
+        return (
+            self.connection.accepting
+            and self.said >= (session.generation, session.epoch)
+            and (self._ahead is None or session.now() - self._greeted < FRESH_S)
+        )
+
+    def leased(self, message: Any) -> tuple[Any, float]:
+        """`message` as it is to be sent now, and `LinkLost.until` should it be lost."""
+        return leased(message, self._session.now(), self._ahead, self.connection.pending_bytes)
 
     def greeted(self, events: list[Event]) -> bool:
         """Whether the handshake is complete with these events.
@@ -52,6 +60,9 @@ class Link:
             if isinstance(event, HandshakeDone) and isinstance(event.peer, Welcome):
                 peer = event.peer
                 self._session.welcomed(self.address, peer.cluster, peer.generation, peer.epoch)
+                self._session.learn(parse_addresses(peer.nodes))
+                self._greeted = self._session.now()
+                self._ahead = peer.now - self._greeted if peer.now else None
                 # The node knows its own epoch: nothing more to tell it.
                 self.said = max(self.said, (peer.generation, peer.epoch))
                 return True

@@ -28,9 +28,9 @@ def recover(session: Session, *, force: bool, lost: Sequence[str] = ()) -> Flow[
         InvalidArgument: More than one node is named, or the node finds nothing to recover.
         Unavailable: It cannot be reached; if it was sent the request, whether it was done is unknown.
     """
-    if len(session.addresses) != 1:
+    if len(session.seeds) != 1:
         raise InvalidArgument("name the one node that is to open the recovered cluster", field="connect")
-    address = session.addresses[0]
+    address = session.seeds[0]
     try:
         reply = yield Call(address, messages.Recover(force, list(lost)), session.timeout, DIAL_S)
     except LinkLost as error:

@@ -5,6 +5,7 @@ A field that a newer node added is left out; one that is missing is the node's d
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import struct
@@ -67,14 +68,16 @@ def repair_report(passes: Iterable[dict[str, Any]]) -> RepairReport:
 
 
 def addresses(nodes: Iterable[NodeInfo | NodeStatus]) -> list[Address]:
-    """Where the nodes that can answer listen."""
+    """Where the members listen; those too that the node which answered holds for dead: it may be the one cut off."""
+    return parse_addresses(node.address for node in nodes if node.state in ("active", "draining"))
+
+
+def parse_addresses(texts: Iterable[str]) -> list[Address]:
+    """Those of `texts` that can be dialled."""
     found = []
-    for node in nodes:
-        if node.state in ("active", "draining") and node.liveness != "dead":
-            try:
-                found.append(parse_address(node.address))
-            except InvalidArgument:
-                continue  # a form of address that this version does not know cannot be dialled by it
+    for text in texts:
+        with contextlib.suppress(InvalidArgument):  # a form of address that this version does not know
+            found.append(parse_address(text))
     return found
 
 

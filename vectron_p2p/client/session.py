@@ -55,7 +55,9 @@ class Session:
         rng: random.Random,
         operation_id: Callable[[], str],
         retry: RetryPolicy | None = None,
+        learning: bool = True,
     ) -> None:
+        """`learning` False: ask the seeds only."""
         self.timeout = check_timeout(timeout)
         self.now = now
         self.rng = rng
@@ -66,9 +68,15 @@ class Session:
         self.epoch = 0
         self._addresses = tuple(seeds)
         self._seeds = len(self._addresses)
+        self._learning = learning
         # Clients of one seed list start at different nodes, or the first would coordinate for all of them.
         self._preferred = self._addresses[rng.randrange(self._seeds)]
         self._lost_until: dict[Address, float] = {}
+
+    @property
+    def seeds(self) -> tuple[Address, ...]:
+        """The addresses that the client was given."""
+        return self._addresses[: self._seeds]
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -77,15 +85,18 @@ class Session:
 
     def route(self, spread: int | None = None) -> list[Address]:
         """All addresses in the order to try them: the preferred one (or seed number `spread`, to use several
-        coordinators at once), the others at random so that clients of a dead node do not all move to the same one, lost
-        ones last.
+        coordinators at once), the other seeds, those learnt (which may be of no use from where the client is); each
+        group at random, so that clients of a dead node do not all move to the same one; lost ones last.
         """
         first = self._preferred if spread is None else self._addresses[spread % self._seeds]
         if len(self._addresses) == 1:
             return [first]
-        others = [address for address in self._addresses if address != first]
-        self.rng.shuffle(others)
-        route = [first, *others]
+        addresses = self._addresses
+        route = [first]
+        for group in (addresses[: self._seeds], addresses[self._seeds :]):
+            others = [address for address in group if address != first]
+            self.rng.shuffle(others)
+            route += others
         if self._lost_until:
             now, lost = self.now(), self._lost_until
             route.sort(key=lambda address: lost.get(address, now) > now)
@@ -122,11 +133,11 @@ class Session:
             self.generation, self.epoch = generation, epoch
 
     def learn(self, addresses: Iterable[Address]) -> None:
-        """Further nodes of the cluster, to fail over to after the seeds."""
-        new = [address for address in addresses if address not in self._addresses]
-        if new:
-            seeds, learnt = self._addresses[: self._seeds], self._addresses[self._seeds :]
-            self._addresses = seeds + (learnt + tuple(new))[-MAX_ADDRESSES:]
+        """The nodes of the cluster as one of them sees it now, to fail over to after the seeds."""
+        if self._learning:
+            seeds = self._addresses[: self._seeds]
+            learnt = dict.fromkeys(address for address in addresses if address not in seeds)
+            self._addresses = (*seeds, *list(learnt)[:MAX_ADDRESSES])
 
 
 def check_timeout(timeout: object) -> float:

@@ -11,19 +11,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SILENCE_S = 8.0  # of the only node there is: leaving it brings nothing but the end of a connection that is half open
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """Send `message` to `address`; the flow is resumed with the reply.
 
     A `VectronError` from the node, or `LinkLost`, is thrown into the flow instead. `timeout` bounds the whole step and
-    travels with the request; no answer by then is `DeadlineExceeded`. `dial_timeout` bounds opening a connection.
+    travels with the request; no answer by then is `DeadlineExceeded`. `dial_timeout` bounds opening a connection,
+    `silence_timeout` the answer to a ping: a node that owes one for longer is lost.
     """
 
     address: Address
     message: Any
     timeout: float
     dial_timeout: float
+    silence_timeout: float = SILENCE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,9 @@ Flow: TypeAlias = Generator[Step, Any, T]
 
 
 class LinkLost(OSError):
-    """No connection, or it broke. `sent`: the request may have reached the node."""
+    """No connection, or it broke. `sent`: the request may have reached the node, which may begin it `until` then."""
 
-    def __init__(self, message: str, *, sent: bool) -> None:
+    def __init__(self, message: str, *, sent: bool, until: float = 0.0) -> None:
         super().__init__(message)
         self.sent = sent
+        self.until = until

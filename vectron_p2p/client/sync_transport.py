@@ -14,10 +14,11 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from vectron_p2p.client.link import READ_BYTES, SILENCE_S, Link
+from vectron_p2p.client.link import READ_BYTES, Link
 from vectron_p2p.client.steps import Call, LinkLost
 from vectron_p2p.model.errors import DeadlineExceeded, InvalidArgument
 from vectron_p2p.protocol.events import Closed, ErrorResponse, Event, Response
+from vectron_p2p.protocol.silence import PING_AFTER_S, Silence, Verdict
 
 if TYPE_CHECKING:
     from vectron_p2p.client.session import Session
@@ -43,25 +44,36 @@ class BlockingLink:
             self._readable, self._writable = select.poll(), select.poll()
             self._readable.register(self._socket, select.POLLIN)
             self._writable.register(self._socket, select.POLLOUT)
-            self._flush(deadline, sent=False)
-            while not self._link.greeted(self._connection.receive(self._read(deadline, sent=False))):
+            self._flush(deadline, timeout, sent=False)
+            while not self._link.greeted(self._connection.receive(self._read_greeting(deadline))):
                 pass
         except BaseException:
             self.close()
             raise
 
-    def call(self, message: Any, timeout: float) -> Any:
+    def call(self, message: Any, timeout: float, patience: float) -> Any:
         """The answer to `message`.
 
         Raises:
             VectronError: The node's, or DeadlineExceeded after `timeout` seconds; the link is then of no more use.
-            LinkLost: The connection broke.
+            LinkLost: The connection broke, or a ping found no answer for `patience` seconds.
         """
+        message, until = self._link.leased(message)
+        try:
+            return self._call(message, timeout, patience)
+        except LinkLost as error:
+            error.until = until
+            raise
+
+    def _call(self, message: Any, timeout: float, patience: float) -> Any:
         deadline = time.monotonic() + timeout
         request_id = self._connection.send_request(message, timeout=timeout)
-        self._flush(deadline, sent=True)
+        size = self._connection.pending_bytes
+        self._flush(deadline, patience, sent=True)
+        silence = Silence(time.monotonic())
+        silence.sent(size)
         while True:
-            for event in self._connection.receive(self._read(deadline, sent=True)):
+            for event in self._connection.receive(self._read(deadline, silence, patience)):
                 if isinstance(event, Response) and event.id == request_id:
                     return event.message
                 if isinstance(event, ErrorResponse) and event.id == request_id:
@@ -69,7 +81,7 @@ class BlockingLink:
                 if isinstance(event, Closed):
                     raise self._link.closed(event, sent=True)
             if self._connection.pending_bytes:  # answers to the node's pings
-                self._flush(deadline, sent=True)
+                self._flush(deadline, patience, sent=True)
 
     @property
     def usable(self) -> bool:
@@ -94,26 +106,40 @@ class BlockingLink:
     def close(self) -> None:
         self._socket.close()
 
-    def _read(self, deadline: float, *, sent: bool) -> bytes:
-        """What arrives next; b"" at the end of the stream."""
-        pinged = False
+    def _read_greeting(self, deadline: float) -> bytes:
         while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise self._late(sent=sent)
-            if self._readable.poll(math.ceil(min(left, SILENCE_S) * 1000)):
-                try:
-                    return self._socket.recv(READ_BYTES)
-                except BlockingIOError:
-                    continue
-                except OSError as error:
-                    raise self._link.lost(error, sent=sent) from error
-            elif left > SILENCE_S:
-                if pinged or not sent:
-                    raise self._link.lost("no sign of life", sent=sent)
+            data = self._wait(deadline, deadline, sent=False)
+            if data is not None:
+                return data
+
+    def _read(self, deadline: float, silence: Silence, patience: float) -> bytes:
+        """What arrives next; b"" at the end of the stream. Gives a node up that falls silent."""
+        while True:
+            data = self._wait(deadline, silence.deadline(patience), sent=True)
+            now = time.monotonic()
+            if data is not None:
+                silence.heard(now)
+                return data
+            verdict = silence.look(now, patience)
+            if verdict is Verdict.LOST:
+                raise self._link.lost("no sign of life", sent=True)
+            if verdict is Verdict.PING:
                 self._connection.ping()
-                self._flush(deadline, sent=sent)
-                pinged = True
+                self._flush(deadline, patience, sent=True)
+
+    def _wait(self, deadline: float, until: float, *, sent: bool) -> bytes | None:
+        """What arrives by `until`, b"" at the end of the stream; None when nothing does."""
+        now = time.monotonic()
+        if now >= deadline:
+            raise self._late(sent=sent)
+        if not self._readable.poll(max(0, math.ceil((min(deadline, until) - now) * 1000))):
+            return None
+        try:
+            return self._socket.recv(READ_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise self._link.lost(error, sent=sent) from error
 
     def _late(self, *, sent: bool) -> Exception:
         """What a missed deadline means; before the greeting another node may still do."""
@@ -121,7 +147,8 @@ class BlockingLink:
             return DeadlineExceeded(f"{self._link.address} did not answer in time")
         return self._link.lost("no greeting in time", sent=False)
 
-    def _flush(self, deadline: float, *, sent: bool) -> None:
+    def _flush(self, deadline: float, patience: float, *, sent: bool) -> None:
+        stall = PING_AFTER_S + patience
         while data := self._connection.data_to_send():
             view = memoryview(data)
             while view:
@@ -131,7 +158,7 @@ class BlockingLink:
                     left = deadline - time.monotonic()
                     if left <= 0:
                         raise self._late(sent=sent) from None
-                    if not self._writable.poll(math.ceil(min(left, 2 * SILENCE_S) * 1000)) and left > 2 * SILENCE_S:
+                    if not self._writable.poll(math.ceil(min(left, stall) * 1000)) and left > stall:
                         raise self._link.lost("it takes no data", sent=sent) from None
                 except OSError as error:
                     raise self._link.lost(error, sent=sent) from error
@@ -157,7 +184,7 @@ class SocketTransport:
         deadline = time.monotonic() + step.timeout
         link = self._take(step.address) or BlockingLink(step.address, self._session, timeout=step.dial_timeout)
         try:
-            return link.call(step.message, deadline - time.monotonic())
+            return link.call(step.message, deadline - time.monotonic(), step.silence_timeout)
         except LinkLost:
             self._drop(step.address)  # the others to that node are most likely dead too
             raise

@@ -113,9 +113,10 @@ class MemberTable:
         return self._members.pop(node)
 
     def set_liveness(self, member: Member, liveness: Liveness, now: float) -> None:
+        if Liveness.DEAD in (member.liveness, liveness) and member.liveness is not liveness:
+            self._living = None  # not otherwise: made anew for each word, it is most of the work of a large cluster
         member.liveness = liveness
         member.since = now
-        self._living = None
 
     @property
     def living(self) -> list[Member]:

@@ -129,11 +129,15 @@ class Opinions:
 
     def _adopt(self, member: Member, update: Update, now: float, out: list[Effect]) -> None:
         moved = update.incarnation > member.incarnation and update.address != member.address
+        expected = member.unheard and not moved and update.liveness is Liveness.ALIVE
         if update.incarnation > member.incarnation:  # an address belongs to a life: the word of a later life knows it
             member.incarnation = update.incarnation
             member.address = update.address
         member.by = update.by
-        self._news.put(update)
+        if not expected:
+            # Else it is alive and where the catalog says, as who has not heard of it supposes: a node that starts would
+            # tell everybody what they told it, in a large cluster for minutes.
+            self._news.put(update)
         self._change(member, update.liveness, now, out, _reason(update), moved=moved)
 
     def _change(

@@ -74,6 +74,10 @@ GOSSIP = ("gossip", 0)
 EXCHANGE = ("exchange", 0)
 """Timer: push-pull."""
 
+GREETED = 32
+"""New members that a node probes at once, and nodes that so probe a new member, on average. If all did, a start of a
+thousand nodes would be two million packets in a fifth of a second. The rest is known from the first push-pull."""
+
 
 class Swim:
     """One node's view of who is alive."""
@@ -136,7 +140,8 @@ class Swim:
     # --- what happens to it -----------------------------------------------------------------------------------------
 
     def set_members(self, seeds: Iterable[MemberSeed], now: float) -> list[Effect]:
-        """The catalog names these members (this node may be among them). New ones are greeted at once."""
+        """The catalog names these members (this node may be among them). New ones are greeted
+        at once, in large clusters by some."""
         out: list[Effect] = []
         local = self._local
         wanted = {seed.node: seed.address for seed in seeds if seed.node != local.node}
@@ -146,8 +151,9 @@ class Swim:
             known = self._table.get(node)
             if known is None:
                 self._table.add(Member(node, address, address, since=now, by=node))
-                soon = self._random.uniform(0.0, self._config.gossip_interval)
-                self._arm((OUT_OF_TURN, node), now + soon)
+                if self._random.random() * len(wanted) < GREETED:
+                    soon = self._random.uniform(0.0, self._config.gossip_interval)
+                    self._arm((OUT_OF_TURN, node), now + soon)
                 out.append(MemberChanged(node, None, Liveness.ALIVE, address, "a new member"))
             elif known.seed_address != address:
                 known.seed_address = address

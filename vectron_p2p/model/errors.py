@@ -146,6 +146,20 @@ class Learning(VectronError):
     default_retryable = True
 
 
+class StaleEpoch(VectronError):
+    """An owner refused a request that was routed by an older catalog than the shard's last step of a move; nothing was
+    applied. The same request by `epoch` or a newer one may succeed.
+    """
+
+    code = "stale_epoch"
+    default_retryable = True
+    extra = ("epoch",)
+
+    def __init__(self, message: str, *, epoch: int = 0, **common: Any) -> None:
+        super().__init__(message, **common)
+        self.epoch = epoch
+
+
 class DeadlineExceeded(VectronError):
     """The time given ran out; the outcome of a write is then unknown."""
 
@@ -186,6 +200,7 @@ BY_CODE: dict[str, type[VectronError]] = {
         VersionConflict,
         Unavailable,
         Learning,
+        StaleEpoch,
         DeadlineExceeded,
         ReadOnly,
         ClockSkew,

@@ -2,7 +2,8 @@
 
 Owns the life of the stream; both ends use it. Must not know what requests are for. Invariants: no caller
 waits in a send, so a cancelled one never leaves half a frame on the stream; all that is queued when the writer wakes
-goes out in one write; a stream that makes no progress for `DEAD_AFTER` ends.
+goes out in one write; a stream that makes no progress for `DEAD_AFTER` ends, and much sooner one whose other side owes
+answers and gives no sign of life.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import trio
 from vectron_p2p.net.interfaces import ConnectionLost
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol.connection import State
+from vectron_p2p.protocol.silence import Silence, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +30,10 @@ log = get_logger(__name__)
 RECEIVE_BYTES = 64 * 1024  # larger reads cost an allocation beyond what malloc keeps at hand
 PING_EVERY = 15.0  # silence after which a side asks; below the 30 s at which impatient middleboxes forget a connection
 DEAD_AFTER = 45.0  # two lost answers; peers learn of deaths from membership long before
+OWING_EVERY = 1.0  # between looks whether answers are owed at all: a timer for each request would cost more than it
+OWING_PATIENCE = (
+    2.0  # for the answer to a ping of who owes some: calls are to go elsewhere before a client of 5 s gives up
+)
 HIGH_WATER = 8 * 1024 * 1024  # queued bytes at which producers wait: a few bulk messages; the reader is slow, not we
 EAGER_BYTES = 64 * 1024  # what a socket with an empty buffer surely takes; more is the writer's work
 FLUSH_WITHIN = 1.0  # for the last words (why it ends) to somebody who may not listen
@@ -66,6 +72,8 @@ class Link:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)
                     nursery.start_soon(self._keep_alive)
+                    if self.core.side == "client":
+                        nursery.start_soon(self._watch_answers)
                     async with trio.open_nursery() as tasks:
                         await self._read(handle, tasks)
                         tasks.cancel_scope.cancel()
@@ -146,6 +154,25 @@ class Link:
             self.end(str(error))
         finally:
             self._written.set()
+
+    async def _watch_answers(self) -> None:
+        """Ends the connection of a node that owes answers and has fallen silent: stopped, or cut off."""
+        core, clock = self.core, self._clock
+        while True:
+            await clock.sleep(OWING_EVERY)
+            heard, silence = self.heard, Silence(clock.now())
+            while core.in_flight and core.state is State.OPEN:
+                await clock.sleep(max(0.0, silence.deadline(OWING_PATIENCE) - clock.now()))
+                if self.heard > heard:
+                    heard = self.heard
+                    silence.heard(heard)
+                verdict = silence.look(clock.now(), OWING_PATIENCE)
+                if verdict is Verdict.LOST:
+                    self.end("no sign of life")
+                elif verdict is Verdict.PING:
+                    silence.sent(core.pending_bytes)
+                    core.ping()
+                    self.wake()
 
     async def _keep_alive(self) -> None:
         await self._clock.sleep(self._greet_within)

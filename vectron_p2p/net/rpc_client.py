@@ -6,6 +6,7 @@ up (timeout or cancellation) takes its request back. After `ConnectionLost` the 
 
 from __future__ import annotations
 
+import math
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -170,16 +171,16 @@ class RpcConnection:
         link.core.note(message)
         link.wake()
 
-    async def answers(self, within: float) -> bool:
-        """Whether the other end gives any sign of life within `within` seconds of being pinged."""
-        link = self._link
-        if link is None or not self.usable:
-            return False
-        before = link.heard
-        link.core.ping()
-        link.wake()
-        await self._clock.sleep(within)
-        return link.heard > before
+    @property
+    def heard(self) -> float:
+        """When the other end last sent anything."""
+        return -math.inf if self._link is None else self._link.heard
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        if self._link is not None and self.usable:
+            self._link.core.ping()
+            self._link.wake()
 
     async def _ready(self) -> Link:
         link = self._link

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vectron_p2p.catalog import commands
 from vectron_p2p.model.collections import CollectionOptions, check_int, check_name, check_options
 from vectron_p2p.model.consistency import parse_consistency
-from vectron_p2p.model.errors import ConsistencyError, InvalidArgument, NotFound
+from vectron_p2p.model.errors import ConsistencyError, InvalidArgument, NotFound, Unavailable
 from vectron_p2p.model.ids import CollectionId, OperationId, PointId, check_point_id
 from vectron_p2p.model.points import MAX_WINDOW
 from vectron_p2p.node.admission import (
@@ -153,15 +153,25 @@ class ClientService:
         collection = await self._collection(message.collection)
         level = parse_consistency(message.consistency)
         rows = await self._admitted(message, collection)
+        self._require_in_time(message.expires)
         await self._writes.write(
             collection,
             rows,
             level,
             operation_id=_operation(message.operation_id),
-            epoch=self._catalog.state.epoch,
             timeout=timeout,
         )
         return m.WriteReply(len(message.ids))
+
+    def _require_in_time(self, expires: float) -> None:
+        """Of a change, right before it is stamped.
+
+        Raises:
+            Unavailable: It lay somewhere until who sent it may have gone elsewhere.
+        """
+        late = self._runtime.clock.now() - expires
+        if expires and late > 0:
+            raise Unavailable(f"this request came {late:.1f} s too late to be begun; nothing was written: ask again")
 
     async def _admitted(self, message: m.Upsert | m.UpsertIf, collection: Collection) -> Rows:
         if len(message.ids) <= INLINE_POINTS:
@@ -173,12 +183,12 @@ class ClientService:
         collection = await self._collection(message.collection)
         level = parse_consistency(message.consistency)
         rows = admit_deletes(message.ids)
+        self._require_in_time(message.expires)
         await self._writes.write(
             collection,
             rows,
             level,
             operation_id=_operation(message.operation_id),
-            epoch=self._catalog.state.epoch,
             timeout=timeout,
         )
         return m.WriteReply(len(message.ids))
@@ -186,9 +196,11 @@ class ClientService:
     async def _upsert_if(self, message: m.UpsertIf, timeout: float) -> m.WriteReply:
         collection = await self._collection(message.collection)
         mode, versions = admit_conditions(message)
+        rows = await self._admitted(message, collection)
+        self._require_in_time(message.expires)
         await self._conditional.upsert(
             collection,
-            await self._admitted(message, collection),
+            rows,
             mode=mode,
             versions=versions,
             operation_id=_operation(message.operation_id),
@@ -214,6 +226,7 @@ class ClientService:
         timeout: float,
     ) -> int:
         collection = await self._collection(message.collection)
+        self._require_in_time(message.expires)
         operation_id, timeout = _operation(message.operation_id), _deciding(timeout)
         if (message.filter is None) == (not message.ids):
             raise InvalidArgument("give either ids or a filter", field="ids")
@@ -249,7 +262,6 @@ class ClientService:
             parse_consistency(message.consistency, linearizable=True),
             with_vector=message.with_vector,
             with_payload=message.with_payload,
-            epoch=self._catalog.state.epoch,
             timeout=timeout,
         )
         live = [row if row is not None and row.live else None for row in rows]
@@ -290,22 +302,18 @@ class ClientService:
                 raise InvalidArgument(f"{message.count} queries announced, {len(queries)} sent", field="vector")
         else:
             check_point_id(message.id)
-        return await self._searches.search(
-            collection, message, epoch=self._catalog.state.epoch, timeout=min(timeout, message.timeout or timeout)
-        )
+        return await self._searches.search(collection, message, timeout=min(timeout, message.timeout or timeout))
 
     async def _count(self, message: m.Count, timeout: float) -> m.CountReply:
         collection = await self._collection(message.collection)
         parse_filter(message.filter)
-        return m.CountReply(
-            await self._searches.count(collection, message.filter, epoch=self._catalog.state.epoch, timeout=timeout)
-        )
+        return m.CountReply(await self._searches.count(collection, message.filter, timeout=timeout))
 
     async def _scroll(self, message: m.Scroll, timeout: float) -> m.ScrollReply:
         collection = await self._collection(message.collection)
         parse_filter(message.filter)
         check_int(message.limit, 1, MAX_BATCH, field="limit")
-        return await self._searches.scroll(collection, message, epoch=self._catalog.state.epoch, timeout=timeout)
+        return await self._searches.scroll(collection, message, timeout=timeout)
 
 
 def _deciding(timeout: float) -> float:

@@ -16,7 +16,7 @@ from vectron_p2p.catalog.records import PREFIX, Persisted, load
 from vectron_p2p.catalog.recovery import number
 from vectron_p2p.catalog.state import BadCatalog, digest
 from vectron_p2p.index import snapshot
-from vectron_p2p.model.ids import NodeId, ShardId
+from vectron_p2p.model.ids import NodeId
 from vectron_p2p.model.nodes import NodeState
 from vectron_p2p.node.identity import LOST_SELF
 from vectron_p2p.node.replica import KV_PREFIX, kv_name
@@ -176,12 +176,7 @@ def _catalog(kv: KeyValue, node: NodeId | None, known: _Known, found: Diagnosis)
     if node is None:
         return
     known.complete = True
-    known.owners = {
-        kv_name(ShardId(collection.id, index)): len(owners)
-        for collection in state.collections.values()
-        for index, owners in enumerate(collection.placement)
-        if node in owners
-    }
+    known.owners = {kv_name(shard): len(state.owners(shard)) for shard in state.owned(node)}
     member = state.members.get(node)
     if member is None or member.state in (NodeState.LEFT, NodeState.REMOVED):
         text = "the cluster does not count this node as a member" if member is None else f"this node was {member.state}"

@@ -16,16 +16,31 @@ from vectron_p2p.protocol import messages as m
 from vectron_p2p.protocol.connection import PROTOCOL_VERSIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vectron_p2p.model.ids import Address
     from vectron_p2p.net.pool import Pool
     from vectron_p2p.node.catalog import Catalog
     from vectron_p2p.node.identity import Identity
+
+MAX_NODES = 64  # told to a client: enough to fail over to, and the greeting stays in one frame
 
 
 class Greeting:
     """Of one node."""
 
-    def __init__(self, identity: Identity, catalog: Catalog, pool: Pool) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        catalog: Catalog,
+        pool: Pool,
+        *,
+        resolve: Callable[[NodeId], Address | None],
+        now: Callable[[], float],
+    ) -> None:
         self._identity = identity
+        self._resolve = resolve
+        self._now = now
         self._catalog = catalog
         self._pool = pool
 
@@ -64,7 +79,17 @@ class Greeting:
             generation=state.generation,
             epoch=state.epoch,
             software=__version__,
+            nodes=self._serving() if hello.role == "client" else [],
+            now=self._now() if hello.role == "client" else 0.0,
         )
+
+    def _serving(self) -> list[str]:
+        """Where clients may go when this node fails them; whom it holds for dead is not left out: it may be wrong."""
+        state = self._catalog.state
+        nodes = [
+            node for node in state.current() if state.members[node].state in (NodeState.ACTIVE, NodeState.DRAINING)
+        ]
+        return [str(self._resolve(node) or state.members[node].address) for node in nodes[:MAX_NODES]]
 
     def _admit(self, peer: NodeId, hello: m.Hello) -> None:
         state = self._catalog.state

@@ -24,6 +24,7 @@ from vectron_p2p.net.rpc import Caller, RpcServer
 from vectron_p2p.node.catalog import Catalog
 from vectron_p2p.node.client_service import ClientService
 from vectron_p2p.node.coordinator.coordinator import Coordinator
+from vectron_p2p.node.fences import Fences
 from vectron_p2p.node.gossip import Gossip
 from vectron_p2p.node.greeting import Greeting
 from vectron_p2p.node.identity import LOST_SELF, Identity, check_owned
@@ -34,6 +35,7 @@ from vectron_p2p.node.replica import KV_PREFIX
 from vectron_p2p.node.replica_service import ReplicaService
 from vectron_p2p.node.replicas import Replicas
 from vectron_p2p.node.reports import Reports
+from vectron_p2p.node.routes import Routes
 from vectron_p2p.node.services.health import LoopHealth
 from vectron_p2p.node.services.heartbeat import Heartbeat
 from vectron_p2p.node.services.hints import Hints
@@ -162,7 +164,7 @@ class Node:
             runtime.clock,
             runtime.random,
             lambda: self._greeting.hello(),
-            lambda node: self.gossip.address(node) or identity.peer_address(node),
+            self._resolve,
             on_broken=lambda node: self.gossip.suspect(node),
             on_refused=self._turned_away,
         )
@@ -181,7 +183,7 @@ class Node:
             on_left_behind=lambda why: self._leave(PermissionDenied(why, node=identity.node)),
             background=background,
         )
-        self._greeting = Greeting(identity, self.catalog, self._pool)
+        self._greeting = Greeting(identity, self.catalog, self._pool, resolve=self._resolve, now=runtime.clock.now)
         self.gossip = Gossip(
             identity,
             self.address,
@@ -195,17 +197,26 @@ class Node:
             background=background,
         )
         stamps = Stamps(hlc, identity, runtime, background=background)
-        self._replica_service = ReplicaService(self.replicas, catch_up=self.catalog.catch_up, observe=stamps.observe)
+        fences = Fences(identity.node, lambda: self.catalog.state)
+        self._replica_service = ReplicaService(
+            identity.node,
+            self.replicas,
+            fences,
+            state=lambda: self.catalog.state,
+            catch_up=self.catalog.catch_up,
+            observe=stamps.observe,
+        )
         peers = self._peers = Peers(
             identity.node, self._pool, runtime.clock, local=self._serve_peer, liveness=self.gossip.liveness
         )
         self.hints = Hints(runtime.clock, limits, epoch=lambda: self.catalog.state.epoch)
-        self.upkeep = Upkeep(peers, self.replicas, self.catalog, stamps, runtime, limits, background)
+        self.upkeep = Upkeep(peers, self.replicas, fences, self.catalog, stamps, runtime, limits, background)
         self.repair = self.upkeep.repair
         self.health = LoopHealth(runtime.clock, on_lag=self.gossip.lag, on_pause=self.gossip.paused)
         self._heartbeat = Heartbeat(identity, system, records, self.replicas, runtime, limits)
+        routes = self._routes = Routes(lambda: self.catalog.state, self.catalog.catch_up)
         coordinator = Coordinator.build(
-            peers, runtime, stamps, self.hints, limits, state=lambda: self.catalog.state, background=background
+            peers, runtime, stamps, self.hints, limits, routes=routes, background=background
         )
         self._promises = Promises(runtime.clock, runtime.random, self.replicas, coordinator.rounds)
         reports = Reports(
@@ -232,6 +243,7 @@ class Node:
             self.health,
             runtime,
             connections=lambda: self._server.connections,
+            moves=self.upkeep.moves.progress,
         )
 
     async def _start(self, nursery: trio.Nursery, epoch: int) -> None:
@@ -317,6 +329,10 @@ class Node:
             self._pool.reset(node)
             self.hints.returned()
             self.repair.soon()
+
+    def _resolve(self, node: NodeId) -> Address | None:
+        """Where a node is now, or was when it was last heard of."""
+        return self.gossip.address(node) or self.identity.peer_address(node)
 
     def _turned_away(self, peer: NodeId, error: VectronError) -> None:
         """A peer wants nothing to do with this node."""

@@ -1,13 +1,16 @@
 """The owner's side of requests between nodes: finds the replica a request means and answers for it.
 
-Invariant (PROTOCOLS §1): a request that carries a newer epoch than this node has applied makes it pull the catalog
-first, so it never says "no such shard" out of ignorance.
+Invariants (PROTOCOLS §1, §6): a request that carries a newer epoch than this node has applied makes it pull the catalog
+first, so it never says "no such shard" out of ignorance; one that is older than the shard's last step is refused; an
+owner whose replica a move is still filling takes writes and answers no reads.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
+from vectron_p2p.catalog.moves import Step
 from vectron_p2p.model.errors import InvalidArgument, Learning, Overloaded, Unavailable, VectronError
 from vectron_p2p.model.ids import CollectionId, ShardId
 from vectron_p2p.node.shard_search import search_shards
@@ -22,6 +25,9 @@ from vectron_p2p.storage.records import Row
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from vectron_p2p.catalog.state import ClusterState
+    from vectron_p2p.model.ids import NodeId
+    from vectron_p2p.node.fences import Fences
     from vectron_p2p.node.replica import Replica
     from vectron_p2p.node.replicas import Replicas
 
@@ -37,12 +43,18 @@ class ReplicaService:
 
     def __init__(
         self,
+        node: NodeId,
         replicas: Replicas,
+        fences: Fences,
         *,
+        state: Callable[[], ClusterState],
         catch_up: Callable[[int], Awaitable[None]],
         observe: Callable[[Iterable[bytes | None]], None],
     ) -> None:
+        self._node = node
         self._replicas = replicas
+        self._fences = fences
+        self._state = state
         self._catch_up = catch_up
         self._observe = observe
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
@@ -56,6 +68,7 @@ class ReplicaService:
             m.MerkleRoots: self._merkle_roots,
             m.MerkleLeaves: self._merkle_leaves,
             m.LeafVersions: self._leaf_versions,
+            m.AwaitFence: self._await_fence,
         }
 
     def handles(self, message: object) -> bool:
@@ -63,11 +76,14 @@ class ReplicaService:
 
     async def handle(self, message: Any) -> Any:
         await self._catch_up(message.epoch)
-        if not isinstance(message, m.MerkleRoots):
-            indices = message.shards if isinstance(message, m.SearchShards | m.CountShards) else [message.shard]
-            await self._replicas.opened([ShardId(CollectionId(message.collection), index) for index in indices])
+        shards = _shards(message)
+        await self._replicas.opened(shards)
+        handler = self._handlers[type(message)]
         try:
-            return await self._handlers[type(message)](message)
+            if isinstance(message, m.AwaitFence | m.SearchShards | m.MerkleRoots):  # the last two answer shard by shard
+                return await handler(message)
+            with self._fences.admit(shards, message.epoch):
+                return await handler(message)
         except StorageError as error:
             log.error("shard_failed", message=type(message).__name__, error=str(error))
             raise Unavailable(f"this owner's disk failed: {error}; ask another") from error
@@ -76,11 +92,40 @@ class ReplicaService:
         return self._replicas.get(ShardId(CollectionId(collection), shard))
 
     def _reader(self, collection: str, shard: int, *, learning: bool = False) -> Replica:
-        """The replica, if it may answer: a learner answers another learner alone (PROTOCOLS §5)."""
+        """The replica, if it may answer: a learner answers another learner alone (PROTOCOLS §5), and one that a move
+        still fills nobody (PROTOCOLS §6).
+        """
         replica = self._replica(collection, shard)
+        if self._filled(replica.shard):
+            raise Learning(f"shard {shard} is being moved to this node, which does not have all of it yet: ask another")
         if replica.learner is not None and not learning:
             raise Learning(f"shard {shard} on this node is learning what it may have forgotten; ask another owner")
         return replica
+
+    def _promiser(self, collection: str, shard: int) -> Replica:
+        """The replica, if it may promise. One that is still being filled by a move may: what an operation starts from
+        is what a quorum of the old owners shows, and to this one nothing was promised before.
+        """
+        replica = self._replica(collection, shard)
+        if replica.learner is not None and not self._filled(replica.shard):
+            raise Learning(f"shard {shard} on this node is learning what it may have forgotten; ask another owner")
+        return replica
+
+    def _filled(self, shard: ShardId) -> bool:
+        """Whether a move is still filling this node's replica."""
+        move = self._state().moves.get(shard)
+        return move is not None and move.step is Step.BOTH and move.coming == self._node
+
+    async def _await_fence(self, message: m.AwaitFence) -> m.Done:
+        shard = ShardId(CollectionId(message.collection), message.shard)
+        self._state().route(shard)  # not of a collection that is gone
+        if self._fences.check(shard, message.epoch) < message.fence:
+            raise Unavailable(f"this node's catalog has no step {message.fence} of shard {shard} yet", node=self._node)
+        await self._fences.passed(shard, message.fence)
+        with contextlib.suppress(VectronError):  # not open: then nothing is queued in it
+            # Callers that gave up have left their rows in the queue, where they may still be written.
+            await self._replicas.get(shard).commit.barrier()
+        return m.Done()
 
     async def _apply_rows(self, message: m.ApplyRows) -> m.ApplyReply:
         marks = message.marks or [b""] * len(message.ids)
@@ -101,7 +146,7 @@ class ReplicaService:
     async def _prepare(self, message: m.Prepare) -> m.PrepareReply:
         if len(message.ids) != len(message.ballots) or any(len(ballot) != BALLOT_SIZE for ballot in message.ballots):
             raise InvalidArgument(f"each id comes with a ballot of {BALLOT_SIZE} bytes", field="ballots")
-        replica = self._reader(message.collection, message.shard)
+        replica = self._promiser(message.collection, message.shard)
         if message.kind == "write" and self._replicas.linker.overloaded:
             raise Overloaded("too many points of this node wait to be linked into graphs; retry", retry_after=1.0)
         self._observe(message.ballots)
@@ -133,9 +178,11 @@ class ReplicaService:
         )
 
     async def _search_shards(self, message: m.SearchShards) -> m.ShardsReply:
-        return await search_shards(
-            message, lambda shard: self._reader(message.collection, shard), self._replicas.searcher
-        )
+        def find(shard: int) -> Replica:
+            self._fences.check(ShardId(CollectionId(message.collection), shard), message.epoch)
+            return self._reader(message.collection, shard)
+
+        return await search_shards(message, find, self._replicas.searcher)
 
     async def _count_shards(self, message: m.CountShards) -> m.CountsReply:
         filter = parse_filter(message.filter) if message.filter else None
@@ -160,17 +207,19 @@ class ReplicaService:
         )
 
     async def _merkle_roots(self, message: m.MerkleRoots) -> m.MerkleRootsReply:
+        root: bytes | None
         roots: list[bytes | None] = []
         learners: list[bool] = []
         for collection, shard in zip(message.collections, message.shards, strict=True):
+            learner = False
             try:
-                replica = self._replica(collection, shard)
+                self._fences.check(ShardId(CollectionId(collection), shard), message.epoch)
+                learner = self._replica(collection, shard).learner is not None
+                root = self._reader(collection, shard).store.merkle_root()
             except VectronError:
-                roots.append(None)
-                learners.append(False)
-            else:
-                learners.append(replica.learner is not None)
-                roots.append(None if learners[-1] else replica.store.merkle_root())
+                root = None
+            roots.append(root)
+            learners.append(learner)
         return m.MerkleRootsReply(roots, learners)
 
     async def _merkle_leaves(self, message: m.MerkleLeaves) -> m.MerkleLeavesReply:
@@ -186,6 +235,14 @@ class ReplicaService:
             versions=[version for _, version in found],
             collected=[floors.collected_at(leaf) for leaf in message.leaves] if floors.collected else [],
         )
+
+
+def _shards(message: Any) -> list[ShardId]:
+    """The shards that a message is about; none of `MerkleRoots`, which opens nothing."""
+    if isinstance(message, m.MerkleRoots):
+        return []
+    indices = message.shards if isinstance(message, m.SearchShards | m.CountShards) else [message.shard]
+    return [ShardId(CollectionId(message.collection), index) for index in indices]
 
 
 def _check_mark(mark: bytes) -> None:

@@ -17,7 +17,6 @@ import trio
 from vectron_p2p.index.executor import SearchExecutor
 from vectron_p2p.index.linker import Linker
 from vectron_p2p.model.errors import NotFound, ReadOnly, Unavailable, VectronError
-from vectron_p2p.model.ids import NodeId, ShardId
 from vectron_p2p.node.opening import Opening
 from vectron_p2p.node.replica import KV_PREFIX, Replica, kv_name
 from vectron_p2p.observability.logs import get_logger
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.catalog.state import ClusterState
     from vectron_p2p.model.collections import CollectionOptions
+    from vectron_p2p.model.ids import NodeId, ShardId
     from vectron_p2p.node.runtime import Runtime
     from vectron_p2p.node.shard_records import ShardRecords
 
@@ -126,13 +126,10 @@ class Replicas:
 
     def assign(self, state: ClusterState) -> None:
         """The catalog has a new state: note what this node owns now; `run` opens and closes."""
-        self._wanted = {
-            ShardId(collection.id, index): collection.options
-            for collection in state.collections.values()
-            for index, owners in enumerate(collection.placement)
-            if self._node in owners
-        }
-        self._others = {shard: len(state.owners(shard)) - 1 for shard in self._wanted}
+        owned = state.owned(self._node)
+        self._wanted = {shard: state.collections[shard.collection].options for shard in owned}
+        # Who could fill it again: not one that a move is still filling.
+        self._others = {shard: len({*state.route(shard).read} - {self._node}) for shard in owned}
         self._notify()
 
     async def changed(self) -> None:

@@ -123,9 +123,9 @@ class Reports:
         state = self._state()
         shards = []
         for collection in sorted(state.collections.values(), key=lambda each: each.name):
-            for index, owners in enumerate(collection.placement):
+            for index in range(collection.shards):
                 shard = ShardId(collection.id, index)
-                infos = [_replica_info(owner, figures.get((owner, shard))) for owner in owners]
+                infos = [_replica_info(owner, figures.get((owner, shard))) for owner in state.owners(shard)]
                 shards.append(ShardInfo(collection.name, index, infos))
         return ClusterInfo(
             cluster_id=state.cluster,

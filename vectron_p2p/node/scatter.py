@@ -2,7 +2,7 @@
 
 Shards that are to be asked at the same node go in one call. An owner that fails is replaced at once by the next; one
 that is slow is hedged: the next owner is asked too and the first answer counts ("The Tail at Scale", Dean and Barroso
-2013).
+2013). Owners that have a newer catalog refuse: `scatter` asks the shards that are left anew on the route that it gives.
 """
 
 from __future__ import annotations
@@ -13,17 +13,61 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from vectron_p2p.model.errors import DeadlineExceeded, InvalidArgument, Unavailable, VectronError
-from vectron_p2p.model.ids import NodeId
+from vectron_p2p.model.errors import DeadlineExceeded, InvalidArgument, StaleEpoch, Unavailable, VectronError
+from vectron_p2p.model.ids import CollectionId, NodeId, ShardId
 
 if TYPE_CHECKING:
+    from vectron_p2p.model.consistency import Consistency
     from vectron_p2p.node.peers import Peers
+    from vectron_p2p.node.routes import Routes
     from vectron_p2p.runtime import Clock
 
 Ask = Callable[[NodeId, list[int]], Awaitable[list[VectronError | None]]]
 """Asks one node for shards it owns and keeps its answers; returns, per shard, why it did not answer, or None. Raises
 VectronError
 when the whole call failed."""
+
+AskAt = Callable[[NodeId, list[int], int], Awaitable[list[VectronError | None]]]
+"""The same, with the epoch to name."""
+
+
+async def scatter(
+    peers: Peers,
+    clock: Clock,
+    routes: Routes,
+    collection: CollectionId,
+    shards: Iterable[int],
+    ask: AskAt,
+    *,
+    level: Consistency,
+    hedge_after: float,
+    timeout: float,
+) -> Scatter:
+    """Asks the owners of `shards` that are read, as many of each as `level` needs, for at most `timeout` seconds.
+
+    Raises:
+        NotFound: The collection is gone.
+    """
+    deadline = clock.now() + timeout
+    epoch = 0
+
+    async def ask_now(node: NodeId, part: list[int]) -> list[VectronError | None]:
+        return await ask(node, part, epoch)
+
+    round_: Scatter | None = None
+    while True:
+        state = routes.state
+        epoch = state.epoch
+        todo = shards if round_ is None else round_.missing
+        reads = {shard: state.route(ShardId(collection, shard)).read for shard in todo}
+        need = {shard: level.required(len(owners)) for shard, owners in reads.items()}
+        if round_ is None:
+            round_ = Scatter(peers, clock, reads, ask_now, need=need, hedge_after=hedge_after)
+        else:
+            round_.reroute(reads, need)
+        await round_.run(max(0.0, deadline - clock.now()))
+        if round_.timed_out or not round_.missing or not await routes.newer(round_.stale, epoch):
+            return round_
 
 
 class Scatter:
@@ -44,12 +88,27 @@ class Scatter:
         self._ask = ask
         self._need = dict(need)
         self._hedge_after = hedge_after
-        self._untried = {shard: list(filter(peers.alive, peers.prefer(nodes))) for shard, nodes in owners.items()}
-        self._asking = dict.fromkeys(owners, 0)
-        self.answered: dict[int, int] = dict.fromkeys(owners, 0)
+        self._untried: dict[int, list[NodeId]] = {}
+        self._asking: dict[int, int] = {}
+        self.answered: dict[int, int] = {}
         self.failures: list[VectronError] = []
         self.timed_out = False
         self._nursery: trio.Nursery | None = None
+        self.reroute(owners, need)
+
+    def reroute(self, owners: Mapping[int, Sequence[NodeId]], need: Mapping[int, int]) -> None:
+        """The next `run` begins anew with these shards."""
+        self._need.update(need)
+        self._untried.update(
+            (s, [*filter(self._peers.alive, self._peers.prefer(nodes))]) for s, nodes in owners.items()
+        )
+        self._asking.update(dict.fromkeys(owners, 0))
+        self.answered.update(dict.fromkeys(owners, 0))
+
+    @property
+    def stale(self) -> int:
+        """The highest epoch that an owner asked for; 0: none."""
+        return max((error.epoch for error in self.failures if isinstance(error, StaleEpoch)), default=0)
 
     @property
     def missing(self) -> list[int]:
@@ -60,8 +119,9 @@ class Scatter:
         """Until every shard has its answers, or has nobody left to ask, or `timeout` seconds have gone."""
         me = self._peers.me
         with self._clock.move_on_after(timeout) as scope:
-            if all(nodes[:1] == [me] and self._need[shard] == 1 for shard, nodes in self._untried.items()):
-                await self._ask_self(me)
+            alone = self.missing
+            if all(self._untried[shard][:1] == [me] and self._need[shard] == 1 for shard in alone):
+                await self._ask_self(me, alone)
                 if not self.missing:
                     return
             async with trio.open_nursery() as nursery:
@@ -87,9 +147,8 @@ class Scatter:
             why = self.failures[-1].message if self.failures else "too few of their owners are alive"
             raise Unavailable(f"no shard could be asked: {why}", missing_shards=missing)
 
-    async def _ask_self(self, me: NodeId) -> None:
+    async def _ask_self(self, me: NodeId, shards: list[int]) -> None:
         """The common case on small clusters, all shards here: one plain call, no tasks and nobody to hedge against."""
-        shards = sorted(self._untried)
         try:
             refusals: Sequence[VectronError | None] = await self._ask(me, shards)
         except VectronError as error:

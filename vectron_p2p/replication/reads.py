@@ -1,8 +1,10 @@
 """Read rounds: which version of each row a quorum of owners holds, and who must be written back to.
 
-Owns the rule that a row is returned only when `required` owners hold exactly that version, at once or after write-back;
-so no later read of that level can miss it. "Never seen" is the lowest version. The rows themselves stay with the
-caller, which knows from `source` whose reply holds the newest.
+Owns the rule that a row is returned only when enough owners hold exactly that version, at once or after write-back; so
+no later read of that level can miss it. While a shard is being moved that means enough of the old and of the new owners
+(PROTOCOLS §3.7), for the next read may ask the others; those that are not read yet, or no more, hold what they
+acknowledged as written back. "Never seen" is the lowest version. The rows themselves stay with the caller, which knows
+from `source` whose reply holds the newest.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from vectron_p2p.model.errors import ConsistencyError, VectronError
 from vectron_p2p.replication.ballots import is_busy
+from vectron_p2p.replication.joint import JointQuorum
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,14 +41,22 @@ class ReadRound:
     settle those.
     """
 
-    def __init__(self, owners: Sequence[NodeId], required: int, count: int) -> None:
+    def __init__(
+        self, owners: Sequence[NodeId], required: int, count: int, *, confirm: JointQuorum | None = None
+    ) -> None:
+        """`required` of `owners` are to answer; `confirm` (default: the same) says who has to hold a row."""
         if not 0 < required <= len(owners):
             raise ValueError(f"{required} replies of {len(owners)} owners")
         self._owners = list(owners)
         self._required = required
         self._count = count
+        self._confirm = confirm or JointQuorum.of(owners, required)
         self._pending = set(owners)
         self._held: dict[NodeId, list[bytes]] = {}
+        self._unread: dict[NodeId, list[bytes]] = {
+            owner: [_NEVER] * count for owner in self._confirm.owners if owner not in self._pending
+        }
+        """Of owners that are written and not read: what they acknowledged here."""
         self._newest = [_NEVER] * count
         self._source: list[NodeId | None] = [None] * count
         self._asked: dict[tuple[NodeId, int], bytes] = {}
@@ -70,7 +81,7 @@ class ReadRound:
 
     def record_failure(self, owner: NodeId, error: VectronError | None = None) -> None:
         """`owner` gave no answer."""
-        if owner in self._pending:
+        if owner in self._pending or owner in self._unread:
             self._pending.discard(owner)
             if error is not None:
                 self._errors.append(error)
@@ -81,7 +92,7 @@ class ReadRound:
             if version is not None and is_busy(version):
                 self._busy.add(row)
             elif version is not None:
-                self._held[owner][row] = version
+                self._copies(owner)[row] = version
                 if version > self._newest[row]:
                     self._again.add(row)  # its content is not known here, and the row returned must be the newest
 
@@ -94,11 +105,25 @@ class ReadRound:
         return self._source[row]
 
     def confirmed(self, row: int) -> bool:
-        """Whether `required` owners hold exactly the newest version."""
+        """Whether enough owners hold exactly the newest version."""
         if row in self._again:
             return False
         newest = self._newest[row]
-        return sum(held[row] == newest for held in self._held.values()) >= self._required
+        if newest == _NEVER:  # nothing to hold
+            return len(self._held) >= self._required
+        return self._confirm.met(self._holders(row))
+
+    def _holders(self, row: int) -> int:
+        """Who holds exactly the newest version, as a mask."""
+        newest, mask = self._newest[row], 0
+        for copies in (self._held, self._unread):
+            for owner, held in copies.items():
+                if held[row] == newest:
+                    mask |= self._confirm.bit(owner)
+        return mask
+
+    def _copies(self, owner: NodeId) -> list[bytes]:
+        return self._held[owner] if owner in self._held else self._unread[owner]
 
     @property
     def complete(self) -> bool:
@@ -129,9 +154,10 @@ class ReadRound:
         for row in self.unconfirmed:
             if row in self._again:
                 continue
-            for owner in self._owners:
-                held = self._held.get(owner)
-                newest = self._newest[row]
+            newest = self._newest[row]
+            lacking = self._confirm.lacking(self._holders(row))
+            for owner in (*self._owners, *self._unread):
+                held = self._held.get(owner) or (self._unread.get(owner) if owner in lacking else None)
                 if held is not None and held[row] < newest and self._asked.get((owner, row)) != newest:
                     self._asked[owner, row] = newest
                     rows_of.setdefault(owner, []).append(row)

@@ -14,7 +14,9 @@ Invariants:
 What a base shows. Had the effect been chosen, every later base would come from it, by rounds (whose rows keep the last
 steps) or over a plain write (whose rows keep none). So it was not chosen, and the higher ballot shuts it out, if the
 base is of the very content version that it was proposed on; or if the steps of the base reach back to a change of that
-version and its own id is not among them. The same holds if every owner has refused it (each is asked at most once).
+version and its own id is not among them; or, whatever it was proposed on, if they reach back to the beginning, when
+there never was any content (what was there before a floor is forgotten: so this is not for calls of ten minutes). The
+same holds if every owner has refused it (each is asked at most once).
 """
 
 from __future__ import annotations
@@ -43,11 +45,10 @@ from vectron_p2p.replication.ballots import (
     round_version,
     unpack_mark,
 )
+from vectron_p2p.replication.joint import JointQuorum
 from vectron_p2p.replication.version import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from vectron_p2p.model.ids import NodeId, PointId
 
 PLAIN_REFUSALS = (InvalidArgument, NotFound, Overloaded, ReadOnly)  # of an owner; they say more than "too few answered"
@@ -77,6 +78,7 @@ class State(NamedTuple):
 
 
 ABSENT = State(NEVER)
+NOBODY = JointQuorum(())  # before the first attempt
 
 
 class Change(NamedTuple):
@@ -145,7 +147,7 @@ class PointRound:
         if proposed_on is not None:
             self._sent[b""] = _Sent(proposed_on, {None})
         self._above = 0
-        self._required = self._accepts = 0
+        self._promise_quorum = self._accept_quorum = NOBODY
         self._pending: set[NodeId] = set()
         self._promises: dict[NodeId, State] = {}
         self._accepted: set[NodeId] = set()
@@ -162,15 +164,15 @@ class PointRound:
         """The next ballot's stamp has to be greater."""
         return self._above
 
-    def begin(self, ballot: bytes, owners: Sequence[NodeId], required: int, accepts: int | None = None) -> None:
-        """A new attempt: `required` of `owners` are to promise, `accepts` (default: as many) to accept."""
-        if not len(owners) < 2 * required <= 2 * len(owners) or ballot <= self.ballot:
-            raise ValueError(f"{required} of {len(owners)} owners are no majority, or the ballot is not above the last")
+    def begin(self, ballot: bytes, promises: JointQuorum, accepts: JointQuorum | None = None) -> None:
+        """A new attempt: who is to promise, and who (default: the same) to accept; both of the same owners."""
+        if not promises.majority or ballot <= self.ballot:
+            raise ValueError("the quorum is no majority, or the ballot is not above the last")
         self.ballot = ballot
         self._above = max(self._above, stamp(ballot))
-        self._required, self._accepts = required, accepts or required
-        self._asked = list(owners)
-        self._pending = set(owners)
+        self._promise_quorum, self._accept_quorum = promises, accepts or promises
+        self._asked = list(promises.owners)
+        self._pending = set(promises.owners)
         self._promises = {}
         self._accepted = set()
         self._proposal = None
@@ -219,18 +221,29 @@ class PointRound:
     @property
     def decided(self) -> bool:
         """Whether further answers of this phase change nothing."""
-        got, need = self._tally()
-        return got >= need or got + len(self._pending) < need
+        quorum, got = self._tally()
+        return quorum.met(got) or not quorum.met(got | quorum.mask(self._pending))
 
-    def _tally(self) -> tuple[int, int]:
+    def _tally(self) -> tuple[JointQuorum, int]:
+        """What this phase needs, and who has said so."""
         if self._proposal is None:
-            return len(self._promises), self._required
-        return len(self._accepted), self._accepts
+            return self._promise_quorum, self._promise_quorum.mask(self._promises)
+        return self._accept_quorum, self._accept_quorum.mask(self._accepted)
+
+    @property
+    def _needed(self) -> int:
+        """For messages: how many were needed, of the set that lacks most."""
+        quorum, got = self._tally()
+        return quorum.tally(got)[1] if quorum.owners else 0
+
+    @property
+    def _enough(self) -> bool:
+        quorum, got = self._tally()
+        return quorum.met(got)
 
     def propose(self) -> State | None:
         """The row to have accepted by all owners, or None: too few have promised."""
-        got, need = self._tally()
-        if self._proposal is not None or got < need:
+        if self._proposal is not None or not self._enough:
             return None
         base = max(self._promises.values(), key=lambda state: state.version)
         self._verdict, change = self._judge(base)
@@ -255,7 +268,8 @@ class PointRound:
         proposed_on = self._proposed_on()
         if proposed_on and not self._rebase and base.content not in proposed_on:
             changed = {step[OPERATION_SIZE:] for step in steps}
-            if not any(base_key(content) in changed for content in proposed_on):
+            from_the_beginning = base.content == NEVER or base_key(NEVER) in changed
+            if not from_the_beginning and not any(base_key(content) in changed for content in proposed_on):
                 return self._unknown("another write came between two attempts"), None
         decision = self._decide(base)
         if isinstance(decision, VectronError):
@@ -273,8 +287,7 @@ class PointRound:
 
     def conclude(self) -> Outcome | None:
         """The outcome, once enough have accepted; None: begin again."""
-        got, need = self._tally()
-        if self._proposal is not None and got >= need and self.outcome is None:
+        if self.outcome is None and self._proposal is not None and self._enough:
             self.outcome = self._verdict._replace(state=self._proposal)
         return self.outcome
 
@@ -292,7 +305,7 @@ class PointRound:
         error = ConsistencyError(
             f"point {self.point!r}: {why}; the outcome is unknown: the write may appear later{because}",
             acked=max(1, len(self._accepted)),
-            required=self._required,
+            required=self._needed,
             retryable=self._rebase,
         )
         return Outcome(Kind.UNKNOWN, error=error)
@@ -304,7 +317,7 @@ class PointRound:
             return self._errors[0]
         because = f": {self._errors[0].message}" if self._errors else ""
         return ConsistencyError(
-            f"point {self.point!r}: {why}; nothing was written: retry{because}", acked=0, required=self._required
+            f"point {self.point!r}: {why}; nothing was written: retry{because}", acked=0, required=self._needed
         )
 
 

@@ -108,6 +108,14 @@ class GroupCommit:
         """
         return (await self._enqueue(_Call((), ballots=ballots))).promised if ballots else []
 
+    async def barrier(self) -> None:
+        """Until all that was handed in before is written or never will be, also what nobody waits for any more."""
+        if not self._closed:
+            call = _Call(())
+            self._queue.append(call)
+            self._wake.set()
+            await call.done.wait()
+
     async def _enqueue(self, call: _Call) -> _Call:
         if self._closed:
             raise Unavailable("the shard is closed on this node; nothing was written")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from vectron_p2p.client.async_client import AsyncClient
-from vectron_p2p.client.link import SILENCE_S
+from vectron_p2p.client.leases import leased
+from vectron_p2p.client.results import parse_addresses
 from vectron_p2p.client.session import Session
 from vectron_p2p.client.steps import Call, LinkLost
 from vectron_p2p.net.interfaces import ConnectionLost, Network
@@ -16,6 +17,7 @@ from vectron_p2p.net.rpc import RpcConnection
 from vectron_p2p.node.runtime import new_uuid
 from vectron_p2p.protocol.connection import PROTOCOL_VERSIONS
 from vectron_p2p.protocol.messages import Hello
+from vectron_p2p.protocol.silence import Silence, Verdict
 
 if TYPE_CHECKING:
     import random
@@ -35,6 +37,7 @@ class SimTransport:
         self._nursery = nursery
         self._connections: dict[Address, RpcConnection] = {}
         self._said: dict[Address, tuple[int, int]] = {}
+        self._ahead: dict[Address, float | None] = {}
 
     async def call(self, step: Call) -> Any:
         connection = self._connections.get(step.address)
@@ -45,23 +48,31 @@ class SimTransport:
                 connection = await self._dial(step)
         except ConnectionLost as error:
             raise LinkLost(str(error), sent=False) from error
+        message, until = leased(step.message, self._clock.now(), self._ahead[step.address], connection.pending_bytes)
         watch = trio.CancelScope()
-        self._nursery.start_soon(self._watch, connection, watch)
+        self._nursery.start_soon(self._watch, connection, step.silence_timeout, watch)
         try:
-            return await connection.call(step.message, timeout=step.timeout)
+            return await connection.call(message, timeout=step.timeout)
         except ConnectionLost as error:
-            raise LinkLost(str(error), sent=True) from error
+            raise LinkLost(str(error), sent=True, until=until) from error
         finally:
             watch.cancel()
 
-    async def _watch(self, connection: RpcConnection, scope: trio.CancelScope) -> None:
-        """As the real shells do: a node that is silent for long is pinged, and given up when that brings nothing."""
+    async def _watch(self, connection: RpcConnection, patience: float, scope: trio.CancelScope) -> None:
+        """As the real shells do: a node that falls silent is pinged, and given up when that brings nothing."""
+        heard, silence = connection.heard, Silence(self._clock.now())
         with scope:
             while True:
-                await self._clock.sleep(SILENCE_S)
-                if not await connection.answers(SILENCE_S):
+                await self._clock.sleep(max(0.0, silence.deadline(patience) - self._clock.now()))
+                if connection.heard > heard:
+                    heard = connection.heard
+                    silence.heard(heard)
+                verdict = silence.look(self._clock.now(), patience)
+                if verdict is Verdict.LOST:
                     connection.close("no sign of life")
                     return
+                if verdict is Verdict.PING:
+                    connection.ping()
 
     async def _dial(self, step: Call) -> RpcConnection:
         session = self._session
@@ -76,7 +87,9 @@ class SimTransport:
         await self._nursery.start(connection.run, step.dial_timeout)
         welcome = connection.welcome
         session.welcomed(step.address, welcome.cluster, welcome.generation, welcome.epoch)
+        session.learn(parse_addresses(welcome.nodes))
         self._said[step.address] = (session.generation, session.epoch)
+        self._ahead[step.address] = welcome.now - self._clock.now() if welcome.now else None
         self._connections[step.address] = connection
         return connection
 
@@ -88,19 +101,34 @@ class SimTransport:
 class SimClient(AsyncClient):
     """`AsyncClient` whose network, clock and randomness are handed in."""
 
-    def __init__(self, seeds: list[Address], clock: Clock, rng: random.Random, *, timeout: float) -> None:
+    def __init__(
+        self, seeds: list[Address], clock: Clock, rng: random.Random, *, timeout: float, learning: bool
+    ) -> None:
         super().__init__(",".join(map(str, seeds)), timeout=timeout)
         self.session = Session(
-            tuple(seeds), timeout=timeout, now=clock.now, rng=rng, operation_id=lambda: new_uuid(rng), retry=None
+            tuple(seeds),
+            timeout=timeout,
+            now=clock.now,
+            rng=rng,
+            operation_id=lambda: new_uuid(rng),
+            retry=None,
+            learning=learning,
         )
 
 
 @asynccontextmanager
 async def open_client(
-    seeds: list[Address], network: Network, clock: Clock, rng: random.Random, nursery: trio.Nursery, *, timeout: float
+    seeds: list[Address],
+    network: Network,
+    clock: Clock,
+    rng: random.Random,
+    nursery: trio.Nursery,
+    *,
+    timeout: float,
+    learning: bool = True,
 ) -> AsyncIterator[SimClient]:
     """A client for the length of a block."""
-    client = SimClient(seeds, clock, rng, timeout=timeout)
+    client = SimClient(seeds, clock, rng, timeout=timeout, learning=learning)
     client._transport = SimTransport(client.session, network, clock, nursery)
     try:
         yield client

@@ -13,9 +13,9 @@ from tests.unit.client.fake_node import HANG_UP, NO_ANSWER, FakeNode, cluster_in
 from tests.unit.client.memory_node import MemoryNode
 from tests.unit.client.test_sync_client import FAST, PatientNode, free_port
 from vectron_p2p import AsyncClient
-from vectron_p2p.client import async_transport
+from vectron_p2p.client import flows
 from vectron_p2p.model.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
-from vectron_p2p.protocol import messages
+from vectron_p2p.protocol import messages, silence
 
 pytestmark = pytest.mark.anyio
 
@@ -138,7 +138,7 @@ async def test_cancelling_around_the_client_is_clean() -> None:
 
 
 async def test_a_silent_node_is_left_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(async_transport, "SILENCE_S", 0.3)
+    monkeypatch.setattr(flows, "SILENCE_ELSEWHERE_S", 0.1)
     hung = threading.Event()
 
     def hang(_: Any) -> Any:
@@ -154,7 +154,8 @@ async def test_a_silent_node_is_left_for_another(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_a_slow_node_that_answers_pings_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(async_transport, "SILENCE_S", 0.3)
+    monkeypatch.setattr(silence, "PING_AFTER_S", 0.1)
+    monkeypatch.setattr(flows, "SILENCE_S", 1.0)
     with PatientNode() as node:
         async with AsyncClient(node.target) as db:
             assert await db.collection("docs").count() == 1

@@ -11,9 +11,9 @@ import pytest
 
 from tests.unit.client.fake_node import cluster_info, collection_info, node_info
 from vectron_p2p.client import operations, point_operations
-from vectron_p2p.client.flows import DIAL_ELSEWHERE_S, DIAL_S, GRACE_S, ask, ask_each
+from vectron_p2p.client.flows import DIAL_ELSEWHERE_S, DIAL_S, GRACE_S, SILENCE_ELSEWHERE_S, ask, ask_each
 from vectron_p2p.client.session import RetryPolicy, Session
-from vectron_p2p.client.steps import Call, Flow, LinkLost
+from vectron_p2p.client.steps import SILENCE_S, Call, Flow, LinkLost
 from vectron_p2p.model.errors import (
     AlreadyExists,
     ClockSkew,
@@ -136,6 +136,13 @@ def test_dialling_the_only_node_may_take_longer() -> None:
     world.ask()
     world.ask(timeout=2.0)
     assert [call.dial_timeout for call in world.calls] == [DIAL_S, 2.0]
+
+
+def test_a_silent_node_is_left_sooner_when_there_is_another() -> None:
+    for seeds, patience in (((A, B), SILENCE_ELSEWHERE_S), ((A,), SILENCE_S)):
+        world = World(script(DONE), *seeds)
+        world.ask()
+        assert world.calls[0].silence_timeout == patience
 
 
 def test_failover_is_immediate_and_sticks() -> None:
@@ -312,7 +319,7 @@ def test_creating_retries_with_one_operation_id_and_learns_the_epoch() -> None:
     assert world.session.addresses[3:] == (Address("10.0.0.9", 7700),)
 
 
-def test_only_nodes_that_can_answer_are_learnt() -> None:
+def test_members_are_learnt_whatever_the_node_that_answers_thinks_of_their_liveness() -> None:
     info = asdict(cluster_info())
     info["nodes"] = [
         asdict(node_info("10.0.0.1:1")),
@@ -323,7 +330,7 @@ def test_only_nodes_that_can_answer_are_learnt() -> None:
     ]
     world = World(script(messages.ClusterReply(info)))
     world.run(operations.cluster(world.session))
-    assert world.session.addresses[3:] == (Address("10.0.0.1", 1), Address("10.0.0.4", 1))
+    assert world.session.addresses[3:] == tuple(Address(f"10.0.0.{n}", 1) for n in (1, 2, 4))
 
 
 def search(world: World, **options: Any) -> Any:

@@ -111,3 +111,26 @@ def test_a_timeout_is_a_number_above_zero(timeout: object) -> None:
     with pytest.raises(InvalidArgument) as caught:
         check_timeout(timeout)
     assert caught.value.field == "timeout"
+
+
+def test_seeds_come_before_what_was_learnt() -> None:
+    state, _ = session(A, B)
+    state.answered(A)
+    state.learn([C, D])
+    for _ in range(20):
+        assert state.route()[:2] == [A, B]
+    assert {tuple(state.route()[2:]) for _ in range(30)} == {(C, D), (D, C)}
+
+
+def test_the_newest_view_of_the_cluster_counts() -> None:
+    state, _ = session(A)
+    state.learn([A, B, C])
+    state.learn([A, C, D])
+    assert state.addresses == (A, C, D)
+    assert state.seeds == (A,)
+
+
+def test_a_client_of_fixed_seeds_learns_nothing() -> None:
+    state, _ = session(A, learning=False)
+    state.learn([B, C])
+    assert state.addresses == (A,)

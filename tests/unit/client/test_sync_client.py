@@ -24,7 +24,7 @@ from tests.unit.client.fake_node import (
 )
 from tests.unit.client.memory_node import MemoryNode
 from vectron_p2p import Client, connect
-from vectron_p2p.client import sync_transport
+from vectron_p2p.client import flows
 from vectron_p2p.client.session import RetryPolicy
 from vectron_p2p.model.errors import (
     DeadlineExceeded,
@@ -32,7 +32,7 @@ from vectron_p2p.model.errors import (
     NotFound,
     Unavailable,
 )
-from vectron_p2p.protocol import messages
+from vectron_p2p.protocol import messages, silence
 
 FAST = RetryPolicy(base_s=0.001, cap_s=0.01)
 
@@ -142,8 +142,8 @@ def test_no_answer_in_time() -> None:
         assert len(node.hellos) == 2  # a late answer must not meet the next call
 
 
-def test_a_node_that_falls_silent_is_left_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync_transport, "SILENCE_S", 0.05)
+def test_a_node_that_never_greets_is_left_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flows, "DIAL_ELSEWHERE_S", 0.1)
     silent = socket.create_server(("127.0.0.1", 0))  # accepts by its backlog, as a stopped process does
     target = f"127.0.0.1:{silent.getsockname()[1]}"
     with silent, MemoryNode() as node, connect(f"{target},{node.target}", retry=FAST) as db:
@@ -153,8 +153,25 @@ def test_a_node_that_falls_silent_is_left_for_another(monkeypatch: pytest.Monkey
             assert db.collection("docs").count() == 0
 
 
+def test_a_node_that_falls_silent_is_left_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flows, "SILENCE_ELSEWHERE_S", 0.1)
+    hung = threading.Event()
+
+    def hang(_: Any) -> Any:
+        hung.wait(20)  # the thread of the connection is stuck: no pings are answered
+        return HANG_UP
+
+    with FakeNode(hang) as silent, MemoryNode() as node:
+        with connect(f"{silent.target},{node.target}", retry=FAST) as db:
+            db.session._preferred = silent.address
+            assert db.collection("docs").count() == 0
+            assert silent.requests
+        hung.set()
+
+
 def test_a_slow_node_that_answers_pings_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync_transport, "SILENCE_S", 0.3)
+    monkeypatch.setattr(silence, "PING_AFTER_S", 0.1)
+    monkeypatch.setattr(flows, "SILENCE_S", 1.0)
     with PatientNode() as node, connect(node.target, timeout=30.0) as db:
         assert db.collection("docs").count() == 1
         assert len(node.requests) == 1

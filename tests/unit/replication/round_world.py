@@ -15,6 +15,7 @@ from typing import Any
 from tests.unit.replication.linearizable import Event
 from vectron_p2p.model.ids import NodeId
 from vectron_p2p.replication.ballots import make_ballot, operation_key
+from vectron_p2p.replication.joint import JointQuorum
 from vectron_p2p.replication.quorum import RowState, WriteRound
 from vectron_p2p.replication.reads import ReadRound
 from vectron_p2p.replication.rounds import ABSENT, SOMEWHERE, Change, Decide, Kind, Outcome, PointRound, State, nothing
@@ -128,7 +129,7 @@ class World:
         round_ = PointRound(POINT, decide, operation=key, rebase=rebase, proposed_on=proposed_on)
         for _ in range(4):
             ballot = make_ballot(self.stamp(node, round_.above), node)
-            round_.begin(ballot, OWNERS, REQUIRED)
+            round_.begin(ballot, JointQuorum.of(OWNERS, REQUIRED))
             for owner in OWNERS:
                 self._prepare(round_, owner, ballot)
             yield lambda: round_.decided
@@ -170,7 +171,7 @@ class World:
             payload = None if vector is None else b"\x80"
             digest = content_digest(POINT, vector, payload)
             row = Row(POINT, make_version(self.stamp(node, above), node, digest), vector, payload)
-            write = WriteRound(OWNERS, REQUIRED, [row.version])
+            write = WriteRound(JointQuorum.of(OWNERS, REQUIRED), [row.version])
             for owner in OWNERS:
                 self._write(write, owner, row)
             if not (yield partial(getattr, write, "decided")):

@@ -6,6 +6,7 @@ import pytest
 
 from vectron_p2p.model.errors import ClockSkew, ConsistencyError, NotFound, ReadOnly, Unavailable
 from vectron_p2p.model.ids import NodeId
+from vectron_p2p.replication.joint import JointQuorum
 from vectron_p2p.replication.quorum import RowState, WriteRound
 from vectron_p2p.replication.version import make_version
 
@@ -21,7 +22,7 @@ OLD, SENT, NEWER, NEWEST = version(5), version(10), version(20), version(30)
 
 
 def round_of(rows: int = 1, required: int = 2) -> WriteRound:
-    return WriteRound(OWNERS, required, [SENT] * rows)
+    return WriteRound(JointQuorum.of(OWNERS, required), [SENT] * rows)
 
 
 def test_a_quorum_that_applied_it_is_enough() -> None:
@@ -58,7 +59,7 @@ def test_a_mixed_outcome_is_known_before_the_last_answer() -> None:
 
 
 def test_newer_everywhere_is_stamped_anew_above_the_highest() -> None:
-    write = WriteRound(OWNERS, 2, [SENT, SENT])
+    write = WriteRound(JointQuorum.of(OWNERS, 2), [SENT, SENT])
     write.record(A, [NEWER, SENT])
     write.record(B, [NEWEST, SENT])
     assert not write.decided  # C may still have applied row 0
@@ -100,7 +101,7 @@ def test_refused_stamps_are_named() -> None:
 
 def test_what_was_refused_leaves_no_hint() -> None:
     """Else it appears when the owner that was away comes back, over all that was written since the refusal."""
-    write = WriteRound(OWNERS, 2, [SENT, SENT, SENT])
+    write = WriteRound(JointQuorum.of(OWNERS, 2), [SENT, SENT, SENT])
     write.record_unsent(C)
     write.record(A, [None, SENT, SENT])
     write.record(B, [None, SENT, None])
@@ -170,7 +171,7 @@ def test_only_the_first_word_of_an_owner_counts() -> None:
 
 
 def test_rows_are_judged_one_by_one() -> None:
-    write = WriteRound(OWNERS, 2, [SENT, SENT, SENT])
+    write = WriteRound(JointQuorum.of(OWNERS, 2), [SENT, SENT, SENT])
     write.record(A, [SENT, NEWER, SENT])
     write.record(B, [SENT, NEWER, NEWER])
     write.record(C, [SENT, NEWER, NEWER])
@@ -195,8 +196,8 @@ def test_undecided_rows_are_unknown_when_time_runs_out() -> None:
 
 def test_wrong_use_is_refused() -> None:
     with pytest.raises(ValueError):
-        WriteRound(OWNERS, 4, [SENT])
+        WriteRound(JointQuorum.of(OWNERS, 4), [SENT])
     with pytest.raises(ValueError):
-        WriteRound(OWNERS, 0, [SENT])
+        WriteRound(JointQuorum.of(OWNERS, 0), [SENT])
     with pytest.raises(ValueError):
         round_of().record(A, [SENT, SENT])

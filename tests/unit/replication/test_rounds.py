@@ -28,6 +28,7 @@ from vectron_p2p.replication.ballots import (
     round_version,
     unpack_mark,
 )
+from vectron_p2p.replication.joint import JointQuorum
 from vectron_p2p.replication.quorum import RowState, WriteOutcome, WriteRound
 from vectron_p2p.replication.reads import ReadRound
 from vectron_p2p.replication.rounds import ABSENT, SOMEWHERE, Change, Kind, PointRound, State, nothing
@@ -62,7 +63,7 @@ def put(base: State) -> Change:
 
 
 def promised(round_: PointRound, number: bytes, *states: State) -> State | None:
-    round_.begin(number, OWNERS, 2)
+    round_.begin(number, JointQuorum.of(OWNERS, 2))
     for owner, state in zip(OWNERS, states, strict=False):
         round_.promised(number, owner, state)
     return round_.propose()
@@ -129,7 +130,7 @@ def test_the_highest_of_a_quorum_is_the_base_and_hands_its_operations_on() -> No
 
 def test_too_few_promises_propose_nothing_and_say_what_to_go_above() -> None:
     round_ = PointRound(1, put, operation=X)
-    round_.begin(ballot(5), OWNERS, 2)
+    round_.begin(ballot(5), JointQuorum.of(OWNERS, 2))
     round_.promised(ballot(5), A, ABSENT)
     assert not round_.decided
     round_.refused(ballot(5), B, busy(ballot(90)))
@@ -138,7 +139,7 @@ def test_too_few_promises_propose_nothing_and_say_what_to_go_above() -> None:
     assert round_.propose() is None
     assert round_.above == 90
     with pytest.raises(ValueError, match="not above"):
-        round_.begin(ballot(5), OWNERS, 2)
+        round_.begin(ballot(5), JointQuorum.of(OWNERS, 2))
     outcome = round_.give_up("no time")
     assert outcome.kind is Kind.REFUSED
     assert isinstance(outcome.error, ConsistencyError)
@@ -148,7 +149,7 @@ def test_too_few_promises_propose_nothing_and_say_what_to_go_above() -> None:
 def test_answers_to_an_earlier_ballot_count_for_nothing() -> None:
     round_ = PointRound(1, put, operation=X)
     promised(round_, ballot(5), ABSENT, ABSENT)
-    round_.begin(ballot(6), OWNERS, 2)
+    round_.begin(ballot(6), JointQuorum.of(OWNERS, 2))
     round_.promised(ballot(5), A, ABSENT)
     round_.accepted(ballot(5), B)
     assert round_.propose() is None
@@ -233,6 +234,15 @@ def test_a_base_whose_steps_lead_past_the_own_proposal_shows_that_it_was_not_don
         assert row.vector == vector
 
 
+def test_whatever_it_was_proposed_on_a_base_that_is_known_from_the_beginning_shows_that_it_was_not_done() -> None:
+    first = State(plain(4).version, b"other", b"\x80", Mark(None, (step(b"w" * 16, ABSENT),)).pack())
+    later = State(plain(5).version, b"other", b"\x80", Mark(None, (step(b"w" * 16, plain(2)),)).pack())
+    for base, vector in ((ABSENT, b"new"), (first, b"new"), (later, b"other"), (plain(4), b"old")):
+        row = promised(PointRound(1, put, operation=X, proposed_on=SOMEWHERE), ballot(9), base, ABSENT)
+        assert row is not None
+        assert row.vector == vector
+
+
 def test_its_id_in_the_base_means_done_but_not_before_a_quorum_holds_it() -> None:
     round_ = PointRound(1, put, operation=X, proposed_on=SOMEWHERE)
     theirs = State(plain(4).version, b"later", b"\x80", Mark(None, (STEP, b"y" * STEP_SIZE)).pack())
@@ -272,13 +282,13 @@ def test_giving_up_after_a_proposal_leaves_the_outcome_unknown() -> None:
 
 def test_a_busy_answer_is_no_acknowledgement_and_a_write_refused_everywhere_goes_above_it() -> None:
     version = plain(5).version
-    write = WriteRound(OWNERS, 2, [version])
+    write = WriteRound(JointQuorum.of(OWNERS, 2), [version])
     write.record(A, [busy(ballot(7))])
     write.record(B, [busy(ballot(8))])
     write.record(C, [plain(6).version])
     outcome = write.outcome()
     assert (outcome.states, outcome.above) == ([RowState.RESTAMP], [8])
-    write = WriteRound(OWNERS, 2, [version])
+    write = WriteRound(JointQuorum.of(OWNERS, 2), [version])
     write.record(A, [version])
     write.record(B, [busy(ballot(7))])
     write.record(C, [busy(ballot(7))])
@@ -289,12 +299,12 @@ def test_a_busy_answer_is_no_acknowledgement_and_a_write_refused_everywhere_goes
 
 def test_mixed_rows_are_told_from_those_that_too_few_answered() -> None:
     version = plain(5).version
-    write = WriteRound(OWNERS, 2, [version, version])
+    write = WriteRound(JointQuorum.of(OWNERS, 2), [version, version])
     write.record(A, [version, version])
     write.record(B, [version, plain(6).version])
     write.record_failure(C)
     assert write.outcome().mixed == [1]
-    write = WriteRound(OWNERS, 2, [version])
+    write = WriteRound(JointQuorum.of(OWNERS, 2), [version])
     write.record(A, [version])
     write.record_failure(B)
     write.record_failure(C)
@@ -377,7 +387,7 @@ def _the_first_promise_is_the_base(patch: pytest.MonkeyPatch) -> None:
     propose = PointRound.propose
 
     def mutant(self: PointRound) -> State | None:
-        if len(self._promises) >= self._required:
+        if self._enough:
             self._promises = dict.fromkeys(self._promises, next(iter(self._promises.values())))
         return propose(self)
 

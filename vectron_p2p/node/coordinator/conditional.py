@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from vectron_p2p.model.consistency import Consistency
 from vectron_p2p.model.errors import ConsistencyError, Unavailable, VectronError
-from vectron_p2p.model.ids import PointId, encode_point_id
+from vectron_p2p.model.ids import PointId, ShardId, encode_point_id
 from vectron_p2p.node.coordinator import changes
 from vectron_p2p.node.coordinator.rounds import BATCH, Operation, Rounds
-from vectron_p2p.node.scatter import Scatter
+from vectron_p2p.node.routes import write_quorum
+from vectron_p2p.node.scatter import scatter
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.replication.ballots import operation_key
 from vectron_p2p.replication.rounds import SOMEWHERE, Decide, Kind, Outcome
@@ -22,11 +23,12 @@ from vectron_p2p.replication.rounds import SOMEWHERE, Decide, Kind, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from vectron_p2p.catalog.state import ClusterState, Collection
+    from vectron_p2p.catalog.state import Collection
     from vectron_p2p.model.ids import NodeId
     from vectron_p2p.node.admission import Rows
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.peers import Peers
+    from vectron_p2p.node.routes import Routes
     from vectron_p2p.runtime import Clock
 
 SAID = 10  # failed points that a message names; `failed` has them all
@@ -35,14 +37,12 @@ SAID = 10  # failed points that a message names; `failed` has them all
 class Conditional:
     """Conditional operations of a coordinator."""
 
-    def __init__(
-        self, peers: Peers, clock: Clock, rounds: Rounds, limits: Limits, *, state: Callable[[], ClusterState]
-    ) -> None:
+    def __init__(self, peers: Peers, clock: Clock, routes: Routes, rounds: Rounds, limits: Limits) -> None:
         self._peers = peers
         self._clock = clock
+        self._routes = routes
         self._rounds = rounds
         self._limits = limits
-        self._state = state
 
     async def upsert(
         self,
@@ -140,8 +140,8 @@ class Conditional:
         return changed
 
     def _reachable(self, collection: Collection, shard: int) -> bool:
-        owners = collection.placement[shard]
-        return sum(map(self._peers.alive, owners)) >= Consistency.QUORUM.required(len(owners))
+        quorum = write_quorum(self._routes.state.route(ShardId(collection.id, shard)), Consistency.QUORUM)
+        return quorum.met(quorum.mask(filter(self._peers.alive, quorum.owners)))
 
     async def _candidates(
         self, collection: Collection, shard: int, after: bytes, filter: Mapping[str, object], deadline: float
@@ -149,23 +149,24 @@ class Conditional:
         """Ids that match on any owner of a read quorum, behind the id key `after`; up to where; whether more follow."""
         replies: dict[NodeId, m.MatchingIdsReply] = {}
         timeout = max(0.0, deadline - self._clock.now())
-        message = m.MatchingIds(collection.id, shard, self._state().epoch, after, BATCH, dict(filter))
 
-        async def ask(node: NodeId, shards: list[int]) -> list[VectronError | None]:
+        async def ask(node: NodeId, shards: list[int], epoch: int) -> list[VectronError | None]:
+            message = m.MatchingIds(collection.id, shard, epoch, after, BATCH, dict(filter))
             replies[node] = await self._peers.call(node, message, timeout=min(timeout, self._limits.call_timeout))
             return [None]
 
-        owners = collection.placement[shard]
-        scatter = Scatter(
+        asked = await scatter(
             self._peers,
             self._clock,
-            {shard: owners},
+            self._routes,
+            collection.id,
+            [shard],
             ask,
-            need={shard: Consistency.QUORUM.required(len(owners))},
+            level=Consistency.QUORUM,
             hedge_after=self._limits.hedge_after,
+            timeout=timeout,
         )
-        await scatter.run(timeout)
-        scatter.raise_if_nothing()
+        asked.raise_if_nothing()
         # Behind the end of one owner's page nothing is known of its rows: the next page begins at the first such end.
         ends = [reply.upto for reply in replies.values() if reply.more]
         upto = min(ends) if ends else max(reply.upto for reply in replies.values())

@@ -12,13 +12,11 @@ from vectron_p2p.node.coordinator.searches import Searches
 from vectron_p2p.node.coordinator.writes import Writes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import trio
 
-    from vectron_p2p.catalog.state import ClusterState
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.peers import Peers
+    from vectron_p2p.node.routes import Routes
     from vectron_p2p.node.runtime import Runtime
     from vectron_p2p.node.services.hints import Hints
     from vectron_p2p.node.stamps import Stamps
@@ -41,16 +39,16 @@ class Coordinator:
         hints: Hints,
         limits: Limits,
         *,
-        state: Callable[[], ClusterState],
+        routes: Routes,
         background: trio.Nursery,
     ) -> Coordinator:
         clock = runtime.clock
-        rounds = Rounds(peers, clock, runtime.random, stamps, hints, limits, state=state, background=background)
-        reads = Reads(peers, clock, rounds, limits)
+        rounds = Rounds(peers, clock, runtime.random, stamps, hints, limits, routes=routes, background=background)
+        reads = Reads(peers, clock, routes, rounds, limits)
         return cls(
             rounds=rounds,
-            writes=Writes(peers, clock, stamps, hints, rounds, limits, background=background),
+            writes=Writes(peers, clock, routes, stamps, hints, rounds, limits, background=background),
             reads=reads,
-            searches=Searches(peers, clock, reads, limits),
-            conditional=Conditional(peers, clock, rounds, limits, state=state),
+            searches=Searches(peers, clock, routes, reads, limits),
+            conditional=Conditional(peers, clock, routes, rounds, limits),
         )

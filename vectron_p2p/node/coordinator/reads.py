@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import trio
 
 from vectron_p2p.catalog.placement import shard_of
-from vectron_p2p.model.errors import ConsistencyError, DeadlineExceeded, VectronError
+from vectron_p2p.model.consistency import Consistency
+from vectron_p2p.model.errors import ConsistencyError, DeadlineExceeded, StaleEpoch, Unavailable, VectronError
 from vectron_p2p.model.ids import NodeId, PointId, ShardId
+from vectron_p2p.node.routes import write_quorum
 from vectron_p2p.node.services.exchange import to_message
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.replication.ballots import content_version
@@ -19,11 +21,12 @@ from vectron_p2p.storage.records import Row
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vectron_p2p.catalog.moves import Route
     from vectron_p2p.catalog.state import Collection
-    from vectron_p2p.model.consistency import Consistency
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.coordinator.rounds import Rounds
     from vectron_p2p.node.peers import Peers
+    from vectron_p2p.node.routes import Routes
     from vectron_p2p.runtime import Clock
 
 MAX_ROUNDS = 4  # a row that changed under the read three times is being written all the time: let the client decide
@@ -48,9 +51,10 @@ class ReadRow(NamedTuple):
 class Reads:
     """Gets of a coordinator."""
 
-    def __init__(self, peers: Peers, clock: Clock, rounds: Rounds, limits: Limits) -> None:
+    def __init__(self, peers: Peers, clock: Clock, routes: Routes, rounds: Rounds, limits: Limits) -> None:
         self._peers = peers
         self._clock = clock
+        self._routes = routes
         self._rounds = rounds
         self._limits = limits
 
@@ -62,7 +66,6 @@ class Reads:
         *,
         with_vector: bool,
         with_payload: bool,
-        epoch: int,
         timeout: float,
     ) -> list[ReadRow | None]:
         """Rows (tombstones too) in the order asked; None where no owner asked has seen the id.
@@ -78,11 +81,8 @@ class Reads:
 
         async def one(index: int) -> None:
             shard, points = ShardId(collection.id, index), list(by_shard[index])
-            owners = collection.placement[index]
             try:
-                rows = await self._read(
-                    shard, points, owners, level.required(len(owners)), with_vector, with_payload, epoch
-                )
+                rows = await self._read(shard, points, level, with_vector, with_payload)
             except VectronError as error:
                 failures.append(error)
             else:
@@ -102,30 +102,27 @@ class Reads:
         return [found[point] for point in ids]
 
     async def _read(
-        self,
-        shard: ShardId,
-        ids: list[PointId],
-        owners: Sequence[NodeId],
-        required: int,
-        with_vector: bool,
-        with_payload: bool,
-        epoch: int,
+        self, shard: ShardId, ids: list[PointId], level: Consistency, with_vector: bool, with_payload: bool
     ) -> list[ReadRow | None]:
-        alive = sum(self._peers.alive(owner) for owner in owners)
-        if alive < required:
-            raise ConsistencyError(
-                f"shard {shard.index} has {alive} of {len(owners)} owners alive, this read needs {required}: "
-                "retry when nodes are back, or ask for a lower consistency",
-                acked=0,
-                required=required,
-            )
-        # A row may have to be written back whole, so from more than one owner whole rows are asked.
-        whole = required > 1
         rows: dict[PointId, ReadRow | None] = {}
-        wanted = list(ids)
-        for number in range(1, MAX_ROUNDS + 1):
-            ask = m.FetchRows(shard.collection, shard.index, epoch, wanted, with_vector or whole, with_payload or whole)
-            round_ = await _Round(self._peers, self._clock, self._limits, shard, ask, owners, required).run()
+        wanted, number, required = list(ids), 1, 0
+        while number <= MAX_ROUNDS:
+            state = self._routes.state
+            route = state.route(shard)
+            required = level.required(len(route.read))
+            self._check_reachable(shard, route, required)
+            # A row may have to be written back whole, so when more than one owner has to hold it, whole rows are asked.
+            whole = level is not Consistency.ONE and (required > 1 or len(route.write) > 1)
+            ask = m.FetchRows(
+                shard.collection, shard.index, state.epoch, wanted, with_vector or whole, with_payload or whole
+            )
+            round_ = _Round(self._peers, self._clock, self._limits, shard, ask, route, level)
+            try:
+                await round_.run()
+            except ConsistencyError:
+                if await self._routes.newer(round_.stale, state.epoch):
+                    continue
+                raise
             busy = [wanted[i] for i in round_.busy]
             again = {*round_.again, *round_.busy}
             for i, point in enumerate(wanted):
@@ -139,11 +136,22 @@ class Reads:
                 wanted = [point for point in wanted if point not in rows]
             if not wanted:
                 return [rows[point] for point in ids]
+            number += 1
         raise ConsistencyError(
             f"shard {shard.index}: the rows changed while they were read, {MAX_ROUNDS} times in a row; retry",
             acked=0,
             required=required,
         )
+
+    def _check_reachable(self, shard: ShardId, route: Route, required: int) -> None:
+        alive = sum(self._peers.alive(owner) for owner in route.read)
+        if alive < required:
+            raise ConsistencyError(
+                f"shard {shard.index} has {alive} of {len(route.read)} owners alive, this read needs {required}: "
+                "retry when nodes are back, or ask for a lower consistency",
+                acked=0,
+                required=required,
+            )
 
     async def _settle(self, shard: ShardId, points: list[PointId]) -> dict[PointId, ReadRow | None]:
         """Rows that promises keep from being written back, by identity rounds (PROTOCOLS §4.4)."""
@@ -167,17 +175,22 @@ class _Round:
         limits: Limits,
         shard: ShardId,
         ask: m.FetchRows,
-        owners: Sequence[NodeId],
-        required: int,
+        route: Route,
+        level: Consistency,
     ) -> None:
         self._peers = peers
         self._clock = clock
         self._limits = limits
         self._shard = shard
         self._ask = ask
-        self._required = required
-        self._untried = peers.prefer(owners)
-        self._round = ReadRound(owners, required, len(ask.ids))
+        self._required = level.required(len(route.read))
+        # First those in all sets that are written: what they hold needs no write-back to the next step's owners.
+        self._untried = sorted(peers.prefer(route.read), key=lambda owner: sum(owner not in s for s in route.write))
+        # ONE may trail; any other level has to be met in every set, or the next read might not find what this one did.
+        confirm = None if level is Consistency.ONE else write_quorum(route, level)
+        self._round = ReadRound(route.read, self._required, len(ask.ids), confirm=confirm)
+        self.stale = 0
+        """The epoch that an owner asked for; 0: none."""
         self._replies: dict[NodeId, m.RowsReply] = {}
         self._nursery: trio.Nursery | None = None
 
@@ -235,8 +248,7 @@ class _Round:
             self._replies[owner] = reply
             self._round.record(owner, reply.versions)
         except VectronError as error:
-            self._round.record_failure(owner, error)
-            self._ask_next()
+            self._failed(owner, error)
         finally:
             late.cancel()
         if self._round.complete:
@@ -254,12 +266,19 @@ class _Round:
         ]
         message = to_message(self._shard, rows, epoch=self._ask.epoch, kind="write_back")
         try:
+            if not self._peers.alive(write_back.owner):  # one that is written and not read was not asked before
+                raise Unavailable(f"node {write_back.owner} is not alive", node=write_back.owner)
             reply = await self._peers.call(write_back.owner, message, timeout=self._limits.call_timeout)
             self._round.record_write_back(write_back.owner, write_back.rows, reply.held)
             if None in reply.held:
                 self._ask_next()  # its clock is behind and it refused: others may well hold the row
         except VectronError as error:
-            self._round.record_failure(write_back.owner, error)
-            self._ask_next()
+            self._failed(write_back.owner, error)
         if self._round.complete:
             self._nursery.cancel_scope.cancel()
+
+    def _failed(self, owner: NodeId, error: VectronError) -> None:
+        if isinstance(error, StaleEpoch):
+            self.stale = max(self.stale, error.epoch)
+        self._round.record_failure(owner, error)
+        self._ask_next()

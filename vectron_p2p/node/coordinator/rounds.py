@@ -3,7 +3,8 @@
 Owns the calls, the ballots, the pauses and the bounds; what may be proposed and answered is `replication.rounds`.
 Points of one shard go together: one message per owner and phase carries them all, each with a ballot of its own.
 
-Invariants: every attempt takes owners and epoch from the newest catalog; a hint is owed only of rows that were chosen.
+Invariants: every attempt takes owners and epoch from the newest catalog, and while the shard is being moved has a
+quorum of its old and one of its new owners in both phases; a hint is owed only of rows that were chosen.
 """
 
 from __future__ import annotations
@@ -16,19 +17,22 @@ import trio
 
 from vectron_p2p.catalog.placement import shard_of
 from vectron_p2p.model.consistency import Consistency
-from vectron_p2p.model.errors import NotFound, Overloaded, VectronError
+from vectron_p2p.model.errors import Overloaded, StaleEpoch, VectronError
 from vectron_p2p.model.ids import NodeId, PointId, ShardId
+from vectron_p2p.node.routes import write_quorum
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.replication.ballots import make_ballot
 from vectron_p2p.replication.rounds import ABSENT, Decide, Outcome, PointRound, State, nothing
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from vectron_p2p.catalog.state import ClusterState, Collection
+    from vectron_p2p.catalog.moves import Route
+    from vectron_p2p.catalog.state import Collection
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.peers import Peers
+    from vectron_p2p.node.routes import Routes
     from vectron_p2p.node.services.hints import Hints
     from vectron_p2p.node.stamps import Stamps
     from vectron_p2p.runtime import Clock
@@ -38,6 +42,7 @@ BATCHES = 4  # of one call at a time: enough to fill group commits, and other ca
 MAX_ATTEMPTS = 32  # up to 3 s of pauses while always losing against others; then the client had better decide
 PAUSE = 0.01  # seconds, upper bound of the first pause: about what a round takes; doubled each time, drawn evenly
 PAUSE_CAP = 0.2
+PROMPT = 1.0  # an attempt that took longer and proposed nothing waited for silent owners: another node may reach them
 OWN_ACK = 0.05  # as of writes: what a client wrote through this node it should find here
 
 
@@ -67,7 +72,7 @@ class Rounds:
         hints: Hints,
         limits: Limits,
         *,
-        state: Callable[[], ClusterState],
+        routes: Routes,
         background: trio.Nursery,
     ) -> None:
         self._peers = peers
@@ -76,7 +81,7 @@ class Rounds:
         self._stamps = stamps
         self._hints = hints
         self._limits = limits
-        self._state = state
+        self._routes = routes
         self._background = background
         self._sending = 0
 
@@ -138,6 +143,7 @@ class Rounds:
                 if attempt:
                     # A row keeps its last steps: who comes back later than those cannot tell what became of his.
                     await self.pause(1 if any(round_.uncertain for round_ in open_) else attempt)
+                began = self._clock.now()
                 try:
                     batch = self._attempt(shard, open_, level)
                     await batch.begin(await self._stamps.next())
@@ -145,12 +151,17 @@ class Rounds:
                     error = refusal
                     break
                 if not batch.reachable:
-                    why = f"{batch.alive} of {len(batch.owners)} owners are alive, {batch.required} are needed"
+                    alive, required = batch.alive
+                    why = f"{alive} of {len(batch.accepts.owners)} owners are alive, {required} are needed"
                     break
                 await batch.prepare(kind, deadline)
                 await batch.accept(deadline)
+                await self._routes.newer(batch.stale, batch.epoch)
                 open_ = [round_ for round_ in open_ if round_.conclude() is None]
                 if not open_:
+                    break
+                if self._clock.now() - began > PROMPT and not any(round_.uncertain for round_ in open_):
+                    why = "too few owners answered in time"
                     break
         if scope.cancelled_caught:
             why = "the owners did not answer in the time given"
@@ -165,11 +176,8 @@ class Rounds:
         return max(0.0, min(self._limits.call_timeout, deadline - self._clock.now()))
 
     def _attempt(self, shard: ShardId, rounds: list[PointRound], level: Consistency) -> _Attempt:
-        state = self._state()
-        collection = state.collections.get(shard.collection)
-        if collection is None:
-            raise NotFound("the collection was dropped", field="collection")
-        return _Attempt(self, shard, state.epoch, collection.placement[shard.index], rounds, level)
+        state = self._routes.state
+        return _Attempt(self, shard, state.epoch, state.route(shard), rounds, level)
 
 
 class _Attempt:
@@ -180,33 +188,38 @@ class _Attempt:
         parent: Rounds,
         shard: ShardId,
         epoch: int,
-        owners: Sequence[NodeId],
+        route: Route,
         rounds: list[PointRound],
         level: Consistency,
     ) -> None:
         self._parent = parent
         self._shard = shard
-        self._epoch = epoch
+        self.epoch = epoch
         self._rounds = rounds
-        self.owners = owners
-        self.required = Consistency.QUORUM.required(len(owners))
-        self._accepts = max(self.required, level.required(len(owners)))
-        self._asked = [owner for owner in owners if parent._peers.alive(owner)]
-        self.alive = len(self._asked)
+        self.promises = write_quorum(route, Consistency.QUORUM)
+        self.accepts = write_quorum(route, level) if level is Consistency.ALL else self.promises
+        self._asked = [owner for owner in self.accepts.owners if parent._peers.alive(owner)]
+        self.stale = 0
+        """The epoch that owners want to see; 0: none refused this one's."""
 
     @property
     def reachable(self) -> bool:
-        return self.alive >= self._accepts
+        return self.accepts.met(self.accepts.mask(self._asked))
+
+    @property
+    def alive(self) -> tuple[int, int]:
+        """Owners alive and needed, where most are lacking."""
+        return self.accepts.tally(self.accepts.mask(self._asked))
 
     async def begin(self, stamp: int) -> None:
         for round_ in self._rounds:
             # Above what this point needs only, so that a row from a bad clock makes no stamp of another point bad.
             ballot = make_ballot(max(stamp, round_.above + 1), self._parent._peers.me)
-            round_.begin(ballot, self.owners, self.required, self._accepts)
+            round_.begin(ballot, self.promises, self.accepts)
             self._mark_unasked(round_)
 
     def _mark_unasked(self, round_: PointRound) -> None:
-        for owner in self.owners:
+        for owner in self.accepts.owners:
             if owner not in self._asked:
                 round_.failed(round_.ballot, owner)
 
@@ -215,7 +228,7 @@ class _Attempt:
         message = m.Prepare(
             collection=self._shard.collection,
             shard=self._shard.index,
-            epoch=self._epoch,
+            epoch=self.epoch,
             kind=kind,
             ids=[round_.point for round_ in self._rounds],
             ballots=[round_.ballot for round_ in self._rounds],
@@ -228,6 +241,10 @@ class _Attempt:
         parent = self._parent
         try:
             reply = await parent._peers.call(owner, message, timeout=parent.call_time(deadline))
+        except StaleEpoch as error:  # it has promised nothing
+            self.stale = max(self.stale, error.epoch)
+            for round_ in self._rounds:
+                round_.failed(round_.ballot, owner)
         except VectronError as error:
             for round_ in self._rounds:
                 round_.failed(round_.ballot, owner, error)
@@ -254,7 +271,7 @@ class _Attempt:
         message = m.ApplyRows(
             collection=self._shard.collection,
             shard=self._shard.index,
-            epoch=self._epoch,
+            epoch=self.epoch,
             kind="accept",
             ids=[round_.point for round_, _ in proposals],
             versions=[row.version for _, row in proposals],
@@ -262,7 +279,7 @@ class _Attempt:
             payloads=[row.payload for _, row in proposals],
             marks=[row.mark for _, row in proposals],
         )
-        accepts = _Accepts(parent, message, [round_ for round_, _ in proposals], self.owners, self._asked)
+        accepts = _Accepts(self, message, [round_ for round_, _ in proposals], self._asked)
         await accepts.run(parent.call_time(deadline))
 
 
@@ -270,22 +287,18 @@ class _Accepts:
     """The second phase of one attempt, which goes on in the background for slow owners."""
 
     def __init__(
-        self,
-        parent: Rounds,
-        message: m.ApplyRows,
-        rounds: list[PointRound],
-        owners: Sequence[NodeId],
-        asked: Sequence[NodeId],
+        self, attempt: _Attempt, message: m.ApplyRows, rounds: list[PointRound], asked: Sequence[NodeId]
     ) -> None:
-        self._parent = parent
+        self._attempt = attempt
+        self._parent = attempt._parent
         self._message = message
         self._rounds = rounds
         self._ballots = [round_.ballot for round_ in rounds]
         self._asked = list(asked)
         self._answering = len(self._asked)
-        self._accepted: dict[int, int] = dict.fromkeys(range(len(rounds)), 0)
-        self._missed = [owner for owner in owners if owner not in asked]
-        self._required = len(owners) // 2 + 1
+        self._accepted = [0] * len(rounds)
+        self._quorum = attempt.promises
+        self._missed = [owner for owner in self._quorum.owners if owner not in asked]
         self._decided, self._own = trio.Event(), trio.Event()
 
     async def run(self, timeout: float) -> None:
@@ -305,6 +318,10 @@ class _Accepts:
             reply = await parent._peers.call(owner, message, timeout=parent._limits.write_timeout)
             parent._stamps.observe(reply.held)
             self._record(owner, reply.held)
+        except StaleEpoch as error:
+            self._attempt.stale = max(self._attempt.stale, error.epoch)
+            for round_, ballot in zip(self._rounds, self._ballots, strict=True):
+                round_.failed(ballot, owner)
         except VectronError as error:
             for round_, ballot in zip(self._rounds, self._ballots, strict=True):
                 round_.failed(ballot, owner, error)
@@ -323,14 +340,14 @@ class _Accepts:
     def _record(self, owner: NodeId, held: Sequence[bytes | None]) -> None:
         for i, (version, answer) in enumerate(zip(self._message.versions, held, strict=True)):
             if answer == version:
-                self._accepted[i] += 1
+                self._accepted[i] |= self._quorum.bit(owner)
                 self._rounds[i].accepted(self._ballots[i], owner)
             else:
                 self._rounds[i].outdone(self._ballots[i], owner, answer)
 
     def _keep_hints(self) -> None:
         message = self._message
-        chosen = [i for i, accepted in self._accepted.items() if accepted >= self._required]
+        chosen = [i for i, accepted in enumerate(self._accepted) if self._quorum.met(accepted)]
         if chosen:
             part = take_rows(message, chosen)
             for owner in self._missed:

@@ -23,7 +23,7 @@ from vectron_p2p.model.errors import (
     from_wire,
 )
 from vectron_p2p.model.ids import NodeId, PointId, decode_point_id, encode_point_id
-from vectron_p2p.node.scatter import Scatter
+from vectron_p2p.node.scatter import Scatter, scatter
 from vectron_p2p.node.shard_search import from_hit_list, score_row, to_hit_list
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.filters import parse_filter
@@ -32,12 +32,14 @@ from vectron_p2p.query.scoring import vectors_from_bytes
 from vectron_p2p.storage.records import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from vectron_p2p.catalog.state import Collection
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.coordinator.reads import Reads
     from vectron_p2p.node.peers import Peers
+    from vectron_p2p.node.routes import Routes
+    from vectron_p2p.node.scatter import AskAt
     from vectron_p2p.runtime import Clock
 
 MAX_REPLY_BYTES = 24 * 1024 * 1024  # of payloads and vectors in one reply: a message has at most 32 MiB
@@ -47,26 +49,45 @@ MAX_REFILLS = 4  # each doubles the depth: 16 x k rows deleted or changed in the
 class Searches:
     """Searches of a coordinator."""
 
-    def __init__(self, peers: Peers, clock: Clock, reads: Reads, limits: Limits) -> None:
+    def __init__(self, peers: Peers, clock: Clock, routes: Routes, reads: Reads, limits: Limits) -> None:
         self._peers = peers
         self._clock = clock
+        self._routes = routes
         self._reads = reads
         self._limits = limits
 
+    async def _scatter(
+        self, collection: Collection, shards: Iterable[int], ask: AskAt, level: Consistency, timeout: float
+    ) -> Scatter:
+        """Raises why, if no shard has answered."""
+        asked = await scatter(
+            self._peers,
+            self._clock,
+            self._routes,
+            collection.id,
+            shards,
+            ask,
+            level=level,
+            hedge_after=self._limits.hedge_after,
+            timeout=timeout,
+        )
+        asked.raise_if_nothing()
+        return asked
+
     # --- search -----------------------------------------------------------------------------------------------------
 
-    async def search(self, collection: Collection, asked: m.Search, *, epoch: int, timeout: float) -> m.SearchReply:
+    async def search(self, collection: Collection, asked: m.Search, *, timeout: float) -> m.SearchReply:
         """The reply to an admitted request."""
         began = self._clock.now()
         level = parse_consistency(asked.consistency)
         itself = asked.id
         if itself is not None:
-            asked = await self._by_id(collection, asked, itself, epoch, timeout)
+            asked = await self._by_id(collection, asked, itself, timeout)
         depth = asked.k + asked.offset + (itself is not None)
         message = m.SearchShards(
             collection=collection.id,
             shards=[],
-            epoch=epoch,
+            epoch=0,
             merge=True,
             vectors=asked.vectors,
             count=asked.count,
@@ -93,16 +114,13 @@ class Searches:
             [to_hit_list(hits, asked) for hits in lists], missing, took, plan if asked.explain else None
         )
 
-    async def _by_id(
-        self, collection: Collection, asked: m.Search, point: PointId, epoch: int, timeout: float
-    ) -> m.Search:
+    async def _by_id(self, collection: Collection, asked: m.Search, point: PointId, timeout: float) -> m.Search:
         rows = await self._reads.get(
             collection,
             [point],
             parse_consistency(asked.consistency),
             with_vector=True,
             with_payload=False,
-            epoch=epoch,
             timeout=timeout,
         )
         row = rows[0]
@@ -115,22 +133,17 @@ class Searches:
     ) -> tuple[list[list[Scored]], list[int], list[dict[str, Any]]]:
         replies: list[m.ShardsReply] = []
 
-        async def ask(node: NodeId, shards: list[int]) -> list[VectronError | None]:
-            reply = await self._peers.call(node, replace(message, shards=shards), timeout=timeout)
+        async def ask(node: NodeId, shards: list[int], epoch: int) -> list[VectronError | None]:
+            reply = await self._peers.call(node, replace(message, shards=shards, epoch=epoch), timeout=timeout)
             replies.append(reply)
             return [None if why is None else from_wire(why) for why in reply.refused]
 
-        owners = dict(enumerate(collection.placement))
-        scatter = Scatter(
-            self._peers, self._clock, owners, ask, need=dict.fromkeys(owners, 1), hedge_after=self._limits.hedge_after
-        )
-        await scatter.run(timeout)
-        scatter.raise_if_nothing()
+        asked = await self._scatter(collection, range(collection.shards), ask, Consistency.ONE, timeout)
         lists = [
             merge_hits([from_hit_list(reply.results[0][q]) for reply in replies], message.k, collection.options.metric)
             for q in range(message.count)
         ]
-        return lists, scatter.missing, [entry for reply in replies for entry in reply.plan or []]
+        return lists, asked.missing, [entry for reply in replies for entry in reply.plan or []]
 
     async def _ask_quorum(
         self, collection: Collection, message: m.SearchShards, level: Consistency, timeout: float
@@ -182,20 +195,17 @@ class Searches:
         plans: list[dict[str, Any]] = []
         timeout = max(0.0, deadline - self._clock.now())
 
-        async def ask(node: NodeId, part: list[int]) -> list[VectronError | None]:
-            reply = await self._peers.call(node, replace(message, shards=part, merge=False), timeout=timeout)
+        async def ask(node: NodeId, part: list[int], epoch: int) -> list[VectronError | None]:
+            to = replace(message, shards=part, epoch=epoch, merge=False)
+            reply = await self._peers.call(node, to, timeout=timeout)
             plans.extend({"node": node, **entry} for entry in reply.plan or [])
             for shard, hits, why in zip(part, reply.results, reply.refused, strict=True):
                 if why is None:
                     answers[shard][node] = hits
             return [None if why is None else from_wire(why) for why in reply.refused]
 
-        owners = {shard: collection.placement[shard] for shard in shards}
-        need = {shard: level.required(len(nodes)) for shard, nodes in owners.items()}
-        scatter = Scatter(self._peers, self._clock, owners, ask, need=need, hedge_after=self._limits.hedge_after)
-        await scatter.run(timeout)
-        scatter.raise_if_nothing()
-        return answers, scatter.missing, plans
+        asked = await self._scatter(collection, shards, ask, level, timeout)
+        return answers, asked.missing, plans
 
     async def _verified(
         self,
@@ -223,7 +233,6 @@ class Searches:
             level,
             with_vector=True,
             with_payload=True,
-            epoch=message.epoch,
             timeout=max(0.0, deadline - self._clock.now()),
         )
         newest = dict(zip(doubtful, rows, strict=True))
@@ -249,7 +258,7 @@ class Searches:
 
     # --- count and scroll -------------------------------------------------------------------------------------------
 
-    async def count(self, collection: Collection, filter: dict[str, Any] | None, *, epoch: int, timeout: float) -> int:
+    async def count(self, collection: Collection, filter: dict[str, Any] | None, *, timeout: float) -> int:
         """Live points that match, each shard as one owner sees it.
 
         Raises:
@@ -257,7 +266,7 @@ class Searches:
         """
         counts: dict[int, int] = {}
 
-        async def ask(node: NodeId, shards: list[int]) -> list[VectronError | None]:
+        async def ask(node: NodeId, shards: list[int], epoch: int) -> list[VectronError | None]:
             reply = await self._peers.call(node, m.CountShards(collection.id, shards, epoch, filter), timeout=timeout)
             refused: list[VectronError | None] = []
             for shard, count in zip(shards, reply.counts, strict=True):
@@ -266,58 +275,46 @@ class Searches:
                 refused.append(None if count >= 0 else Unavailable(f"shard {shard} is not served by {node}", node=node))
             return refused
 
-        owners = dict(enumerate(collection.placement))
-        scatter = Scatter(
-            self._peers, self._clock, owners, ask, need=dict.fromkeys(owners, 1), hedge_after=self._limits.hedge_after
-        )
-        await scatter.run(timeout)
-        scatter.raise_if_nothing()
-        _raise_if_missing(scatter.missing)
+        asked = await self._scatter(collection, range(collection.shards), ask, Consistency.ONE, timeout)
+        _raise_if_missing(asked.missing)
         return sum(counts.values())
 
-    async def scroll(self, collection: Collection, asked: m.Scroll, *, epoch: int, timeout: float) -> m.ScrollReply:
+    async def scroll(self, collection: Collection, page: m.Scroll, *, timeout: float) -> m.ScrollReply:
         """A page of live points in the order of their ids' byte form, each shard as one owner sees it.
 
         Raises:
             Unavailable: As for `count`.
         """
-        after = _cursor_to_key(asked.cursor)
+        after = _cursor_to_key(page.cursor)
         pages: dict[int, m.RowsPage] = {}
 
-        async def ask(node: NodeId, shards: list[int]) -> list[VectronError | None]:
+        async def ask(node: NodeId, shards: list[int], epoch: int) -> list[VectronError | None]:
             for shard in shards:
-                message = m.ScrollShard(
-                    collection.id, shard, epoch, after, asked.limit, asked.filter, asked.with_vector
-                )
+                message = m.ScrollShard(collection.id, shard, epoch, after, page.limit, page.filter, page.with_vector)
                 pages[shard] = await self._peers.call(node, message, timeout=timeout)
             return [None] * len(shards)
 
-        owners = dict(enumerate(collection.placement))
-        scatter = Scatter(
-            self._peers, self._clock, owners, ask, need=dict.fromkeys(owners, 1), hedge_after=self._limits.hedge_after
-        )
-        await scatter.run(timeout)
-        scatter.raise_if_nothing()
-        _raise_if_missing(scatter.missing)
+        asked = await self._scatter(collection, range(collection.shards), ask, Consistency.ONE, timeout)
+        _raise_if_missing(asked.missing)
         rows = sorted(
             (
                 (encode_point_id(row[0]), row)
-                for page in pages.values()
-                for row in zip(page.ids, page.versions, page.payloads, page.vectors, strict=True)
+                for part in pages.values()
+                for row in zip(part.ids, part.versions, part.payloads, part.vectors, strict=True)
             ),
             key=lambda pair: pair[0],
         )
         # A page that an owner cut for its size ends early: what other shards have behind it belongs to the next page.
-        ends = [encode_point_id(page.ids[-1]) for page in pages.values() if page.more and page.ids]
+        ends = [encode_point_id(part.ids[-1]) for part in pages.values() if part.more and part.ids]
         found = [pair for pair in rows if not ends or pair[0] <= min(ends)]
-        rows = _within_reply(found[: asked.limit])
+        rows = _within_reply(found[: page.limit])
         more = bool(ends) or len(rows) < len(found)
         taken = [row for _, row in rows]
         return m.ScrollReply(
             ids=[row[0] for row in taken],
             versions=[row[1] for row in taken],
             payloads=[row[2] or b"\x80" for row in taken],
-            vectors=b"".join(row[3] or b"" for row in taken) if asked.with_vector else b"",
+            vectors=b"".join(row[3] or b"" for row in taken) if page.with_vector else b"",
             cursor=_key_to_cursor(rows[-1][0]) if more and rows else None,
         )
 

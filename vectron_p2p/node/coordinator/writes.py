@@ -2,7 +2,8 @@
 
 Invariants: an ack counts only when the owner holds exactly the version sent. After the call has returned nothing is
 stamped again; what still goes on (sends to slow owners, hints) carries the versions already sent. Rows whose outcome is
-mixed (applied here, overtaken there) are finished by a round, not stamped anew (PROTOCOLS §3.2).
+mixed (applied here, overtaken there) are finished by a round, not stamped anew (PROTOCOLS §3.2). What owners refuse for
+an old epoch goes again to the newer owners in the same version.
 """
 
 from __future__ import annotations
@@ -14,25 +15,29 @@ import trio
 
 from vectron_p2p.catalog.placement import shard_of
 from vectron_p2p.model.consistency import Consistency
-from vectron_p2p.model.errors import ConsistencyError, InvalidArgument, Overloaded, ReadOnly, VectronError
+from vectron_p2p.model.errors import ConsistencyError, InvalidArgument, Overloaded, ReadOnly, StaleEpoch, VectronError
 from vectron_p2p.model.ids import NodeId, ShardId
 from vectron_p2p.node.coordinator import changes
 from vectron_p2p.node.coordinator.rounds import BATCH, Operation, Rounds, take_rows
+from vectron_p2p.node.routes import write_quorum
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.replication.ballots import operation_key
-from vectron_p2p.replication.quorum import WriteOutcome, WriteRound
+from vectron_p2p.replication.quorum import RowState, WriteOutcome, WriteRound
 from vectron_p2p.replication.rounds import SOMEWHERE
 from vectron_p2p.replication.version import make_version
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection as Several
 
+    from vectron_p2p.catalog.moves import Route
     from vectron_p2p.catalog.state import Collection
     from vectron_p2p.node.admission import Rows
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.peers import Peers
+    from vectron_p2p.node.routes import Routes
     from vectron_p2p.node.services.hints import Hints
     from vectron_p2p.node.stamps import Stamps
+    from vectron_p2p.replication.joint import JointQuorum
     from vectron_p2p.runtime import Clock
 
 MAX_RESTAMPS = (
@@ -51,6 +56,7 @@ class Writes:
         self,
         peers: Peers,
         clock: Clock,
+        routes: Routes,
         stamps: Stamps,
         hints: Hints,
         rounds: Rounds,
@@ -60,6 +66,7 @@ class Writes:
     ) -> None:
         self._peers = peers
         self._clock = clock
+        self._routes = routes
         self._stamps = stamps
         self._hints = hints
         self._rounds = rounds
@@ -74,7 +81,6 @@ class Writes:
         level: Consistency,
         *,
         operation_id: str,
-        epoch: int,
         timeout: float,
     ) -> None:
         """Returns once every row (ids are distinct) is acknowledged at `level`.
@@ -85,19 +91,17 @@ class Writes:
         by_shard: defaultdict[int, list[int]] = defaultdict(list)
         for i, point_id in enumerate(rows.ids):
             by_shard[shard_of(point_id, collection.shards)].append(i)
-        parts = [
-            (ShardId(collection.id, index), rows.take(by_shard[index]), collection.placement[index])
-            for index in sorted(by_shard)
-        ]
-        for shard, _, owners in parts:
-            self._check_reachable(shard, owners, level)
+        parts = [(ShardId(collection.id, index), rows.take(by_shard[index])) for index in sorted(by_shard)]
+        state = self._routes.state
+        for shard, _ in parts:
+            self._check_reachable(shard, state.route(shard), level)
         if self._sending >= self._limits.background_sends:
             raise Overloaded("too many writes are still on their way to slow owners; retry", retry_after=0.5)
         failures: list[VectronError] = []
 
-        async def one(shard: ShardId, part: Rows, owners: Sequence[NodeId]) -> None:
+        async def one(shard: ShardId, part: Rows) -> None:
             try:
-                await self._write_shard(shard, part, owners, level, operation_id, epoch, timeout)
+                await self._write_shard(shard, part, level, operation_id, timeout)
             except VectronError as error:
                 failures.append(error)
 
@@ -110,32 +114,27 @@ class Writes:
         if failures:
             raise min(failures, key=lambda error: error.acked if isinstance(error, ConsistencyError) else -1)
 
-    def _check_reachable(self, shard: ShardId, owners: Sequence[NodeId], level: Consistency) -> None:
-        required = level.required(len(owners))
-        alive = sum(self._peers.alive(owner) for owner in owners)
-        if alive < required:
+    def _check_reachable(self, shard: ShardId, route: Route, level: Consistency) -> None:
+        quorum = write_quorum(route, level)
+        living = quorum.mask(filter(self._peers.alive, quorum.owners))
+        if not quorum.met(living):
+            alive, required = quorum.tally(living)
             raise ConsistencyError(
-                f"shard {shard.index} has {alive} of {len(owners)} owners alive, {level.value} needs {required}; "
-                "nothing was written: retry when nodes are back, or ask for a lower consistency",
+                f"shard {shard.index} has {alive} of {len(quorum.owners)} owners alive, {level.value} needs {required};"
+                " nothing was written: retry when nodes are back, or ask for a lower consistency",
                 acked=0,
                 required=required,
             )
 
     async def _write_shard(
-        self,
-        shard: ShardId,
-        rows: Rows,
-        owners: Sequence[NodeId],
-        level: Consistency,
-        operation_id: str,
-        epoch: int,
-        timeout: float,
+        self, shard: ShardId, rows: Rows, level: Consistency, operation_id: str, timeout: float
     ) -> None:
-        required = level.required(len(owners))
         deadline = self._clock.now() + timeout
         above = 0
         for _ in range(MAX_RESTAMPS + 1):
-            outcome = await self._send_round(shard, rows, owners, required, epoch, timeout, above)
+            stamp = await self._stamps.next(above)
+            versions = [make_version(stamp, self._peers.me, digest) for digest in rows.digests]
+            rows, outcome = await self._send(shard, rows, versions, level, deadline)
             if outcome.error is not None:
                 if level is Consistency.ONE or not outcome.mixed:
                     raise outcome.error
@@ -148,8 +147,28 @@ class Writes:
             f"shard {shard.index}: other writes of the same ids were newer {MAX_RESTAMPS + 1} times in a row; "
             "nothing was written: retry",
             acked=0,
-            required=required,
+            required=write_quorum(self._routes.state.route(shard), level).tally(0)[1],
         )
+
+    async def _send(
+        self, shard: ShardId, rows: Rows, versions: list[bytes], level: Consistency, deadline: float
+    ) -> tuple[Rows, WriteOutcome]:
+        """`rows` in these versions to the owners; again, as far as they are not acknowledged, to those of a newer
+        catalog when owners ask for it. The rows last sent and what became of them.
+        """
+        traced: list[int] = []
+        while True:
+            state = self._routes.state
+            round_ = await self._send_round(
+                shard, rows, versions, state.epoch, write_quorum(state.route(shard), level), traced, deadline
+            )
+            outcome = round_.outcome()
+            open_ = [i for i, row in enumerate(outcome.states) if row is not RowState.DONE]
+            if not open_ or self._clock.now() >= deadline or not await self._routes.newer(round_.stale, state.epoch):
+                return rows, outcome
+            traces = set(round_.traces())
+            traced = [at for at, i in enumerate(open_) if i in traces]
+            rows, versions = rows.take(open_), [versions[i] for i in open_]
 
     async def _finish(self, shard: ShardId, rows: Rows, level: Consistency, operation_id: str, deadline: float) -> None:
         """The slow path: rows of mixed outcome are written by rounds, on whatever is newest by now."""
@@ -168,14 +187,12 @@ class Writes:
         self,
         shard: ShardId,
         rows: Rows,
-        owners: Sequence[NodeId],
-        required: int,
+        versions: list[bytes],
         epoch: int,
-        timeout: float,
-        above: int,
-    ) -> WriteOutcome:
-        stamp = await self._stamps.next(above)
-        versions = [make_version(stamp, self._peers.me, digest) for digest in rows.digests]
+        quorum: JointQuorum,
+        traced: Several[int],
+        deadline: float,
+    ) -> WriteRound:
         message = m.ApplyRows(
             collection=shard.collection,
             shard=shard.index,
@@ -187,25 +204,25 @@ class Writes:
             payloads=rows.payloads,
         )
         bulk = rows.size > BULK_BYTES
-        round_ = WriteRound(owners, required, versions)
+        round_ = WriteRound(quorum, versions, traced=traced)
         decided, own = trio.Event(), trio.Event()
-        for owner in owners:
+        for owner in quorum.owners:
             if self._peers.alive(owner):
                 done = own if owner == self._peers.me else trio.Event()
-                self._background.start_soon(self._send, owner, message, bulk, round_, decided, done)
+                self._background.start_soon(self._send_one, owner, message, bulk, round_, decided, done)
             else:
                 round_.record_unsent(owner)
         if round_.decided:
             decided.set()
-        with self._clock.move_on_after(timeout):
+        with self._clock.move_on_after(max(0.0, deadline - self._clock.now())):
             await decided.wait()
         if self._peers.me in round_.pending:
             # So that a client which goes on talking to this node finds what it wrote, whichever owners were first.
             with self._clock.move_on_after(OWN_ACK):
                 await own.wait()
-        return round_.outcome()
+        return round_
 
-    async def _send(
+    async def _send_one(
         self, owner: NodeId, message: m.ApplyRows, bulk: bool, round_: WriteRound, decided: trio.Event, done: trio.Event
     ) -> None:
         self._sending += 1
@@ -213,6 +230,8 @@ class Writes:
             reply = await self._peers.call(owner, message, timeout=self._limits.write_timeout, bulk=bulk)
             round_.record(owner, reply.held)
             self._stamps.observe(reply.held)
+        except StaleEpoch as error:
+            round_.record_stale(owner, error)
         except VectronError as error:
             if isinstance(error, NOTHING_APPLIED):
                 round_.record_unsent(owner, error)

@@ -104,12 +104,15 @@ class AntiEntropy:
         return pair
 
     def pairs(self, peers: Peers) -> dict[NodeId, list[Replica]]:
-        """The replicas to compare with each other owner, dead ones too."""
+        """The replicas to compare with each other owner, dead ones too. Among those that are read only: one that is
+        being filled by a move is no source, and the move's copy is what it gets.
+        """
         state = self._state()
         by_peer: defaultdict[NodeId, list[Replica]] = defaultdict(list)
         for replica in self._replicas.all():
             if replica.shard.collection in state.collections:
-                for owner in state.owners(replica.shard):
+                owners = state.route(replica.shard).read
+                for owner in owners if peers.me in owners else ():
                     if owner != peers.me:
                         by_peer[owner].append(replica)
         return dict(sorted(by_peer.items()))

@@ -38,7 +38,7 @@ SCAN_TIMEOUT = 60.0  # seconds for an owner's answer: it reads all versions of t
 
 def steady_owners(state: ClusterState, shard: ShardId) -> tuple[NodeId, ...]:
     """Who must agree to a floor of `shard`, sorted; nobody while its owners are changing."""
-    if shard.collection not in state.collections:
+    if shard.collection not in state.collections or shard in state.moves:
         return ()
     return tuple(sorted(state.owners(shard)))
 

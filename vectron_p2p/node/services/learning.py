@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from vectron_p2p.node.services.anti_entropy import FAILURES
 from vectron_p2p.node.services.exchange import Tally
+from vectron_p2p.node.services.moves import FILLING
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.replication.floors import Floors
 from vectron_p2p.replication.hlc import MAX_SKEW_MS, stamp_of
@@ -74,8 +75,11 @@ class Learning:
         state = self._state()
         for replica in self._replicas.all():
             if replica.learner is not None and replica.shard.collection in state.collections:
+                owners = _teachers(state, peers.me, replica.shard)
+                if not owners:
+                    continue
                 try:
-                    await self._learn(peers, replica, state.owners(replica.shard))
+                    await self._learn(peers, replica, owners)
                 except FAILURES as error:
                     log.warning("learning_interrupted", shard=str(replica.shard), error=str(error))
             elif replica.learner is None:
@@ -144,6 +148,18 @@ class Learning:
             f"shard {replica.shard} on this node learns from its other owners before it answers again: "
             f"{replica.learner.reason}"
             for replica in self._replicas.all()
-            if replica.learner is not None
+            if replica.learner is not None and replica.learner.reason != FILLING
         ]
         return learning + self.reports
+
+
+def _teachers(state: ClusterState, me: NodeId, shard: ShardId) -> tuple[NodeId, ...]:
+    """The owners of whom a learner has to merge N-W+1; nobody where a move fills the replica, or takes it away.
+
+    The owner that a move has just filled holds what the owners before it held, and no more: while the one that leaves
+    is there it learns from those, for it may be the only other one.
+    """
+    owners, move = state.route(shard).read, state.moves.get(shard)
+    if me not in owners:
+        return ()
+    return state.owners(shard) if move is not None and move.coming == me else owners

@@ -1,14 +1,16 @@
-"""The work between the owners of a shard, put together: anti-entropy, learning, floors, repair passes."""
+"""The work between the owners of a shard, put together: anti-entropy, learning, floors, repair passes, moves."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vectron_p2p.model.ids import CollectionId, ShardId
 from vectron_p2p.node.services.anti_entropy import AntiEntropy
 from vectron_p2p.node.services.budget import ByteBudget
 from vectron_p2p.node.services.exchange import Exchange
 from vectron_p2p.node.services.floors import FloorKeeper
 from vectron_p2p.node.services.learning import Learning
+from vectron_p2p.node.services.moves import Moves
 from vectron_p2p.node.services.repairs import Repairs
 from vectron_p2p.protocol import messages as m
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from vectron_p2p.catalog.state import ClusterState
     from vectron_p2p.node.catalog import Catalog
     from vectron_p2p.node.config import Limits
+    from vectron_p2p.node.fences import Fences
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.replicas import Replicas
     from vectron_p2p.node.runtime import Runtime
@@ -31,6 +34,7 @@ class Upkeep:
         self,
         peers: Peers,
         replicas: Replicas,
+        fences: Fences,
         catalog: Catalog,
         stamps: Stamps,
         runtime: Runtime,
@@ -38,6 +42,7 @@ class Upkeep:
         background: trio.Nursery,
     ) -> None:
         self._peers = peers
+        self._fences = fences
         self._catalog = catalog
         clock, rng, wall_ms = runtime.clock, runtime.random, stamps.wall_ms
 
@@ -53,6 +58,7 @@ class Upkeep:
         self.repair = AntiEntropy(clock, rng, replicas, limits, exchange, state=state)
         self.learning = Learning(clock, replicas, limits, exchange, state=state, wall_ms=wall_ms)
         self.floors = FloorKeeper(clock, rng, replicas, limits, state=state, wall_ms=wall_ms)
+        self.moves = Moves(peers, clock, rng, replicas, catalog, limits, refuse_below=replicas.refuse_below)
         self.passes = Repairs(peers, self.repair, exchange, state=state, background=background)
 
     async def at_start(self) -> None:
@@ -65,6 +71,7 @@ class Upkeep:
         nursery.start_soon(self.repair.run, self._peers)
         nursery.start_soon(self.learning.run, self._peers)
         nursery.start_soon(self.floors.run, self._peers)
+        nursery.start_soon(self.moves.run)
 
     def handles(self, message: object) -> bool:
         """Whether a peer's `message` is for `handle`."""
@@ -74,4 +81,5 @@ class Upkeep:
         if isinstance(message, m.RepairPass):
             return self.passes.answer(message)
         await self._catalog.catch_up(message.epoch)
-        return await self.floors.handle(message)
+        with self._fences.admit([ShardId(CollectionId(message.collection), message.shard)], message.epoch):
+            return await self.floors.handle(message)

@@ -1,6 +1,7 @@
 """Requests of clients that are decided per point by a round.
 
-`retried`: an earlier attempt of the same operation, at any node, may have done it.
+`retried`: an earlier attempt of the same operation, at any node, may have done it. `expires`: when, on the clock of the
+node asked, who sent it may have gone elsewhere: after that it is not to be begun; 0: never.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class UpsertIf:
     if_versions: list[bytes | None]
     operation_id: str
     retried: bool = False
+    expires: float = 0.0
 
 
 @message(131)
@@ -41,6 +43,7 @@ class DeleteIf:
     filter: dict[str, Any] | None
     operation_id: str
     retried: bool = False
+    expires: float = 0.0
 
 
 @message(132)
@@ -57,3 +60,4 @@ class ChangePayload:
     remove: list[str]
     operation_id: str
     retried: bool = False
+    expires: float = 0.0

@@ -30,7 +30,9 @@ class Hello:
 @message(2)
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """Answers `Hello`: the version chosen, and who answers."""
+    """Answers `Hello`: the version chosen, and who answers. To a client, `nodes` are the addresses of other nodes that
+    may serve it, and `now` what this one's clock shows (0: not said).
+    """
 
     version: int
     cluster: str
@@ -39,3 +41,5 @@ class Welcome:
     generation: int
     epoch: int
     software: str
+    nodes: list[str] = field(default_factory=list)
+    now: float = 0.0

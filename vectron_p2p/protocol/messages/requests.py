@@ -100,7 +100,9 @@ class Done:
 @message(21)
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """-> WriteReply. Row i: `ids[i]`, `vectors[4*d*i:4*d*(i+1)]`, `payloads[i]` (msgpack dict)."""
+    """-> WriteReply. Row i: `ids[i]`, `vectors[4*d*i:4*d*(i+1)]`, `payloads[i]` (msgpack dict). `expires` as
+    in `changes`.
+    """
 
     collection: str
     ids: list[int | str]
@@ -109,6 +111,7 @@ class Upsert:
     payloads: list[bytes]
     consistency: str
     operation_id: str
+    expires: float = 0.0
 
 
 @message(22)
@@ -120,6 +123,7 @@ class Delete:
     ids: list[int | str]
     consistency: str
     operation_id: str
+    expires: float = 0.0
 
 
 @message(23)

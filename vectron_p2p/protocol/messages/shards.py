@@ -211,3 +211,16 @@ class LeafVersionsReply:
     ids: list[int | str]
     versions: list[bytes]
     collected: list[int] = field(default_factory=list)
+
+
+@message(64)
+@dataclass(frozen=True, slots=True)
+class AwaitFence:
+    """-> Done once this owner has the catalog entry `fence`, a step of the shard's move, on disk, and no request that
+    it admitted by an older one is under way. `epoch` is the asker's.
+    """
+
+    collection: str
+    shard: int
+    epoch: int
+    fence: int

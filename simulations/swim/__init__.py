@@ -1,0 +1,1 @@
+"""Membership alone, with up to a thousand simulated members: how soon deaths are known, and what that costs."""
