@@ -77,7 +77,7 @@ def targets(state: ClusterState) -> Targets:
         board.fill()
         board.level()
         board.cheapen()
-    while any([board.level() for board in every]) | level_loads(every, nodes, load):
+    while any(board.level() for board in every) | level_loads(every, nodes, load):
         pass
     found: Targets = {}
     for key, board in boards.items():
