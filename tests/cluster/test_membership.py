@@ -235,24 +235,13 @@ async def test_joining_while_nobody_answers_waits_for_ever_and_founds_nothing() 
 
 async def test_a_name_in_use_is_refused() -> None:
     async with open_cluster(seed=12) as cluster:
-        twin = cluster.add_host("n4")
-        twin.name = "n4"
+        cluster.add_host("n4").node_name = "n2"
         before = cluster.node("n1").catalog.state.epoch
         with pytest.raises(BaseExceptionGroup) as caught:
-            await start_named(cluster, "n4", "n2")
+            await cluster.start("n4")
         assert caught.group_contains(AlreadyExists, match="n2")
         assert len(cluster.node("n1").catalog.state.members) == 3
         assert cluster.node("n1").catalog.state.epoch <= before + 1
-
-
-async def start_named(cluster: Cluster, host: str, name: str) -> None:
-    """A process on `host` that calls itself `name`."""
-    config = cluster.hosts[host]
-    known, cluster.hosts = cluster.hosts, {**cluster.hosts, name: config}
-    try:
-        await cluster.start(name)
-    finally:
-        cluster.hosts = known
 
 
 async def test_a_node_of_another_cluster_is_refused() -> None:

@@ -45,8 +45,7 @@ def delete(state: ClusterState, command: DeleteCollection) -> tuple[ClusterState
     existing = _collection(state, command.name)
     rest = {key: each for key, each in state.collections.items() if key != existing.id}
     moves = {shard: move for shard, move in state.moves.items() if shard.collection != existing.id}
-    fences = {shard: fence for shard, fence in state.fences.items() if shard.collection != existing.id}
-    return replace(state, collections=rest, moves=moves, fences=fences), {"collection": existing.id}
+    return replace(state, collections=rest, moves=moves), {"collection": existing.id}
 
 
 def set_replicas(state: ClusterState, command: SetReplicas) -> tuple[ClusterState, Result]:

@@ -143,11 +143,11 @@ def without_moves_to(state: ClusterState, node: NodeId) -> ClusterState:
 
 
 def _with_move(state: ClusterState, move: Move) -> ClusterState:
-    return replace(state, moves={**state.moves, move.shard: move}, fences={**state.fences, move.shard: state.epoch + 1})
+    return replace(state, moves={**state.moves, move.shard: move}).with_fences([move.shard], state.epoch + 1)
 
 
 def _without_moves(state: ClusterState, over: list[ShardId]) -> ClusterState:
     if not over:
         return state
     moves = {each: move for each, move in state.moves.items() if each not in over}
-    return replace(state, moves=moves, fences={**state.fences, **dict.fromkeys(over, state.epoch + 1)})
+    return replace(state, moves=moves).with_fences(over, state.epoch + 1)

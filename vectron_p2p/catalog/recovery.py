@@ -21,7 +21,7 @@ from vectron_p2p.model.nodes import NodeState
 if TYPE_CHECKING:
     from collections.abc import Collection as Several
 
-    from vectron_p2p.catalog.state import Collection
+    from vectron_p2p.catalog.state import Collection, Placement
     from vectron_p2p.model.ids import NodeId
 
 START_ANEW = "keep its folder for a look, and start it with an empty one; it joins as a new node"
@@ -70,26 +70,31 @@ def open_generation(
         voters=(opener,),
         branch=Branch(state.generation, state.epoch, state.hash),
         moves={},  # who is read now stays; a node that was still coming gives up what it has
-        fences={**state.fences, **dict.fromkeys(state.moves, state.epoch + 1)},
-    )
+    ).with_fences(state.moves, state.epoch + 1)
     hurt: list[HurtShard] = []
     collections = {}
-    for key in sorted(state.collections):
-        collections[key] = _left_of(state.collections[key], after, lost, hurt)
+    for key in sorted(after.collections):
+        collections[key] = _left_of(after.collections[key], after, lost, hurt)
     return replace(after, collections=collections), hurt
 
 
 def _left_of(collection: Collection, after: ClusterState, lost: Several[NodeId], hurt: list[HurtShard]) -> Collection:
-    nodes = [(member.node, member.zone) for member in after.active()]
     rows = []
+    anew: Placement = ()
     for index, owners in enumerate(collection.placement):
         left = tuple(owner for owner in owners if owner not in lost)
         if len(left) < len(owners) // 2 + 1:
             hurt.append(HurtShard(collection.name, index, owners, left))
         if not left:
-            left = place(collection.id, collection.shards, collection.options.replicas, nodes, after.load())[index]
+            anew = anew or _placed_anew(collection, after)
+            left = anew[index]
         rows.append(left)
     return replace(collection, placement=tuple(rows))
+
+
+def _placed_anew(collection: Collection, after: ClusterState) -> Placement:
+    nodes = [(member.node, member.zone) for member in after.active()]
+    return place(collection.id, collection.shards, collection.options.replicas, nodes, after.load())
 
 
 def why_not_follow(own: ClusterState, node: NodeId, new: ClusterState) -> str | None:

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -26,7 +27,7 @@ from vectron_p2p.model.ids import Address, ClusterId, CollectionId, NodeId, Oper
 from vectron_p2p.model.nodes import NodeState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 FORMAT = 1
 HASH_BYTES = 16  # 128 bits: accidents are out of reach, and every gossip packet carries one
@@ -78,20 +79,64 @@ class Member:
     state: NodeState
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: its byte form is made once, and serves all states that share it
 class Collection:
     """A collection. `options.shards` is set; `placement[i]` are the owners of shard i that are read: with a move under
-    way others are written too (`ClusterState.route`).
+    way others are written too (`ClusterState.route`). `fences[i]` is the epoch of the last step of a move of shard i,
+    0 for none; empty while none of them ever moved.
     """
 
     id: CollectionId
     name: str
     options: CollectionOptions
     placement: Placement
+    fences: tuple[int, ...] = ()
 
     @property
     def shards(self) -> int:
         return len(self.placement)
+
+    def fence(self, index: int) -> int:
+        return self.fences[index] if self.fences else 0
+
+    def fenced(self, indices: Iterable[int], epoch: int) -> Collection:
+        """The same, with a step of these shards at `epoch`."""
+        fences = list(self.fences or (0,) * self.shards)
+        for index in indices:
+            fences[index] = epoch
+        return replace(self, fences=tuple(fences))
+
+    @cached_property
+    def under_replicated(self) -> int:
+        """Shards with fewer owners than wished."""
+        return sum(len(owners) < self.options.replicas for owners in self.placement)
+
+    def packed(self, numbers: _Numbers) -> bytes:
+        """Its part of the state's byte form. Of a hundred thousand shards, an entry changes one."""
+        known: tuple[bytes, bytes] | None = self.__dict__.get("_packed")
+        if known is not None and known[0] == numbers.key:
+            return known[1]
+        number = numbers.of.__getitem__
+        placement = [list(map(number, row)) for row in self.placement]
+        row: list[Any] = [self.id, self.name, *_options_row(self.options), placement]
+        if self.fences:
+            row.append(self.fences)
+        packed: bytes = msgpack.packb(row)
+        self.__dict__["_packed"] = numbers.key, packed
+        return packed
+
+
+class _Numbers:
+    """Members by number, in the order of their ids: 36 characters each would make placements 20 times longer.
+
+    `key` is equal for equal members.
+    """
+
+    __slots__ = ("key", "of")
+
+    def __init__(self, nodes: list[NodeId]) -> None:
+        self.of = {node: index for index, node in enumerate(nodes)}
+        self.key = digest("\0".join(nodes).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +153,7 @@ class ClusterState:
     """Everything agreed at `epoch`. `entry` is the digest of the entry that led here (empty at the founding).
 
     `operations` maps the last client operations, oldest first, to their results in byte form. `branch` is set from the
-    first forced recovery on. `moves` are those under way; `fences` has the epoch of the last step of each shard that
-    ever moved.
+    first forced recovery on. `moves` are those under way.
     """
 
     cluster: ClusterId
@@ -122,7 +166,6 @@ class ClusterState:
     operations: Mapping[OperationId, bytes] = field(default_factory=dict)
     branch: Branch | None = None
     moves: Mapping[ShardId, Move] = field(default_factory=dict)
-    fences: Mapping[ShardId, int] = field(default_factory=dict)
 
     @cached_property
     def hash(self) -> bytes:
@@ -144,7 +187,12 @@ class ClusterState:
         collection = self.collections.get(shard.collection)
         if collection is None or not 0 <= shard.index < collection.shards:
             raise NotFound(f"shard {shard} does not exist at epoch {self.epoch}", field="collection")
-        return route(collection.placement[shard.index], self.moves.get(shard), self.fences.get(shard, 0))
+        return route(collection.placement[shard.index], self.moves.get(shard), collection.fence(shard.index))
+
+    def fence(self, shard: ShardId) -> int:
+        """The epoch of the last step of a move of `shard`; 0 when there was none, or there is no such shard."""
+        collection = self.collections.get(shard.collection)
+        return collection.fence(shard.index) if collection is not None and shard.index < collection.shards else 0
 
     def owners(self, shard: ShardId) -> tuple[NodeId, ...]:
         """The nodes that have a replica of `shard`, dead or alive; during a move those that leave and come too.
@@ -156,10 +204,13 @@ class ClusterState:
 
     def owned(self, node: NodeId) -> list[ShardId]:
         """The shards of which `node` has a replica, also those that leave or come."""
-        shards = (
-            ShardId(key, index) for key in sorted(self.collections) for index in range(self.collections[key].shards)
-        )
-        return [shard for shard in shards if node in self.owners(shard)]
+        read = {
+            ShardId(key, index)
+            for key, collection in self.collections.items()
+            for index, owners in enumerate(collection.placement)
+            if node in owners
+        }
+        return sorted(read | {shard for shard, move in self.moves.items() if node in (move.leaving, move.coming)})
 
     def active(self) -> list[Member]:
         """Members that can own shards, by id."""
@@ -170,9 +221,17 @@ class ClusterState:
         gone = (NodeState.LEFT, NodeState.REMOVED)
         return [node for node in sorted(self.members) if self.members[node].state not in gone]
 
+    def with_fences(self, shards: Iterable[ShardId], epoch: int) -> ClusterState:
+        """The same, with a step of the moves of these shards at `epoch`."""
+        collections = dict(self.collections)
+        for shard in shards:
+            collections[shard.collection] = collections[shard.collection].fenced([shard.index], epoch)
+        return replace(self, collections=collections)
+
     def load(self) -> dict[NodeId, int]:
         """Replicas owned by each node that owns any."""
-        return dict(Counter(node for each in self.collections.values() for owners in each.placement for node in owners))
+        rows = chain.from_iterable(each.placement for each in self.collections.values())
+        return dict(Counter(chain.from_iterable(rows)))
 
     def has_part(self, node: NodeId) -> bool:
         """Whether `node` owns a replica of any shard, or takes part in a move."""
@@ -197,9 +256,7 @@ class ClusterState:
 
     def under_replicated(self) -> int:
         """Shards with fewer owners than their collection's wish."""
-        return sum(
-            len(owners) < each.options.replicas for each in self.collections.values() for owners in each.placement
-        )
+        return sum(each.under_replicated for each in self.collections.values())
 
     def result(self, operation: str) -> dict[str, Any] | None:
         """What a client operation gave, if it is among the last ones."""
@@ -213,35 +270,26 @@ class ClusterState:
     @cached_property
     def _bytes(self) -> bytes:
         nodes = sorted(self.members)
-        number = {
-            node: index for index, node in enumerate(nodes)
-        }  # 36-character ids would make placements 20 times longer
-        packed: bytes = msgpack.packb(  # lists only: there is nothing to sort
+        numbers = _Numbers(nodes)
+        fields: list[Any] = [  # lists only: there is nothing to sort
+            FORMAT,
+            self.cluster,
+            self.generation,
+            self.epoch,
+            self.entry,
             [
-                FORMAT,
-                self.cluster,
-                self.generation,
-                self.epoch,
-                self.entry,
-                [
-                    [each.node, each.name, each.address.host, each.address.port, each.zone, each.state.value]
-                    for each in (self.members[node] for node in nodes)
-                ],
-                [number[node] for node in self.voters],
-                [
-                    [
-                        each.id,
-                        each.name,
-                        *_options_row(each.options),
-                        [[number[n] for n in row] for row in each.placement],
-                    ]
-                    for each in (self.collections[key] for key in sorted(self.collections))
-                ],
-                [[operation, result] for operation, result in self.operations.items()],
-                *self._later_fields(),
-            ]
-        )
-        return packed
+                [each.node, each.name, each.address.host, each.address.port, each.zone, each.state.value]
+                for each in (self.members[node] for node in nodes)
+            ],
+            [numbers.of[node] for node in self.voters],
+        ]
+        later = [[[operation, result] for operation, result in self.operations.items()], *self._later_fields()]
+        packer = msgpack.Packer()
+        parts = [packer.pack_array_header(len(fields) + 1 + len(later)), *map(packer.pack, fields)]
+        parts.append(packer.pack_array_header(len(self.collections)))
+        parts += [self.collections[key].packed(numbers) for key in sorted(self.collections)]
+        parts += map(packer.pack, later)
+        return b"".join(parts)
 
     def _later_fields(self) -> list[dict[str, Any]]:
         """Fields that only some entries set, by name; nothing while none is set."""
@@ -250,8 +298,6 @@ class ClusterState:
             later["branch"] = [self.branch.generation, self.branch.epoch, self.branch.hash]
         if self.moves:
             later["moves"] = [_move_row(self.moves[shard]) for shard in sorted(self.moves)]
-        if self.fences:
-            later["fences"] = [[*shard, self.fences[shard]] for shard in sorted(self.fences)]
         return [_sorted(later)] if later else []
 
     @classmethod
@@ -285,16 +331,19 @@ class ClusterState:
                         CollectionId(row[0]),
                         row[1],
                         CollectionOptions(*row[2:8]),
-                        tuple(tuple(nodes[index] for index in owners) for owners in row[8]),
+                        tuple(tuple(map(nodes.__getitem__, owners)) for owners in row[8]),
+                        tuple(*row[9:]),
                     )
                     for row in collections
                 },
                 operations={OperationId(operation): result for operation, result in operations},
                 branch=Branch(*later["branch"]) if "branch" in later else None,
                 moves={move.shard: move for move in map(_move, later.get("moves", []))},
-                fences={ShardId(CollectionId(key), index): fence for key, index, fence in later.get("fences", [])},
             )
-            same = state.to_bytes() == data
+            same = state.to_bytes() == data and all(
+                len(each.fences) in (0, each.shards) and all(type(fence) is int for fence in each.fences)
+                for each in state.collections.values()
+            )
         except BadCatalog:
             raise
         except (TypeError, ValueError, LookupError, AttributeError) as error:
@@ -315,7 +364,7 @@ def _later(rest: list[Any]) -> dict[str, Any]:
     match rest:
         case []:
             return {}
-        case [dict(later)] if set(later) <= {"branch", "moves", "fences"}:
+        case [dict(later)] if set(later) <= {"branch", "moves"}:
             return later
     raise BadCatalog("catalog state has fields that are unknown to this version: upgrade it")
 

@@ -1,4 +1,4 @@
-"""`vectron simulate`: runs seeds of the deterministic simulation, on all cores."""
+"""`vectron simulate`: runs seeds of the deterministic simulation, on all cores, and shrinks what fails."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vectron_p2p.testing.simulation import Report
 
 SEEDS = re.compile(r"(\d+)(?:\.\.(\d+))?")
+SHRUNK = 3  # failing seeds of a call that are shrunk: each takes about a minute, and they tend to be one defect
 
 
 def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> range:
@@ -29,32 +30,67 @@ def _seeds(context: click.Context, parameter: click.Parameter, value: str) -> ra
     return range(first, last + 1)
 
 
+def _numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
+    if value is None or value == "none":
+        return None if value is None else []
+    try:
+        return [int(number) for number in value.split(",")]
+    except ValueError:
+        raise click.BadParameter("give numbers of faults, as 3,7,9, or none") from None
+
+
 @click.command()
 @click.option("--seeds", default="1..10", show_default=True, callback=_seeds, metavar="A..B", help="Both included.")
+@click.option("--scenario", default="mixed", show_default=True, help="What may happen; an unknown name lists them all.")
 @click.option("--seconds", default=60.0, show_default=True, help="Virtual seconds under faults, per seed.")
+@click.option("--keep", callback=_numbers, metavar="N,N", help="Of one seed: do these of its faults alone.")
 @click.option("--mutant", default=None, help="Run a deliberately broken variant, which has to be caught.")
 @click.option("--jobs", default=os.cpu_count() or 1, show_default=True, help="Seeds run at a time.")
-@click.option("--schedule", is_flag=True, help="Print the faults of each failing seed.")
+@click.option("--schedule", is_flag=True, help="Print what happened in each failing seed, or in the only one.")
+@click.option("--shrink/--no-shrink", default=True, show_default=True, help="Look for fewer faults that still fail.")
 @json_option
-def simulate(seeds: range, seconds: float, mutant: str | None, jobs: int, schedule: bool, as_json: bool) -> None:
+def simulate(
+    seeds: range,
+    scenario: str,
+    seconds: float,
+    keep: list[int] | None,
+    mutant: str | None,
+    jobs: int,
+    schedule: bool,
+    shrink: bool,
+    as_json: bool,
+) -> None:
     """Run whole clusters under simulated faults.
 
     The nodes are the real ones; network, disk and clock are simulated, and the faults drawn from each seed.
 
-    Exit code 1 when any seed violates what the database promises; the command that replays it is printed.
+    Exit code 1 when any seed violates what the database promises; the invariant is named, the faults are shrunk to few
+    that still break it, and the command that replays them is printed.
     """
+    from vectron_p2p.testing import simulation
     from vectron_p2p.testing.mutants import MUTANTS
-    from vectron_p2p.testing.simulation import sweep
+    from vectron_p2p.testing.simulation.shrink import shrink as shrunk
 
-    if mutant is not None and mutant not in MUTANTS:
-        raise click.BadParameter(f"one of {', '.join(sorted(MUTANTS))}", param_hint="--mutant")
-    failed = 0
+    for name, value, known in (("--mutant", mutant, MUTANTS), ("--scenario", scenario, simulation.SCENARIOS)):
+        if value is not None and value not in known:
+            raise click.BadParameter(f"one of {', '.join(sorted(known))}", param_hint=name)
+    if keep is not None:
+        if len(seeds) > 1:
+            raise click.BadParameter("the numbers are those of one seed", param_hint="--keep")
+        report = simulation.simulate(seeds[0], seconds=seconds, scenario=scenario, keep=keep, mutant=mutant)
+        runs = iter([report])
+        shrink = False
+    else:
+        runs = simulation.sweep(seeds, seconds=seconds, mutant=mutant, jobs=jobs, scenario=scenario)
     reports: list[Report] = []
-    for report in sweep(seeds, seconds=seconds, mutant=mutant, jobs=jobs):
-        reports.append(report)
+    failed = 0
+    for report in runs:
         failed += bool(report.violations)
+        if report.violations and shrink and failed <= SHRUNK:
+            report = shrunk(report, mutant=mutant)
+        reports.append(report)
         if not as_json:
-            _print(report, seconds, mutant, schedule)
+            _print(report, mutant, schedule and (bool(report.violations) or len(seeds) == 1))
     if as_json:
         output.document({"seeds": len(reports), "failed": failed, "reports": reports})
     else:
@@ -63,18 +99,21 @@ def simulate(seeds: range, seconds: float, mutant: str | None, jobs: int, schedu
         sys.exit(1)
 
 
-def _print(report: Report, seconds: float, mutant: str | None, schedule: bool) -> None:
+def _print(report: Report, mutant: str | None, schedule: bool) -> None:
     word = "FAILED" if report.violations else "ok"
+    faults = report.actions if report.kept is None else f"{len(report.kept)} of {report.actions}"
     output.text(
-        f"seed {report.seed}: {word}  {report.nodes} nodes, {report.virtual_seconds:.0f} virtual s, "
-        f"{report.acknowledged} writes acknowledged, {report.failed} operations failed, trace {report.trace[:16]}"
+        f"seed {report.seed}: {word}  {report.nodes} nodes, {faults} faults, {report.virtual_seconds:.0f} virtual s, "
+        f"{report.operations} operations, {report.failed} of them failed, trace {report.trace[:16]}"
     )
-    if not report.violations:
-        return
     for violation in report.violations:
         output.text(f"  {violation}")
     if schedule:
         for line in report.schedule:
             output.text(f"  | {line}")
-    variant = f" --mutant {mutant}" if mutant else ""
-    output.text(f"  replay: vectron simulate --seeds {report.seed} --seconds {seconds:g}{variant} --schedule")
+    elif report.violations:
+        for line in report.schedule:
+            if " fault " in line or " begins" in line:
+                output.text(f"  | {line}")
+    if report.violations:
+        output.text(f"  replay: {report.replay(mutant)}")

@@ -31,6 +31,7 @@ from vectron_p2p.testing.clock import SimClock
 from vectron_p2p.testing.disk import SimDisk
 from vectron_p2p.testing.executor import SimExecutor
 from vectron_p2p.testing.network import MemoryNetwork
+from vectron_p2p.testing.virtual_time import PROCESS, VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -52,7 +53,12 @@ class Host:
     clock: SimClock
     address: Address
     random: random.Random
+    zone: str = "default"
     durability: str = "fsync"
+    node_name: str = ""
+    """What the node here calls itself; "" for the host's name."""
+    installs: int = 1
+    """How often a node was set up here; each is another node."""
     boots: int = 1
     """Of the machine: power cuts make it another one."""
     node: Node | None = None
@@ -79,27 +85,39 @@ class Cluster:
 
     # --- hosts and processes ----------------------------------------------------------------------------------------
 
-    def add_host(self, name: str) -> Host:
+    def add_host(self, name: str, *, zone: str = "default", durability: str = "fsync") -> Host:
         host = Host(
             name,
             SimDisk(random.Random(self.random.getrandbits(64))),
             SimClock(),
             Address(name, PORT),
             random.Random(self.random.getrandbits(64)),
+            zone,
+            durability,
         )
         self.hosts[name] = host
         return host
 
+    def reinstall(self, name: str) -> None:
+        """The machine `name`, whose process has ended, gets an empty disk; what starts there next is another node."""
+        host = self.hosts[name]
+        host.disk = SimDisk(random.Random(host.random.getrandbits(64)))
+        host.installs += 1
+        host.node_name = f"{name}-{host.installs}"
+
     async def start(
-        self, name: str, *, zone: str = "default", join: list[Address] | None = None, wait: bool = True
+        self, name: str, *, zone: str | None = None, join: list[Address] | None = None, wait: bool = True
     ) -> Node:
-        """A process on `name`: founds the cluster on the first host, joins or rejoins it on the others, or through the
-        seeds given in `join`.
+        """A process on `name`: founds the cluster on the first host, joins or rejoins it on the others (and where
+        another node was before), or through the seeds given in `join`.
         """
         host = self.hosts[name]
         assert host.scope is None, f"{name} is running"
+        host.zone = zone or host.zone
         first = next(iter(self.hosts.values()))
-        if join is None:
+        if join is None and host.installs > 1:
+            join = [other.address for other in self.hosts.values() if other is not host]
+        elif join is None:
             join = [] if host is first else [first.address]
         executor = SimExecutor(host.clock, random.Random(host.random.getrandbits(64)))
         runtime = Runtime(
@@ -111,7 +129,14 @@ class Cluster:
             link_threads=1,
             machine=f"{name}-{host.boots}",
         )
-        config = NodeConfig(data=None, listen=host.address, join=join, name=name, zone=zone, durability=host.durability)
+        config = NodeConfig(
+            data=None,
+            listen=host.address,
+            join=join,
+            name=host.node_name or name,
+            zone=host.zone,
+            durability=host.durability,
+        )
         node = Node(config, runtime, self.limits)
         host.node, host.executor, host.scope = node, executor, trio.CancelScope()
         self._nursery.start_soon(self._run, host, node, host.scope)
@@ -122,6 +147,7 @@ class Cluster:
         return node
 
     async def _run(self, host: Host, node: Node, scope: trio.CancelScope) -> None:
+        PROCESS.set(host.name)
         try:
             with scope:
                 await node.run()
@@ -129,22 +155,43 @@ class Cluster:
             if host.node is node:  # what a killed process fails at on its dead handles is no failure
                 host.failures.append(group)
         finally:
-            if host.node is node:
-                host.node = host.scope = None
+            if host.node is node:  # it ended by itself: its machine closes what it left open
+                self._end(host, power=False, silent=False)
 
     def kill(self, name: str, *, power: bool = False) -> None:
         """SIGKILL, or (`power`) the machine's end: handles go dead first, so that no clean-up does what the dead
         cannot.
         """
         host = self.hosts[name]
-        if host.scope is None or host.executor is None:
-            return
-        host.executor.dead = True
-        self.network.kill(name)
+        scope = host.scope
+        if scope is not None:
+            self._end(host, power=power, silent=None)
+            scope.cancel()
+
+    def _end(self, host: Host, *, power: bool, silent: bool | None) -> None:
+        if host.executor is not None:
+            host.executor.dead = True
+        self.network.kill(host.name, silent=silent)
         host.disk.crash(power=power)
+        self.thaw(host.name)
         host.boots += power
-        host.scope.cancel()
         host.node = host.scope = None
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP, or a machine that gets no processor: needs a virtual clock."""
+        self._virtual.freeze(name)
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT: the process finds all that came meanwhile at once."""
+        clock = trio.lowlevel.current_clock()
+        if isinstance(clock, VirtualClock):
+            clock.thaw(name)
+
+    @property
+    def _virtual(self) -> VirtualClock:
+        clock = trio.lowlevel.current_clock()
+        assert isinstance(clock, VirtualClock), "processes freeze in virtual time only: see testing.determinism"
+        return clock
 
     async def stop(self, name: str) -> None:
         """SIGTERM, and the wait for its orderly end."""
@@ -222,15 +269,21 @@ class Cluster:
 
 @asynccontextmanager
 async def open_cluster(
-    *, nodes: int = 3, seed: int = 0, zones: Iterable[str] = (), limits: Limits | None = None
+    *,
+    nodes: int = 3,
+    seed: int = 0,
+    zones: Iterable[str] = (),
+    limits: Limits | None = None,
+    durability: str = "fsync",
 ) -> AsyncIterator[Cluster]:
     """A cluster of hosts n1..nN, all started and agreed; killed at the end of the block."""
     places = list(zones)
     async with trio.open_nursery() as nursery:
         cluster = Cluster(seed, nursery, limits)
         for number in range(1, nodes + 1):
-            cluster.add_host(f"n{number}")
-            await cluster.start(f"n{number}", zone=places[(number - 1) % len(places)] if places else "default")
+            zone = places[(number - 1) % len(places)] if places else "default"
+            cluster.add_host(f"n{number}", zone=zone, durability=durability)
+            await cluster.start(f"n{number}")
         await cluster.until(cluster.agreed, within=60.0, what="all nodes agree after the start")
         try:
             yield cluster

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
-import trio.testing
 from trio._core import _run
+
+from vectron_p2p.testing.virtual_time import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,6 +26,6 @@ def run_deterministic(seed: int, main: Callable[..., Awaitable[T]], *args: Any) 
     setattr(_run, switch, True)
     _run._r.seed(seed)
     try:
-        return trio.run(main, *args, clock=trio.testing.MockClock(autojump_threshold=0))
+        return trio.run(main, *args, clock=VirtualClock())
     finally:
         setattr(_run, switch, before)

@@ -215,6 +215,16 @@ class SimDisk:
         store.damaged.add(key)
         return key
 
+    def image(self) -> dict[str, MemoryTable]:
+        """What a backup of the whole disk holds, taken now."""
+        return {name: MemoryTable(dict(self._stores[name].table.pairs)) for name in sorted(self._stores)}
+
+    def restore(self, image: dict[str, MemoryTable]) -> None:
+        """The disk is what it was when `image` was taken. No store is open."""
+        for name in self._stores:
+            self._check_closed(name)
+        self._stores = {name: _Store(MemoryTable(dict(table.pairs))) for name, table in image.items()}
+
     def draw_fault(self, name: str) -> str | None:
         """Why a write to `name` fails now, if it does."""
         if self.full:

@@ -35,6 +35,9 @@ class Entry:
     possible: list[Attempt] = field(default_factory=list)
 
 
+NEVER_WRITTEN = Entry()
+
+
 class Ledger:
     """All points of a run."""
 
@@ -63,15 +66,27 @@ class Ledger:
         ]
         self.acknowledged += 1
 
-    def saw(self, point: int, state: int, where: str) -> None:
-        """A quorum read returned `state`: at a quorum it stays."""
+    def may_be(self, point: int, state: int) -> bool:
+        """Whether a quorum read may return `state` now."""
+        entry = self.points.get(point, NEVER_WRITTEN)
+        return state == entry.settled or any(attempt.state == state for attempt in entry.possible)
+
+    def must_be(self, point: int) -> int | None:
+        """The one state that a quorum read may return now; None: there are several."""
+        entry = self.points.get(point, NEVER_WRITTEN)
+        return entry.settled if all(attempt.state == entry.settled for attempt in entry.possible) else None
+
+    def saw(self, point: int, state: int, where: str) -> bool:
+        """A quorum read returned `state`: at a quorum it stays. Whether it may be so."""
         entry = self.points.setdefault(point, Entry())
-        if state != entry.settled and not any(attempt.state == state for attempt in entry.possible):
+        allowed = self.may_be(point, state)
+        if not allowed:
             self.violations.append(
                 f"{where}: point {point} reads {_word(state)}, acknowledged is {_word(entry.settled)}, "
                 f"possible {[_word(each.state) for each in entry.possible]}"
             )
         entry.settled = state
+        return allowed
 
     def _replace(self, point: int, state: int, now: float) -> None:
         entry = self.points[point]

@@ -43,7 +43,7 @@ class Pipe:
 
     def push(self, data: bytes) -> None:
         self._world.record("stream" if data else "end", self.source, self.target, len(data))
-        at = self._world.clock.now() + self._world.draw_delay(reliable=True)
+        at = self._world.clock.now() + self._world.draw_delay(self.source, self.target, reliable=True)
         self._last_at = max(self._last_at, at)
         self._pieces.append((self._last_at, data))
         self.size += len(data)

@@ -8,6 +8,7 @@ stalls them silently, and after it they go on or break, as drawn. Packets are lo
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import trio
@@ -40,7 +41,9 @@ class MemoryNetwork:
         self._loss = 0.0
         self._duplication = 0.0
         self._delay = (0.0, 0.0)
-        self._blocked: set[tuple[str, str]] = set()
+        self._blocked: Counter[tuple[str, str]] = Counter()
+        self._slow: dict[tuple[str, str], float] = {}
+        self._streams_lose = True
         self._groups: dict[str, int] = {}
         self._paused: dict[str, trio.Event] = {}
         self._silent: set[str] = set()  # killed hosts whose machine is gone too: nothing is refused, nothing answers
@@ -60,9 +63,10 @@ class MemoryNetwork:
 
     # --- faults -------------------------------------------------------------------------------------------------------
 
-    def set_loss(self, probability: float) -> None:
-        """Of packets; a stream pays `RETRANSMIT` for what is lost."""
+    def set_loss(self, probability: float, *, streams: bool = True) -> None:
+        """Of packets; a stream pays `RETRANSMIT` for what is lost, unless only datagrams are (not `streams`)."""
         self._loss = probability
+        self._streams_lose = streams
 
     def set_duplication(self, probability: float) -> None:
         self._duplication = probability
@@ -78,27 +82,60 @@ class MemoryNetwork:
 
     def block(self, source: str, target: str) -> None:
         """Nothing goes from `source` to `target`; the other way stays open."""
-        self._blocked.add((source, target))
+        self.cut([(source, target)])
+
+    def cut(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Nothing goes from source to target of each pair. Cuts may overlap: each needs a `mend` of its own."""
+        for pair in pairs:
+            self._blocked[pair] += 1
         self._notify()
 
+    def mend(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Takes one cut of each pair back; those that `heal` has ended already are left alone."""
+        stalled = self._stalled()
+        for pair in pairs:
+            self._blocked[pair] -= self._blocked[pair] > 0
+        self._go_on(stalled)
+
     def heal(self) -> None:
-        """Ends partitions and blocks. Of the streams that held something back, half go on and half break."""
-        stalled = [stream for stream in self._streams if stream.caller and stream.stalled]
+        """Ends partitions and cuts."""
+        stalled = self._stalled()
         self._blocked.clear()
         self._groups = {}
+        self._go_on(stalled)
+
+    def _stalled(self) -> list[MemoryStream]:
+        return [stream for stream in self._streams if stream.caller and stream.stalled]
+
+    def _go_on(self, stalled: list[MemoryStream]) -> None:
+        """Of the streams that held something back and could go on, half do and half break."""
         for stream in stalled:
-            if not stream.closed and self.random.random() < 0.5:
+            if not stream.closed and not stream.stalled and self.random.random() < 0.5:
                 self.reset(stream, "connection reset after the partition")
         self._notify()
 
-    def kill(self, name: str) -> None:
-        """All endpoints and streams of `name` vanish at once. Peers see resets, or (as drawn) nothing any more."""
+    def slow(self, pairs: Iterable[tuple[str, str]], seconds: float) -> None:
+        """All that goes from source to target of each pair takes so much longer; 0 ends that."""
+        for pair in pairs:
+            self._slow[pair] = seconds
+
+    def break_streams(self, one: str, other: str) -> None:
+        """All connections between two hosts are reset; what was on its way is lost, in the middle of a frame too."""
+        for stream in list(self._streams):
+            if stream.caller and {stream.host, stream.other.host} == {one, other}:
+                self.reset(stream, "connection reset on its way")
+
+    def kill(self, name: str, *, silent: bool | None = None) -> None:
+        """All endpoints and streams of `name` vanish at once. Peers see resets, or (`silent`; None: as drawn) nothing
+        any more.
+        """
         host = self._hosts.get(name)
         if host is None or host.dead:
             return
         self.record("kill", name, name, 0)
         host.dead = True
-        silent = self.random.random() < 0.5
+        if silent is None:
+            silent = self.random.random() < 0.5
         if silent:
             self._silent.add(name)
         for endpoint in [endpoint for endpoint in self._endpoints.values() if endpoint.host is host]:
@@ -126,7 +163,7 @@ class MemoryNetwork:
     def is_blocked(self, source: str, target: str) -> bool:
         if source == target:
             return False
-        return (source, target) in self._blocked or self._groups.get(source, 0) != self._groups.get(target, 0)
+        return self._blocked.get((source, target), 0) > 0 or self._groups.get(source, 0) != self._groups.get(target, 0)
 
     def is_paused(self, name: str) -> bool:
         return name in self._paused
@@ -140,9 +177,9 @@ class MemoryNetwork:
         if self.trace is not None:
             self.trace(self.clock.now(), kind, source, target, size)
 
-    def draw_delay(self, *, reliable: bool) -> float:
-        delay = self.random.uniform(*self._delay)
-        if reliable:
+    def draw_delay(self, source: str, target: str, *, reliable: bool) -> float:
+        delay = self.random.uniform(*self._delay) + self._slow.get((source, target), 0.0)
+        if reliable and self._streams_lose:
             while self._loss and self.random.random() < min(self._loss, 0.9):
                 delay += RETRANSMIT
         return delay
@@ -174,7 +211,8 @@ class MemoryNetwork:
 
     async def dial(self, host: MemoryHost, address: Address) -> MemoryStream:
         """Connects, however long it takes. Raises ConnectionLost when refused."""
-        await self.clock.sleep(self.draw_delay(reliable=True) + self.draw_delay(reliable=True))
+        there, back = (host.name, address.host), (address.host, host.name)
+        await self.clock.sleep(self.draw_delay(*there, reliable=True) + self.draw_delay(*back, reliable=True))
         await self.thawed(host.name)
         while True:
             endpoint = self._endpoints.get(address)
@@ -185,11 +223,11 @@ class MemoryNetwork:
         self.record("connect" if endpoint is not None else "refuse", host.name, target, 0)
         if host.dead or endpoint is None or len(endpoint.callers) >= ACCEPT_QUEUE:
             raise ConnectionRefused(f"{address}: connection refused")
-        there, back = Pipe(self, host.name, target), Pipe(self, target, host.name)
-        here = MemoryStream(self, host.name, address, incoming=back, outgoing=there, caller=True)
+        outgoing, incoming = Pipe(self, host.name, target), Pipe(self, target, host.name)
+        here = MemoryStream(self, host.name, address, incoming=incoming, outgoing=outgoing, caller=True)
         self._next_port += 1
         source = Address(host.name, self._next_port)
-        far = MemoryStream(self, target, source, incoming=there, outgoing=back, caller=False)
+        far = MemoryStream(self, target, source, incoming=outgoing, outgoing=incoming, caller=False)
         here.other, far.other = far, here
         self._streams[here] = self._streams[far] = None
         endpoint.callers.append(far)
@@ -209,7 +247,7 @@ class MemoryNetwork:
         copies = 2 if self._duplication and self.random.random() < self._duplication else 1
         for _ in range(copies):
             self.record("packet", here, name, len(data))
-            target.deliver(self.clock.now() + self.draw_delay(reliable=False), data, source.address)
+            target.deliver(self.clock.now() + self.draw_delay(here, name, reliable=False), data, source.address)
 
     def _notify(self) -> None:
         self._changed.set()
