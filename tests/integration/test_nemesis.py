@@ -21,7 +21,8 @@ SCRIPT = (
     Step((Fault(Kind.KILL_ALL, (0, 1, 2)),), 0.5, REST),
 )
 
-CONTEST = (Step((Fault(Kind.KILL, (1,)),), 2.0, 0.5), Step((Fault(Kind.CUT_OFF, (0,)),), 3.0, 0.5))
+# A node that clients reach and its peers do not knows nothing new, and at "one" it answers all the same.
+CONTEST = (Step((Fault(Kind.KILL, (1,)),), 2.0, 0.5), Step((Fault(Kind.CUT_FROM_PEERS, (0,)),), 4.0, 0.5))
 
 
 @pytest.mark.parametrize("level", ["linearizable", "one"])
