@@ -57,6 +57,10 @@ class Limits:
     """
     repair_bytes_per_s: float = 16 * 1024 * 1024
     """Rows copied by repair and learning together, per node: a tenth of a gigabit link and some 8,000 rows of 384-d."""
+    move_bytes_per_s: float = 64 * 1024 * 1024
+    """Rows copied by moves to this node, over both streams: half a gigabit link; a shard of 100,000 rows of 384-d takes
+    a few seconds. What slows it down before that is its yielding to requests.
+    """
     floor_age: float = 600.0
     """Seconds that a tombstone is kept at least, PROTOCOLS §7: nothing that still travels is as old, hints neither."""
     floor_interval: float = 60.0

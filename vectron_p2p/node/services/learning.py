@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from vectron_p2p.node.services.anti_entropy import FAILURES
 from vectron_p2p.node.services.exchange import Tally
+from vectron_p2p.node.services.moves import FILLING
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.replication.floors import Floors
 from vectron_p2p.replication.hlc import MAX_SKEW_MS, stamp_of
@@ -147,7 +148,7 @@ class Learning:
             f"shard {replica.shard} on this node learns from its other owners before it answers again: "
             f"{replica.learner.reason}"
             for replica in self._replicas.all()
-            if replica.learner is not None
+            if replica.learner is not None and replica.learner.reason != FILLING
         ]
         return learning + self.reports
 
