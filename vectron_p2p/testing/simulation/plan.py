@@ -101,7 +101,7 @@ def draw(seed: int, scenario: str, seconds: float) -> Plan:
     mean = rng.choice([0.0005, 0.002, 0.02, 0.08])
     enabled = [fault for fault in FAULTS.values() if fault.group in chosen.groups and rng.random() < 0.5]
     actions: list[Action] = []
-    pause, at = rng.uniform(1.0, 8.0), 0.0
+    pause, at = rng.uniform(1.5, 10.0), 0.0
     while enabled:
         at += rng.uniform(0.2, pause)
         if at >= seconds - CALM_END:
