@@ -124,9 +124,11 @@ class World:
         self.note(f"propose {command}")
         refusal: VectronError | None = Unavailable("no node serves")
         for host in self.cluster.up:
+            if not host.up or host.node is None:  # not any more
+                continue
             with trio.move_on_after(2 * PROPOSAL):
                 try:
-                    await self.cluster.node(host.name).catalog.propose(command, timeout=PROPOSAL)
+                    await host.node.catalog.propose(command, timeout=PROPOSAL)
                 except VectronError as error:
                     refusal = error
                     if not error.retryable:
