@@ -43,6 +43,10 @@ class Limits:
     """
     write_timeout: float = 10.0
     """How long a write waits for its acks: a client's retry at another coordinator should still fit its 30 s."""
+    phase_timeout: float = 4.0
+    """How long a round waits for promises, and its row for being taken: silent connections have ended by then. A
+    replica that forgot its promises is a learner for both phases at least: then no round that has one is under way.
+    """
     hedge_after: float = 0.3
     """A search or read not answered by then is asked at another owner too: about 10x a slow search, and routing has
     to leave
