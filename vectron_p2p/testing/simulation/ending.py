@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from vectron_p2p.catalog.commands import RemoveNode
 from vectron_p2p.model.errors import VectronError
-from vectron_p2p.model.ids import OperationId
 from vectron_p2p.testing.checks import indexes, replicas, rest
 from vectron_p2p.testing.checks.linearizable import Undecided
 from vectron_p2p.testing.ledger import ABSENT
+from vectron_p2p.testing.simulation.faults.admin import remove_all_lost
 from vectron_p2p.testing.simulation.workload.clients import DIMENSION, POINTS
 from vectron_p2p.testing.simulation.workload.plain import judge
 
@@ -45,23 +44,12 @@ async def heal(world: World) -> None:
     for host in cluster.hosts.values():
         host.clock.wall_offset = 0.0
     await _until(world, "every node serves again", lambda: _not_serving(world))
+    if world.lost and _moving(world):
+        await remove_all_lost(world, "remove at the end")  # a move waits for its nodes until they are given up
     await _until(world, "all nodes agree on members and catalog", lambda: [] if cluster.agreed() else ["they do not"])
-    await _give_up_the_dead(world)
-    await _until(
-        world, "all moves are over", lambda: sorted({str(m) for n in _nodes(world) for m in n.catalog.state.moves})
-    )
+    await _until(world, "all moves are over", lambda: _moving(world))
     await _until(world, "all replicas of each shard are equal", lambda: replicas.unequal(_nodes(world)))
     await trio.sleep(SETTLE)
-
-
-async def _give_up_the_dead(world: World) -> None:
-    """A move waits for the nodes that it is about, so those that will not come back are removed."""
-    running = {node.identity.node for node in _nodes(world)}
-    state = _nodes(world)[0].catalog.state
-    involved = {node for shard in state.moves for node in state.owners(shard)}
-    for node in sorted(involved - running):
-        command = RemoveNode(OperationId(f"remove-{node}"), node)
-        await _nodes(world)[0].catalog.propose(command, timeout=HEAL_WITHIN)
 
 
 async def _until(world: World, what: str, wrong: Callable[[], list[str]]) -> None:
@@ -71,6 +59,10 @@ async def _until(world: World, what: str, wrong: Callable[[], list[str]]) -> Non
             await trio.sleep(LOOK)
         return
     raise AssertionError(f"not within {HEAL_WITHIN:g} s: {what}: {'; '.join(wrong()[:5])}")
+
+
+def _moving(world: World) -> list[str]:
+    return [str(move) for node in _nodes(world) for move in node.catalog.state.moves.values()]
 
 
 def _not_serving(world: World) -> list[str]:
