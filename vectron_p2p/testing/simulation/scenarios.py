@@ -1,6 +1,7 @@
-"""Named restrictions of what a seed may draw: kinds of faults, and clients.
+"""Named restrictions of what a seed may draw: kinds of faults, clients, the rest of a plan.
 
-`mixed` is everything; the others look longer at one thing.
+`mixed` is everything; the others look longer at one thing. The narrow ones at the end make the schedules likely that
+one rule of the protocol is for: without them a build that lacks it would pass for hundreds of seeds.
 """
 
 from __future__ import annotations
@@ -19,6 +20,21 @@ class Scenario:
     linear: tuple[int, int] = (0, 3)
     churn: tuple[int, int] = (0, 1)
     ones: tuple[int, int] = (0, 1)
+    kinds: frozenset[str] = frozenset()
+    """If any: of the faults in `groups` these alone, and all of them."""
+    pause: tuple[float, float] = (1.0, 8.0)
+    """Bounds of the longest pause between two faults."""
+    hosts: tuple[int, ...] = (3, 3, 3, 4, 5)
+    durability: str | None = None
+    short_floors: bool | None = None
+    calm_network: bool = False
+    """No loss nor duplication throughout."""
+    rate: float = 1.0
+    """Times the calls that clients make."""
+    points: int | None = None
+    """Of each plain client; None: as it is."""
+    puts: bool = False
+    """Linear clients also write and delete plainly, at quorum, so that many clients do so to one point."""
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -29,4 +45,89 @@ SCENARIOS: dict[str, Scenario] = {
     "clock": Scenario(frozenset({"clock", "process", "network"})),
     "admin": Scenario(frozenset({"admin", "process", "network"}), churn=(1, 2)),
     "linearizable": Scenario(ALL, plain=(0, 1), linear=(2, 4), churn=(0, 0), ones=(0, 0)),
+    "catalog": Scenario(
+        frozenset({"network", "process"}),
+        plain=(0, 0),
+        linear=(0, 0),
+        churn=(3, 5),
+        ones=(0, 0),
+        kinds=frozenset({"partition", "isolate", "half-partition", "ring", "kill", "power", "mass-restart"}),
+        pause=(0.5, 2.0),
+        rate=4.0,
+    ),
+    "contention": Scenario(
+        frozenset({"network", "clock"}),
+        plain=(0, 0),
+        linear=(3, 5),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"slow", "one-way", "resets", "clock-step"}),
+        rate=2.0,
+        puts=True,
+    ),
+    "rollback": Scenario(
+        frozenset({"disk", "process"}), linear=(0, 0), churn=(0, 0), kinds=frozenset({"old-disk", "kill"}), rate=2.0
+    ),
+    "forgetful": Scenario(
+        frozenset({"disk", "process"}),
+        plain=(2, 3),
+        linear=(1, 2),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"bit-flip", "kill", "freeze"}),
+        pause=(1.0, 3.0),
+        hosts=(3,),
+        durability="fsync",
+        rate=3.0,
+        points=4,
+    ),
+    "interval": Scenario(
+        frozenset({"disk", "process"}),
+        plain=(2, 3),
+        linear=(1, 2),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"power", "write-errors", "freeze"}),
+        pause=(1.0, 3.0),
+        hosts=(3,),
+        durability="interval",
+        rate=3.0,
+        points=4,
+    ),
+    "power": Scenario(
+        frozenset({"process"}),
+        plain=(2, 3),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"power", "mass-restart"}),
+        pause=(1.0, 3.0),
+        hosts=(3,),
+        durability="fsync",
+        rate=3.0,
+        points=4,
+    ),
+    "tombstones": Scenario(
+        frozenset({"network", "process", "disk"}),
+        plain=(2, 3),
+        linear=(0, 0),
+        churn=(0, 0),
+        ones=(0, 1),
+        kinds=frozenset({"isolate", "half-partition", "kill", "freeze", "bit-flip"}),
+        pause=(1.0, 5.0),
+        hosts=(3,),
+        short_floors=True,
+        rate=3.0,
+        points=4,
+    ),
+    "rounds": Scenario(
+        frozenset({"process", "network"}),
+        plain=(0, 1),
+        linear=(3, 5),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"kill", "isolate", "freeze", "slow"}),
+        pause=(0.5, 2.0),
+        hosts=(3,),
+        rate=3.0,
+    ),
 }

@@ -30,7 +30,8 @@ class PlainWorker(Worker):
         super().__init__(world, db, f"plain-{number}")
         self._number = number
         self._ledger = ledger
-        self._points = range(number * POINTS_PER_CLIENT, (number + 1) * POINTS_PER_CLIENT)
+        count = world.plan.rules.points or POINTS_PER_CLIENT
+        self._points = range(number * POINTS_PER_CLIENT, number * POINTS_PER_CLIENT + count)
         self._state = number * 1_000_000
 
     async def turn(self) -> None:
@@ -47,7 +48,7 @@ class PlainWorker(Worker):
             await self._search_quorum(rng.random() < 0.5)
         else:
             await self._search_one()
-        await trio.sleep(rng.expovariate(RATE))
+        await trio.sleep(rng.expovariate(RATE * self.world.plan.rules.rate))
 
     async def _write(self, points: Sequence[int], state: int) -> None:
         ledger, docs, began = self._ledger, self.collection(POINTS), trio.current_time()
