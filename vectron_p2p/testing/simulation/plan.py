@@ -57,6 +57,7 @@ class Clients:
     linear: int
     churn: int
     ones: int
+    fresh: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,9 @@ def draw(seed: int, scenario: str, seconds: float) -> Plan:
     durability = "interval" if rng.random() < 0.15 else "fsync"
     shape = Shape(hosts, rng.choice(hosts), rng.choice(hosts), chosen.durability or durability)
     zones = rng.choice([(), (), ("a", "b"), ("a", "b", "c")])
-    network = "network" in chosen.groups and not chosen.calm_network
+    network = "network" in chosen.groups and not chosen.quick
     mean = rng.choice([0.0005, 0.002, 0.02, 0.08])
+    mean = min(mean, 0.002) if chosen.quick else mean
     enabled = [fault for fault in FAULTS.values() if fault.group in chosen.groups and rng.random() < 0.5]
     if chosen.kinds:
         enabled = [FAULTS[kind] for kind in sorted(chosen.kinds)]
@@ -134,6 +136,7 @@ def draw(seed: int, scenario: str, seconds: float) -> Plan:
             rng.randint(*chosen.linear),
             rng.randint(*chosen.churn),
             rng.randint(*chosen.ones),
+            rng.randint(*chosen.fresh),
         ),
         actions=tuple(actions),
     )

@@ -20,6 +20,7 @@ class Scenario:
     linear: tuple[int, int] = (0, 3)
     churn: tuple[int, int] = (0, 1)
     ones: tuple[int, int] = (0, 1)
+    fresh: tuple[int, int] = (0, 0)
     kinds: frozenset[str] = frozenset()
     """If any: of the faults in `groups` these alone, and all of them."""
     pause: tuple[float, float] = (1.0, 8.0)
@@ -27,8 +28,8 @@ class Scenario:
     hosts: tuple[int, ...] = (3, 3, 3, 4, 5)
     durability: str | None = None
     short_floors: bool | None = None
-    calm_network: bool = False
-    """No loss nor duplication throughout."""
+    quick: bool = False
+    """A network without loss and duplication, and with small delays: more calls in the same time."""
     rate: float = 1.0
     """Times the calls that clients make."""
     points: int | None = None
@@ -49,9 +50,10 @@ SCENARIOS: dict[str, Scenario] = {
         frozenset({"network", "process"}),
         plain=(0, 0),
         linear=(0, 0),
-        churn=(3, 5),
+        churn=(2, 3),
         ones=(0, 0),
-        kinds=frozenset({"partition", "isolate", "half-partition", "ring", "kill", "power", "mass-restart"}),
+        fresh=(2, 3),
+        kinds=frozenset({"partition", "isolate", "half-partition", "ring", "resets", "kill", "power", "mass-restart"}),
         pause=(0.5, 2.0),
         rate=4.0,
     ),
@@ -66,7 +68,12 @@ SCENARIOS: dict[str, Scenario] = {
         puts=True,
     ),
     "rollback": Scenario(
-        frozenset({"disk", "process"}), linear=(0, 0), churn=(0, 0), kinds=frozenset({"old-disk", "kill"}), rate=2.0
+        frozenset({"disk", "process"}),
+        linear=(0, 0),
+        churn=(0, 0),
+        kinds=frozenset({"old-disk", "kill"}),
+        rate=2.0,
+        quick=True,
     ),
     "forgetful": Scenario(
         frozenset({"disk", "process"}),
@@ -80,6 +87,7 @@ SCENARIOS: dict[str, Scenario] = {
         durability="fsync",
         rate=3.0,
         points=4,
+        quick=True,
     ),
     "interval": Scenario(
         frozenset({"disk", "process"}),
@@ -93,6 +101,7 @@ SCENARIOS: dict[str, Scenario] = {
         durability="interval",
         rate=3.0,
         points=4,
+        quick=True,
     ),
     "power": Scenario(
         frozenset({"process"}),
@@ -105,6 +114,7 @@ SCENARIOS: dict[str, Scenario] = {
         durability="fsync",
         rate=3.0,
         points=4,
+        quick=True,
     ),
     "tombstones": Scenario(
         frozenset({"network", "process", "disk"}),
@@ -118,6 +128,7 @@ SCENARIOS: dict[str, Scenario] = {
         short_floors=True,
         rate=3.0,
         points=4,
+        quick=True,
     ),
     "rounds": Scenario(
         frozenset({"process", "network"}),
@@ -129,5 +140,6 @@ SCENARIOS: dict[str, Scenario] = {
         pause=(0.5, 2.0),
         hosts=(3,),
         rate=3.0,
+        quick=True,
     ),
 }
