@@ -21,6 +21,7 @@ from vectron_p2p.testing.replicas import differences, read_replicas
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from simulations.nemesis.registers import RegisterWorker
     from simulations.nemesis.workload import Worker
     from vectron_p2p.testing.processes import ProcessCluster
 
@@ -85,7 +86,7 @@ def wait_agreed(cluster: ProcessCluster, shards: int, replicas: int, outcome: Ou
         outcome.failures.append(f"the nodes do not agree {AGREE_WITHIN:.0f} s after the last fault: {'; '.join(last)}")
 
 
-def read_back(cluster: ProcessCluster, workers: Sequence[Worker], outcome: Outcome) -> None:
+def read_back(cluster: ProcessCluster, workers: Sequence[Worker | RegisterWorker], outcome: Outcome) -> None:
     """Every id, at quorum, through each node in turn."""
     for number, worker in enumerate(workers):
         node = cluster.nodes[number % len(cluster.nodes)]
@@ -98,7 +99,7 @@ def read_back(cluster: ProcessCluster, workers: Sequence[Worker], outcome: Outco
                 outcome.points_read += len(ids)
 
 
-def compare_disks(cluster: ProcessCluster, workers: Sequence[Worker], outcome: Outcome) -> None:
+def compare_disks(cluster: ProcessCluster, workers: Sequence[Worker | RegisterWorker], outcome: Outcome) -> None:
     """The stopped nodes' rows with each other and with the ledgers."""
     replicas = [read_replicas(node.folder) for node in cluster.nodes]
     outcome.rows_compared, different = differences(replicas)

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from simulations.nemesis.checks import Outcome
+    from simulations.nemesis.registers import RegisterWorker
     from simulations.nemesis.timeline import Timeline
     from simulations.nemesis.workload import Operation, Violation, Worker
 
 SUCCEED = 0.99
 SEARCH_FINDS = 0.98  # the graph is approximate, and a filtered search of few points nearly is not
-VIOLATIONS = ("lost", "resurrected", "stale", "mixed")
+VIOLATIONS = ("lost", "resurrected", "stale", "mixed", "not linearizable")
 TOLD = 20  # violations with their stories; the rest are like them
 LOUD = re.compile(r'"level": ?"(error|critical)"')
 
@@ -72,6 +73,11 @@ class Result:
         self.failures += [
             f"{name} logged {len(lines)} errors: {lines[0][:300]}" for name, lines in self.complaints.items()
         ]
+
+    @property
+    def convicted(self) -> bool:
+        """Whether the checker of linearizability found something."""
+        return any(violation.kind == "not linearizable" for violation in self.violations)
 
     def shares(self) -> dict[str, dict[str, Any]]:
         """Operations and the share that succeeded, by how many nodes were away."""
@@ -195,7 +201,7 @@ class Result:
         return "\n".join(lines) + "\n"
 
 
-def collect(workers: Iterable[Worker]) -> tuple[list[Operation], list[Violation], int, int, list[str]]:
+def collect(workers: Iterable[Worker | RegisterWorker]) -> tuple[list[Operation], list[Violation], int, int, list[str]]:
     """Operations in the order they ended, violations in the order seen, searches, misses, and clients that died."""
     workers = list(workers)
     operations = sorted((each for worker in workers for each in worker.operations), key=lambda each: each.ended)

@@ -6,11 +6,12 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from simulations.nemesis import checks, report
+from simulations.nemesis import checks, registers, report
 from simulations.nemesis.fabric import Fabric, ProxyFabric, SwitchFabric
 from simulations.nemesis.means import Clocks, SlowDisk
 from simulations.nemesis.nemesis import Nemesis
 from simulations.nemesis.picture import draw
+from simulations.nemesis.registers import Level, RegisterWorker
 from simulations.nemesis.schedule import Kind, Step, steps
 from simulations.nemesis.workload import COLLECTION, DIMENSION, Worker
 from vectron_p2p import connect
@@ -41,6 +42,8 @@ class Plan:
     clock: bool = False
     """Set wall clocks off too."""
     fabric: str = "proxy"
+    registers: Level | None = None
+    """Clients that compete for the same points at this consistency, instead of those with points of their own."""
 
 
 def run(plan: Plan, folder: Path, say: Callable[[str], None]) -> report.Result:
@@ -86,7 +89,13 @@ def _run(
         wait_for(lambda: len(db.cluster().nodes) == plan.nodes or None, MEMBERS_WITHIN, "all nodes to be members")
         db.create_collection(COLLECTION, dimension=DIMENSION, shards=plan.shards, replicas=replicas)
     pause = plan.clients / plan.rate
-    workers = [Worker(number, cluster.connect, seed=plan.seed, pause=pause) for number in range(plan.clients)]
+    seed, points = plan.seed, registers.Points(plan.seed)
+    workers: list[Worker | RegisterWorker] = [
+        Worker(number, cluster.connect, seed=seed, pause=pause)
+        if plan.registers is None
+        else RegisterWorker(number, cluster.connect, points, seed=seed, pause=pause, level=plan.registers)
+        for number in range(plan.clients)
+    ]
     for worker in workers:
         worker.start()
     outcome = checks.Outcome()
@@ -107,6 +116,8 @@ def _run(
     checks.compare_disks(cluster, workers, outcome)
     operations, violations, searched, missed, died = report.collect(workers)
     outcome.failures += died
+    histories = registers.judge([worker for worker in workers if isinstance(worker, RegisterWorker)])
+    violations += histories.violations
     complaints: dict[str, list[str]] = {}
     for node in cluster.nodes:
         complaints |= report.complaints(f"n{node.index}", node.log())
@@ -114,6 +125,11 @@ def _run(
         "seed": plan.seed, "nodes": plan.nodes, "replicas": replicas, "shards": plan.shards, "clients": plan.clients,
         "seconds": round(nemesis.timeline.ended - nemesis.timeline.began, 1), "fabric": fabric.kind,
     }  # fmt: skip
+    if plan.registers is not None:
+        options["registers"] = {
+            "consistency": plan.registers, "points": histories.points, "calls": histories.calls,
+            "undecided": histories.undecided,
+        }  # fmt: skip
     return report.Result(
         options, {}, nemesis.timeline, operations, violations, searched, missed, outcome, carried, complaints
     )

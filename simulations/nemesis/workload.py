@@ -64,7 +64,7 @@ class Touch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """`kind`: lost, resurrected, stale or mixed."""
+    """`kind`: lost, resurrected, stale, mixed, or not linearizable."""
 
     kind: str
     point: int

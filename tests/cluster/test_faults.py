@@ -251,8 +251,8 @@ async def test_a_refused_write_does_not_come_with_an_owner_that_was_away(monkeyp
     """Seed 44 once: the refused write was kept as a hint, and its high stamp won over what was written after it."""
     next_stamp = Stamps.next
 
-    async def ahead(self: Stamps, held: int = 0) -> int:
-        return await next_stamp(self, held) + stamp_of(2000)
+    async def ahead(self: Stamps, held: int = 0, *, alone: bool = False) -> int:
+        return await next_stamp(self, held, alone=alone) + stamp_of(2000)
 
     async with open_cluster(seed=26) as cluster, cluster.client("n1") as db:
         docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1)
@@ -445,3 +445,29 @@ async def test_a_node_whose_own_records_are_damaged_says_what_to_do() -> None:
             cluster.hosts["n3"].failures.clear()
         await cluster.start("n3")
         await rested(cluster)
+
+
+async def test_what_a_node_alone_with_a_wrong_clock_stamped_does_not_win_later() -> None:
+    """It starts 300 s ahead and hears nobody: its time would come for every row it writes."""
+    async with open_cluster(seed=31) as cluster, cluster.client() as db:
+        docs = await db.create_collection("docs", dimension=2, shards=1, replicas=3)
+        async with cluster.client("n1") as near:  # so that n1 has a clock mark to go on from
+            await near.collection("docs").upsert(ids=[1, 2], vectors=[[1, 0]] * 2, payloads=[{"n": 0}] * 2)
+        for name in ("n1", "n2", "n3"):
+            cluster.kill(name)
+        cluster.hosts["n1"].clock.wall_offset = 300.0
+        await cluster.start("n1")
+        async with cluster.client("n1", timeout=5.0) as lone:
+            alone = lone.collection("docs")
+            with pytest.raises(VectronError):
+                await alone.upsert(ids=[1], vectors=[[1, 0]], payloads=[{"n": 1}])
+            await alone.upsert(ids=[2], vectors=[[1, 0]], payloads=[{"n": 1}], consistency="one")
+        cluster.kill("n1")
+        cluster.hosts["n1"].clock.wall_offset = 0.0
+        await cluster.start("n2", wait=False)
+        await cluster.start("n3")
+        await docs.upsert(ids=[1, 2], vectors=[[1, 0]] * 2, payloads=[{"n": 2}] * 2)
+        await cluster.start("n1")
+        await rested(cluster)
+        await trio.sleep(330.0)
+        assert [point and point.payload for point in await docs.get([1, 2])] == [{"n": 2}, {"n": 2}]

@@ -204,10 +204,13 @@ class ClusterState:
 
     def owned(self, node: NodeId) -> list[ShardId]:
         """The shards of which `node` has a replica, also those that leave or come."""
-        shards = (
-            ShardId(key, index) for key in sorted(self.collections) for index in range(self.collections[key].shards)
-        )
-        return [shard for shard in shards if node in self.owners(shard)]
+        read = {
+            ShardId(key, index)
+            for key, collection in self.collections.items()
+            for index, owners in enumerate(collection.placement)
+            if node in owners
+        }
+        return sorted(read | {shard for shard, move in self.moves.items() if node in (move.leaving, move.coming)})
 
     def active(self) -> list[Member]:
         """Members that can own shards, by id."""

@@ -43,6 +43,10 @@ class Limits:
     """
     write_timeout: float = 10.0
     """How long a write waits for its acks: a client's retry at another coordinator should still fit its 30 s."""
+    phase_timeout: float = 4.0
+    """How long a round waits for promises, and its row for being taken: silent connections have ended by then. A
+    replica that forgot its promises is a learner for both phases at least: then no round that has one is under way.
+    """
     hedge_after: float = 0.3
     """A search or read not answered by then is asked at another owner too: about 10x a slow search, and routing has
     to leave
@@ -57,6 +61,10 @@ class Limits:
     """
     repair_bytes_per_s: float = 16 * 1024 * 1024
     """Rows copied by repair and learning together, per node: a tenth of a gigabit link and some 8,000 rows of 384-d."""
+    move_bytes_per_s: float = 64 * 1024 * 1024
+    """Rows copied by moves to this node, over both streams: half a gigabit link; a shard of 100,000 rows of 384-d takes
+    a few seconds. What slows it down before that is its yielding to requests.
+    """
     floor_age: float = 600.0
     """Seconds that a tombstone is kept at least, PROTOCOLS §7: nothing that still travels is as old, hints neither."""
     floor_interval: float = 60.0

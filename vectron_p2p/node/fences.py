@@ -44,7 +44,7 @@ class Fences:
         fence = self._state().fence(shard)
         if epoch < fence:
             raise StaleEpoch(
-                f"shard {shard} has been moving since epoch {epoch}: route this by epoch {fence}",
+                f"shard {shard} went on at epoch {fence}, and this request was routed by epoch {epoch}",
                 epoch=fence,
                 node=self._node,
             )

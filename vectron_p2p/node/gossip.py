@@ -82,6 +82,7 @@ class Gossip:
 
     def follow(self, state: ClusterState) -> None:
         """The catalog has a new state: its current members are the ones to know."""
+        self._hlc.expect(len(state.current()))
         seeds = [
             MemberSeed(node, self._identity.peer_address(node) or state.members[node].address)
             for node in state.current()

@@ -214,7 +214,7 @@ class Node:
         self.repair = self.upkeep.repair
         self.health = LoopHealth(runtime.clock, on_lag=self.gossip.lag, on_pause=self.gossip.paused)
         self._heartbeat = Heartbeat(identity, system, records, self.replicas, runtime, limits)
-        routes = Routes(lambda: self.catalog.state, self.catalog.catch_up)
+        routes = self._routes = Routes(lambda: self.catalog.state, self.catalog.catch_up)
         coordinator = Coordinator.build(
             peers, runtime, stamps, self.hints, limits, routes=routes, background=background
         )
@@ -243,6 +243,7 @@ class Node:
             self.health,
             runtime,
             connections=lambda: self._server.connections,
+            moves=self.upkeep.moves.progress,
         )
 
     async def _start(self, nursery: trio.Nursery, epoch: int) -> None:

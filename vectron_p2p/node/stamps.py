@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from vectron_p2p.model.errors import ReadOnly
+from vectron_p2p.model.errors import ClockSkew, ReadOnly
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.replication.hlc import HybridClock, MarkNeeded
 from vectron_p2p.replication.version import stamp
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+LISTEN = 2.0  # seconds a stamp waits for the first word of another clock: after a start that takes one round of probes
+LOOK = 0.02
+
 
 class Stamps:
     """One writer of the mark at a time; who finds enough of it left does not wait."""
@@ -32,12 +35,20 @@ class Stamps:
         self._background = background
         self._lock = trio.Lock()
 
-    async def next(self, held: int = 0) -> int:
+    async def next(self, held: int = 0, *, alone: bool = False) -> int:
         """A new stamp, above `held`.
 
+        Args:
+            held: The stamp of the row that is to be replaced.
+            alone: For a write that this node may acknowledge by itself: without having heard another clock, too. Such
+                a stamp may lie behind the time.
+
         Raises:
+            ClockSkew: No other clock was heard since the start.
             ReadOnly: The mark cannot be put on disk.
         """
+        if self._hlc.alone and not (alone and self._hlc.resumed):
+            await self._listen()
         while True:
             wall = self._wall()
             if self._hlc.needs_mark(wall) is not None and not self._lock.locked():
@@ -47,6 +58,16 @@ class Stamps:
             except MarkNeeded:
                 if not await self._extend():
                     raise ReadOnly("this node's disk takes no clock mark; retry elsewhere") from None
+
+    async def _listen(self) -> None:
+        clock = self._runtime.clock
+        with clock.move_on_after(LISTEN):
+            while self._hlc.alone:  # a few looks, and only just after a start
+                await clock.sleep(LOOK)
+            return
+        raise ClockSkew(
+            "this node has heard no other clock since it started, so it cannot tell the time; ask another node"
+        )
 
     def wall_ms(self) -> int:
         """This node's wall clock, drawn to those of its peers."""

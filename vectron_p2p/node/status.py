@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vectron_p2p.model.ids import Address
+    from vectron_p2p.model.moves import MoveProgress
     from vectron_p2p.node.catalog import Catalog
     from vectron_p2p.node.identity import Identity
     from vectron_p2p.node.replicas import Replicas
@@ -48,6 +50,7 @@ class Status:
         runtime: Runtime,
         *,
         connections: Callable[[], int],
+        moves: Callable[[], list[MoveProgress]],
     ) -> None:
         self._identity = identity
         self._address = address
@@ -57,13 +60,15 @@ class Status:
         self._health = health
         self._runtime = runtime
         self._connections = connections
+        self._moves = moves
         self._process = psutil.Process()
         self._process.cpu_percent()  # the first call only starts the measuring
 
     async def reply(self, message: m.GetNodeStatus) -> m.NodeStatusReply:
         """Disk sizes are asked off the loop."""
         uptime = self._runtime.clock.now() - self._health.started
-        return await self._runtime.executor.run("read", self._reply, message.replicas, uptime)
+        reply = await self._runtime.executor.run("read", self._reply, message.replicas, uptime)
+        return replace(reply, moves=[dataclasses.asdict(move) for move in self._moves()])
 
     def _reply(self, with_replicas: bool, uptime: float) -> m.NodeStatusReply:
         replicas = self._replicas.all()

@@ -51,7 +51,7 @@ def _clean(wire: dict[Any, Any]) -> dict[str, Any]:
     retry_after = wire.get("retry_after")
     if isinstance(retry_after, int | float) and 0 <= retry_after <= 3600:
         clean["retry_after"] = float(retry_after)
-    for name in ("acked", "required"):
+    for name in ("acked", "required", "epoch"):
         if type(wire.get(name)) is int:
             clean[name] = wire[name]
     missing = wire.get("missing_shards")

@@ -4,6 +4,8 @@ A stamp is wall milliseconds << 16 | counter. Invariants:
 
 - Stamps of one clock strictly rise, over restarts too: none is given out above the mark, and the mark is on disk first.
 - Own wall time counts only within `MAX_SKEW_MS` of a majority of the clocks known: one bad clock stamps like the rest.
+- A clock that has heard no other since its start goes on from its mark at the most: the machine's may have been set
+  wrong since, and what it stamped ahead would win over all that is written before its time comes.
 - Stamps from elsewhere move the clock only if they lie less than that ahead of this time.
 - The mark is little enough ahead that a restarted clock, which begins at it, is still accepted everywhere.
 
@@ -58,6 +60,11 @@ class HybridClock:
         self._mark = mark
         self._offsets: dict[NodeId, tuple[int, float]] = {}
         self._base: float | None = None
+        self._now = 0.0
+        self._started: float | None = None
+        self.resumed = ms_of(mark)
+        """Where the clock went on at its start; 0: nowhere, it is new."""
+        self._clocks = 1
 
     @property
     def last(self) -> int:
@@ -70,11 +77,23 @@ class HybridClock:
         The offsets measured before it are then off by as much, and are put right; otherwise the clock would follow the
         step until the peers are heard again, and a stamp of that moment would win over later writes.
         """
+        self._now = now
+        if self._started is None:
+            self._started = now
         base = wall_ms - now * 1000.0
         step = 0.0 if self._base is None else base - self._base
         self._base = base
         if abs(step) >= STEP_MS:
             self._offsets = {node: (offset - round(step), at) for node, (offset, at) in self._offsets.items()}
+
+    def expect(self, clocks: int) -> None:
+        """So many nodes are in the cluster, this one included."""
+        self._clocks = clocks
+
+    @property
+    def alone(self) -> bool:
+        """Whether there are other clocks, and none of them was heard yet."""
+        return self._clocks > 1 and not self._offsets
 
     def set_peer_offset(self, node: NodeId, offset_ms: int, now: float) -> None:
         """`node`'s wall clock is `offset_ms` ahead of this machine's."""
@@ -88,6 +107,8 @@ class HybridClock:
 
     def wall(self, wall_ms: int) -> int:
         """`wall_ms` drawn to within `MAX_SKEW_MS` of a majority of the clocks known, this machine's included."""
+        if self.alone and self.resumed and self._started is not None:
+            return min(wall_ms, self.resumed + int((self._now - self._started) * 1000))
         offsets = sorted([0, *(offset for offset, _ in self._offsets.values())])
         majority = len(offsets) // 2 + 1
         # A majority of clocks stands at or above `high`, so a stamp up to MAX_SKEW_MS beyond it finds a quorum.

@@ -4,11 +4,17 @@ Owns when a learner is whole again. Of N owners, W of which acknowledge, any N-W
 that was acknowledged, if they have forgotten nothing themselves. So a learner that has merged what so many full
 owners hold is full. Where so many cannot be had because too many owners are learners, waiting would bring nothing
 more: with every owner present all copies that can be read are merged, and that is reported, for rows may be lost.
+
+A learner has forgotten its promises too. It refuses old ballots, but copies come as old as they are: a row that it had
+promised to shut out, copied to it, would be at a quorum and could be read there, and then the round that has its
+promise would still be chosen on the other owners, over a base that is no longer the newest. So only what is merged when
+no such round can be under way any more makes it whole: what was chosen by then is in what it merges.
 """
 
 from __future__ import annotations
 
 import enum
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from vectron_p2p.model.consistency import Consistency
@@ -83,25 +89,36 @@ def plan_copy(
 
 
 class Lesson:
-    """What one learner has merged since it became one."""
+    """What one learner has merged since it became one.
 
-    def __init__(self, me: NodeId, owners: Sequence[NodeId]) -> None:
+    `settled_at`: when every round has ended that it may have given a promise to. What is merged before that spares work
+    then, and counts for nothing.
+    """
+
+    def __init__(self, me: NodeId, owners: Sequence[NodeId], *, settled_at: float = -math.inf) -> None:
         self.owners = tuple(owners)
+        self.settled_at = settled_at
+        self._early: set[NodeId] = set()
         self._others = sorted(owner for owner in owners if owner != me)
         self._needed = sources_needed(len(owners))
         self._merged: dict[NodeId, bool] = {}
 
-    def merged(self, source: Source) -> None:
-        """All that `source` held at some time after this replica became a learner is held here."""
-        self._merged[source.node] = source.full or self._merged.get(source.node, False)
+    def merged(self, source: Source, began: float = math.inf) -> None:
+        """All that `source` held at some time after `began` is held here."""
+        if began < self.settled_at:
+            self._early.add(source.node)
+        else:
+            self._merged[source.node] = source.full or self._merged.get(source.node, False)
 
     def salvaging(self, full: Collection[NodeId], learners: Collection[NodeId]) -> bool:
         """Whether nothing more can come than what is there: every other owner answers, and too few are full."""
         present = set(full) | set(learners)
         return len(set(full) & set(self._others)) < self._needed and present.issuperset(self._others)
 
-    def to_merge(self, full: Collection[NodeId], learners: Collection[NodeId]) -> list[Source]:
+    def to_merge(self, full: Collection[NodeId], learners: Collection[NodeId], now: float = math.inf) -> list[Source]:
         """Whom to merge next, of those that answer now as full owners and as learners."""
+        if now < self.settled_at:
+            return [Source(node, True) for node in self._others if node in full and node not in self._early]
         sources = [Source(node, True) for node in self._others if node in full and not self._merged.get(node)]
         if self.salvaging(full, learners):
             sources += [Source(node, False) for node in self._others if node in learners and node not in self._merged]

@@ -19,6 +19,7 @@ from vectron_p2p.protocol.wire_errors import MAX_TEXT, decode_error, encode_erro
         errors.ConsistencyError("few", acked=1, required=2),
         errors.Unavailable("none", missing_shards=[1, 5]),
         errors.VersionConflict("other", current="ab"),
+        errors.StaleEpoch("old", epoch=7),
         errors.NotFound("no", retryable=True),
     ],
 )

@@ -150,3 +150,31 @@ def test_a_step_of_the_wall_clock_is_not_followed_until_the_peers_are_heard_agai
     assert ms_of(clock.stamp(1_003_000)) <= 1_001_000 + MAX_SKEW_MS
     clock.notice(1_004_000, 12.0)  # no further step: nothing is put right twice
     assert ms_of(clock.stamp(1_004_000)) <= 1_002_000 + MAX_SKEW_MS
+
+
+def test_a_clock_that_has_heard_no_other_goes_on_from_its_mark() -> None:
+    clock = HybridClock(stamp_of(NOW))
+    clock.expect(3)
+    wrong = NOW + 300_000
+    clock.notice(wrong, 10.0)
+    assert clock.alone
+    assert clock.wall(wrong) == NOW
+    clock.notice(wrong + 2_000, 12.0)
+    assert clock.wall(wrong + 2_000) == NOW + 2_000
+    assert ready(clock, wrong + 2_000).stamp(wrong + 2_000) >= stamp_of(NOW + 2_000)
+    clock.set_peer_offset(N1, -300_000, 12.0)
+    assert not clock.alone
+    assert clock.wall(wrong + 2_000) == NOW + 2_000 + MAX_SKEW_MS
+
+
+def test_a_clock_without_others_or_without_a_mark_has_only_its_machine() -> None:
+    only = HybridClock(stamp_of(NOW))
+    only.notice(NOW + 300_000, 0.0)
+    assert not only.alone
+    assert only.wall(NOW + 300_000) == NOW + 300_000
+    new = HybridClock()
+    new.expect(3)
+    new.notice(NOW, 0.0)
+    assert new.alone
+    assert not new.resumed
+    assert new.wall(NOW) == NOW

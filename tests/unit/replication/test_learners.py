@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from vectron_p2p.model.ids import NodeId
+from vectron_p2p.replication.ballots import NEVER, make_ballot
+from vectron_p2p.replication.joint import JointQuorum
 from vectron_p2p.replication.learners import Ending, Lesson, Source, plan_copy, sources_needed
+from vectron_p2p.replication.rounds import Change, Decide, Kind, PointRound, State
 from vectron_p2p.replication.version import make_version
 
 ME, A, B, C, D = (NodeId(f"00000000-0000-4000-8000-00000000000{n}") for n in range(5))
@@ -87,3 +90,66 @@ def test_what_is_copied_and_dropped(
         full=full,
     )
     assert (copying.take, [point for point, _ in copying.drop]) == (take, drop)
+
+
+# --- forgotten promises -----------------------------------------------------------------------------------------------
+
+
+def put(value: bytes) -> Decide:
+    return lambda base: Change(value, b"\x80")
+
+
+@pytest.mark.parametrize(("settled_at", "read_at_the_end"), [(0.0, b"first"), (8.0, b"second")])
+def test_a_round_that_has_a_promise_which_was_forgotten_is_over_before_its_owner_answers_again(
+    settled_at: float, read_at_the_end: bytes
+) -> None:
+    """`second` compares and sets on a base that nobody may have seen replaced: with a learner that ends at once,
+    `first` is read at a quorum, and `second` is done all the same.
+    """
+    start = State(version(1), b"start", b"\x80")
+    held = dict.fromkeys((A, B, ME), start)
+    arrives = 7.0  # the row of the second round, at its owners: within the time of a round
+    first, second = (PointRound(1, put(value), operation=value * 3) for value in (b"first", b"second"))
+    rows = []
+    for round_, stamp, owners in ((first, 5, (A, ME)), (second, 9, (B, ME))):
+        round_.begin(make_ballot(stamp, A), JointQuorum.of((A, B, ME), 2))
+        for owner in owners:
+            round_.promised(round_.ballot, owner, held[owner])
+        row = round_.propose()
+        assert row is not None
+        rows.append(row)
+    # ME loses its disk, and both promises with it. It refuses old ballots, so the first round gets no further than A.
+    held[A], held[ME] = rows[0], State(NEVER)
+    lesson, now, sent = Lesson(ME, (A, B, ME), settled_at=settled_at), 0.0, False
+    read: bytes | None = None
+    while not sent or read is None:
+        for source in lesson.to_merge([A, B], [], now):
+            held[ME] = max(held[ME], held[source.node], key=lambda state: state.version)
+            lesson.merged(source, now)
+        if read is None and lesson.ending([A, B], []) is Ending.LEARNED:
+            assert held[ME] == held[A]  # a quorum of one version: what it holds is read
+            read = held[A].vector
+        now += 1.0
+        if not sent and now >= arrives:
+            sent = True
+            for owner in (A, B):
+                held[owner] = max(held[owner], rows[1], key=lambda state: state.version)
+                second.accepted(second.ballot, owner)
+    outcome = second.conclude()
+    assert outcome is not None
+    assert outcome.kind is Kind.DONE  # over `start`
+    assert read == read_at_the_end
+
+
+def test_what_is_merged_too_early_is_merged_again() -> None:
+    lesson = Lesson(ME, [ME, A, B], settled_at=20.0)
+    for now in (0.0, 19.0):
+        for source in lesson.to_merge([A, B], [], now):
+            lesson.merged(source, now)
+        assert lesson.to_merge([A, B], [], now) == []  # once is enough for having less to do then
+        assert lesson.ending([A, B], []) is Ending.NOT_YET
+    assert lesson.to_merge([], [A, B], 19.0) == []
+    assert lesson.to_merge([A, B], [], 20.0) == [Source(A, True), Source(B, True)]
+    for node in (A, B):
+        lesson.merged(Source(node, True), 20.0)
+    assert lesson.ending([A, B], []) is Ending.LEARNED

@@ -173,7 +173,7 @@ class Rounds:
 
     def call_time(self, deadline: float) -> float:
         """How long one phase may take."""
-        return max(0.0, min(self._limits.call_timeout, deadline - self._clock.now()))
+        return max(0.0, min(self._limits.phase_timeout, deadline - self._clock.now()))
 
     def _attempt(self, shard: ShardId, rounds: list[PointRound], level: Consistency) -> _Attempt:
         state = self._routes.state
@@ -315,7 +315,7 @@ class _Accepts:
         parent, message = self._parent, self._message
         parent._sending += 1
         try:
-            reply = await parent._peers.call(owner, message, timeout=parent._limits.write_timeout)
+            reply = await parent._peers.call(owner, message, timeout=parent._limits.phase_timeout)
             parent._stamps.observe(reply.held)
             self._record(owner, reply.held)
         except StaleEpoch as error:

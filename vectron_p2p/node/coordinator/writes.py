@@ -132,7 +132,7 @@ class Writes:
         deadline = self._clock.now() + timeout
         above = 0
         for _ in range(MAX_RESTAMPS + 1):
-            stamp = await self._stamps.next(above)
+            stamp = await self._stamps.next(above, alone=level is Consistency.ONE)
             versions = [make_version(stamp, self._peers.me, digest) for digest in rows.digests]
             rows, outcome = await self._send(shard, rows, versions, level, deadline)
             if outcome.error is not None:

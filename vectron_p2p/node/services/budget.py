@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from vectron_p2p.runtime import Clock
+
+LONGEST = 1.0  # seconds: of work that took longer (a peer that stalls) no more is given back
 
 
 class ByteBudget:
@@ -24,3 +28,22 @@ class ByteBudget:
         self._free_at = max(self._free_at, now - 1.0) + size / self._rate
         if self._free_at > now:
             await self._clock.sleep(self._free_at - now)
+
+
+class YieldingBudget(ByteBudget):
+    """Of one stream of copies that is to be felt as little as possible: it rests as long as its last portion took, so
+    at most half of the time is its own, and where the nodes at both ends are busy it becomes slower by itself.
+    """
+
+    def __init__(self, clock: Clock, per_second: float, room: Callable[[], Awaitable[None]]) -> None:
+        """`room` returns when the next portion may come."""
+        super().__init__(clock, per_second)
+        self._room = room
+        self._resumed = clock.now()
+
+    async def spend(self, size: int) -> None:
+        took = self._clock.now() - self._resumed
+        await self._clock.sleep(min(took, LONGEST))
+        await super().spend(size)
+        await self._room()
+        self._resumed = self._clock.now()

@@ -16,6 +16,7 @@ from vectron_p2p.model.errors import ClockSkew, Unavailable
 from vectron_p2p.model.ids import encode_point_id
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
+from vectron_p2p.replication.ballots import is_busy
 from vectron_p2p.replication.floors import Floors, Path, to_adopt
 from vectron_p2p.replication.learners import plan_copy
 from vectron_p2p.replication.merkle import diff, leaf_of
@@ -47,6 +48,8 @@ class Tally:
     pulled: int = 0
     pushed: int = 0
     bytes: int = 0
+    promised: int = 0
+    """Rows not taken since a promise was in their way."""
 
 
 class Exchange:
@@ -98,6 +101,11 @@ class Exchange:
             found.update((p, v) for p, v in mine.items() if v > theirs.get(p, b""))
         return found
 
+    async def floors(self, peers: Peers, peer: NodeId, shard: ShardId) -> Floors:
+        """Those of the peer's replica."""
+        reply = await self._call(peers, peer, m.MerkleLeaves(shard.collection, shard.index, self._epoch()))
+        return Floors.from_bytes(reply.floors)
+
     async def learn(self, peers: Peers, peer: NodeId, replica: Replica, tally: Tally, *, full: bool) -> Floors:
         """Makes a learner hold all that `peer` holds, a full owner or (`full` false) another learner; the peer's
         floors, to be taken over when learning ends.
@@ -109,8 +117,15 @@ class Exchange:
         ask = m.MerkleLeaves(shard.collection, shard.index, self._epoch(), not full)
         reply = await self._call(peers, peer, ask)
         leaves = diff(replica.store.merkle_leaves(), reply.leaves)
+        promised = tally.promised
         for start in range(0, len(leaves), LEAVES_AT_ONCE):
             await self._learn_leaves(peers, peer, replica, leaves[start : start + LEAVES_AT_ONCE], tally, full)
+        if tally.promised > promised:
+            # Rows that promises given here keep out (PROTOCOLS §4.3). It would lack them, so this copy is not all.
+            count = tally.promised - promised
+            raise Unavailable(
+                f"{count} points of shard {shard} are promised to rounds here: their rows are copied after"
+            )
         # Last: what was collected after its leaf was compared was a tombstone then, and is held here.
         return Floors.from_bytes((await self._call(peers, peer, ask)).floors)
 
@@ -195,7 +210,9 @@ class Exchange:
             held = await replica.apply(rows, path)
             if path is Path.LEARN and not all(held):
                 raise ClockSkew(f"rows of shard {shard} seem to come from the future: this node's clock is behind")
-            tally.pulled += sum(version is not None for version in held)
+            kept_out = sum(version is not None and is_busy(version) for version in held)
+            tally.promised += kept_out
+            tally.pulled += sum(version is not None for version in held) - kept_out
             await self._spend(rows, tally)
         return missing
 

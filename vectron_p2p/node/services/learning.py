@@ -8,10 +8,12 @@ after every source's floors were taken over in the same batch.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from vectron_p2p.node.services.anti_entropy import FAILURES
 from vectron_p2p.node.services.exchange import Tally
+from vectron_p2p.node.services.moves import FILLING
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.replication.floors import Floors
 from vectron_p2p.replication.hlc import MAX_SKEW_MS, stamp_of
@@ -87,16 +89,19 @@ class Learning:
     def _lesson(self, me: NodeId, replica: Replica, owners: tuple[NodeId, ...]) -> _Lesson:
         known = self._lessons.get(replica.shard)
         if known is None or known[0] is not replica or known[1].owners != owners:
-            known = self._lessons[replica.shard] = (replica, _Lesson(me, owners))
+            # Of its only owner nobody else has a round under way.
+            settled_at = self._clock.now() + 2 * self._limits.phase_timeout if len(owners) > 1 else -math.inf
+            known = self._lessons[replica.shard] = (replica, _Lesson(me, owners, settled_at=settled_at))
         return known[1]
 
     async def _learn(self, peers: Peers, replica: Replica, owners: tuple[NodeId, ...]) -> None:
         lesson = self._lesson(peers.me, replica, owners)
         full, learners = await self._present(peers, replica, owners)
-        for source in lesson.to_merge(full, learners):
+        for source in lesson.to_merge(full, learners, self._clock.now()):
+            began = self._clock.now()
             floors = await self._exchange.learn(peers, source.node, replica, self.tally, full=source.full)
             lesson.floors = lesson.floors.merged(floors)
-            lesson.merged(source)
+            lesson.merged(source, began)
         ending = lesson.ending(full, learners)
         if ending is not Ending.NOT_YET:
             await self._end(replica, lesson, ending)
@@ -147,7 +152,7 @@ class Learning:
             f"shard {replica.shard} on this node learns from its other owners before it answers again: "
             f"{replica.learner.reason}"
             for replica in self._replicas.all()
-            if replica.learner is not None
+            if replica.learner is not None and replica.learner.reason != FILLING
         ]
         return learning + self.reports
 

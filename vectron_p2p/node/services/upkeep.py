@@ -1,4 +1,4 @@
-"""The work between the owners of a shard, put together: anti-entropy, learning, floors, repair passes."""
+"""The work between the owners of a shard, put together: anti-entropy, learning, floors, repair passes, moves."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from vectron_p2p.node.services.budget import ByteBudget
 from vectron_p2p.node.services.exchange import Exchange
 from vectron_p2p.node.services.floors import FloorKeeper
 from vectron_p2p.node.services.learning import Learning
+from vectron_p2p.node.services.moves import Moves
 from vectron_p2p.node.services.repairs import Repairs
 from vectron_p2p.protocol import messages as m
 
@@ -57,6 +58,7 @@ class Upkeep:
         self.repair = AntiEntropy(clock, rng, replicas, limits, exchange, state=state)
         self.learning = Learning(clock, replicas, limits, exchange, state=state, wall_ms=wall_ms)
         self.floors = FloorKeeper(clock, rng, replicas, limits, state=state, wall_ms=wall_ms)
+        self.moves = Moves(peers, clock, rng, replicas, catalog, limits, refuse_below=replicas.refuse_below)
         self.passes = Repairs(peers, self.repair, exchange, state=state, background=background)
 
     async def at_start(self) -> None:
@@ -69,6 +71,7 @@ class Upkeep:
         nursery.start_soon(self.repair.run, self._peers)
         nursery.start_soon(self.learning.run, self._peers)
         nursery.start_soon(self.floors.run, self._peers)
+        nursery.start_soon(self.moves.run)
 
     def handles(self, message: object) -> bool:
         """Whether a peer's `message` is for `handle`."""

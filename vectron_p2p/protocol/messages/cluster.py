@@ -72,8 +72,9 @@ class GetNodeStatus:
 @dataclass(frozen=True, slots=True)
 class NodeStatusReply:
     """`status` is `asdict(NodeStatus)`; `replicas` are dicts: collection (UUID), shard, and the fields of
-    ReplicaInfo.
+    ReplicaInfo; `moves`: `asdict(model.moves.MoveProgress)` of each move that the node drives.
     """
 
     status: dict[str, Any]
     replicas: list[dict[str, Any]] = field(default_factory=list)
+    moves: list[dict[str, Any]] = field(default_factory=list)

@@ -23,7 +23,7 @@ class Scenario:
     fresh: tuple[int, int] = (0, 0)
     kinds: frozenset[str] = frozenset()
     """If any: of the faults in `groups` these alone, and all of them."""
-    pause: tuple[float, float] = (1.0, 8.0)
+    pause: tuple[float, float] = (1.5, 10.0)
     """Bounds of the longest pause between two faults."""
     hosts: tuple[int, ...] = (3, 3, 3, 4, 5)
     durability: str | None = None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vectron_p2p.testing.simulation.report import Report
 
 SUPERVISION = 0.2  # virtual seconds between looks
+RESTART_AFTER = 1.0  # virtual seconds between the end of a process and the next start, as service managers wait
 AFTERMATH = 45.0  # virtual seconds in which a disk fault explains a process that ended: a store is given up after 30
 CLIENT = "client"  # the host of all clients
 
@@ -48,6 +49,7 @@ class World:
         self._down: Counter[str] = Counter()
         self._frozen: Counter[str] = Counter()
         self._excused: dict[str, float] = {}
+        self._not_before: dict[str, float] = {}
 
     # --- the record ---------------------------------------------------------------------------------------------------
 
@@ -119,7 +121,9 @@ class World:
             for host in list(self.cluster.hosts.values()):
                 while host.failures:
                     self._judge(host, leaves(host.failures.pop(0)))
-                if host.scope is None and not self._down[host.name]:
+                    self._not_before[host.name] = trio.current_time() + RESTART_AFTER
+                waits = trio.current_time() < self._not_before.get(host.name, 0.0)
+                if host.scope is None and not self._down[host.name] and not waits:
                     self.note(f"start {host.name}")
                     await self.cluster.start(host.name, wait=False)
                     if self._frozen[host.name]:
