@@ -58,6 +58,6 @@ MUTANTS = (
         "§8, §9",
         "a row is in the index before its write is acknowledged",
         (Edit("storage.commit:GroupCommit._commit_job", "if written:", "if False:"),),
-        scenario="crash",
+        scenario="handoff",
     ),
 )

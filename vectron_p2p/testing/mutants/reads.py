@@ -16,7 +16,7 @@ MUTANTS = (
                 "if True:",
             ),
         ),
-        scenario="network",
+        scenario="handoff",
     ),
     Mutant(
         "read_of_one_copy",
@@ -29,7 +29,7 @@ MUTANTS = (
                 "self._required, level = 1, Consistency.ONE",
             ),
         ),
-        scenario="network",
+        scenario="handoff",
     ),
     Mutant(
         "search_not_confirmed",
@@ -42,7 +42,7 @@ MUTANTS = (
                 "self._open.clear()\n    return []",
             ),
         ),
-        scenario="network",
+        scenario="handoff",
     ),
     Mutant(
         "search_of_one_owner",
@@ -55,6 +55,6 @@ MUTANTS = (
                 "asked = await self._scatter(collection, shards, ask, Consistency.ONE, timeout)",
             ),
         ),
-        scenario="network",
+        scenario="handoff",
     ),
 )

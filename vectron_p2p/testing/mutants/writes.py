@@ -17,7 +17,7 @@ MUTANTS = (
                 "    row.version < entry[:VERSION_SIZE] and paths and paths[i] is not Path.WRITE)):",
             ),
         ),
-        scenario="crash",
+        scenario="handoff",
     ),
     Mutant(
         "older_copy_applied",
@@ -31,7 +31,7 @@ MUTANTS = (
                 "    row.version < entry[:VERSION_SIZE] and not (paths and paths[i] is Path.COPY))):",
             ),
         ),
-        scenario="network",
+        scenario="handoff",
     ),
     Mutant(
         "ack_on_newer",
@@ -75,8 +75,7 @@ MUTANTS = (
                 "self.record(owner, self._versions)\n    self._missed.add(owner)\n    if False:",
             ),
         ),
-        scenario="crash",
-        seeds=(35,),
+        scenario="handoff",
     ),
     Mutant(
         "hint_of_a_refused_write",
@@ -102,7 +101,7 @@ MUTANTS = (
                 "return owners if self is Consistency.ALL else max(1, owners // 2)",
             ),
         ),
-        scenario="network",
+        scenario="handoff",
     ),
     Mutant(
         "majority_of_the_living",
@@ -118,7 +117,7 @@ MUTANTS = (
             ),
             Edit("node.coordinator.writes:Writes._check_reachable", "if not quorum.met(living):", "if False:"),
         ),
-        scenario="network",
+        scenario="handoff",
     ),
     Mutant(
         "retry_with_another_id",
