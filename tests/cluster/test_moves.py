@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from vectron_p2p.testing.client import SimClient
     from vectron_p2p.testing.cluster import Cluster
 
-LIMITS = Limits(swim=SwimConfig.sim())
 HOUR = 3600.0
+LIMITS = Limits(swim=SwimConfig.sim(), balance_after=HOUR)  # moves are started by hand here
 QUIET = replace(LIMITS, repair_interval=HOUR, startup_repair=0.0, hint_interval=HOUR)
 """Nothing moves rows but writes, reads, rounds and moves."""
 NAMES = ("n1", "n2", "n3", "n4")

@@ -13,6 +13,7 @@ from vectron_p2p.catalog.apply_moves import without_moves_to
 from vectron_p2p.catalog.state import ClusterState, Member
 from vectron_p2p.catalog.voters import MAX_VOTERS, voter_change
 from vectron_p2p.model.errors import AlreadyExists, InvalidArgument, NotFound, PermissionDenied
+from vectron_p2p.model.ids import ShardId
 from vectron_p2p.model.nodes import NodeState
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def leave(state: ClusterState, node: NodeId) -> tuple[ClusterState, Result]:
         raise InvalidArgument(f"{member.name} is {member.state.value}, not draining", field="node")
     if node in state.voters:
         raise InvalidArgument(f"{member.name} still votes", field="node")
-    if state.has_part(node):
+    if state.parts(node):
         raise InvalidArgument(f"{member.name} still owns shards", field="node")
     return _with_member(state, replace(member, state=NodeState.LEFT)), {"node": node, "state": NodeState.LEFT.value}
 
@@ -137,7 +138,7 @@ def remove(state: ClusterState, node: NodeId) -> tuple[ClusterState, Result]:
         raise InvalidArgument(f"{member.name} is the only voter: see `vectron cluster recover`", field="node")
     after = without_moves_to(_with_member(state, replace(member, state=NodeState.REMOVED)), node)
     after = replace(after, voters=tuple(voter for voter in after.voters if voter != node))
-    lost = after.without_quorum(node)
+    lost = _without_quorum(after, node)
     if lost:
         shard, left = lost[0]
         raise InvalidArgument(
@@ -147,3 +148,19 @@ def remove(state: ClusterState, node: NodeId) -> tuple[ClusterState, Result]:
             field="node",
         )
     return after, {"node": node, "state": NodeState.REMOVED.value}
+
+
+def _without_quorum(state: ClusterState, node: NodeId) -> list[tuple[ShardId, int]]:
+    """Shards of `node` of whose owners no majority can ever answer again, with how many can."""
+    found = []
+    for each in state.collections.values():
+        for index, owners in enumerate(each.placement):
+            shard = ShardId(each.id, index)
+            if node not in owners and shard not in state.moves:
+                continue
+            for wanted in state.route(shard).write:
+                left = sum(state.members[owner].state is not NodeState.REMOVED for owner in wanted)
+                if node in wanted and left < len(wanted) // 2 + 1:
+                    found.append((shard, left))
+                    break
+    return found

@@ -188,6 +188,8 @@ class Board:
 
     def _edge(self, giver: NodeId, taker: NodeId) -> tuple[int, int] | None:
         """Copies that it takes more (or less) when `giver` gives a shard to `taker`, and which one."""
+        if not self._open(giver, taker):
+            return None
         there, here = self._zone[giver], self._zone[taker]
         best: tuple[int, int] | None = None
         for index in self._added[giver]:

@@ -11,6 +11,7 @@ Invariant: a state in which all targets are reached has none. Targets stay good 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.catalog.apply_moves import MAX_MOVES, STREAMS, sources, streams
@@ -20,13 +21,14 @@ from vectron_p2p.model.ids import ShardId
 from vectron_p2p.model.nodes import NodeState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from vectron_p2p.catalog.moves import Owners
     from vectron_p2p.catalog.state import ClusterState
     from vectron_p2p.model.ids import NodeId
 
 Targets = dict[ShardId, "Owners"]
+LOOKED_AT = 200  # targets at a time: 2 ms on the event loop, and more than the moves that can be under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +129,26 @@ def next_move(state: ClusterState, shard: ShardId, target: Owners) -> Planned | 
     return Planned(shard, *min(pairs, key=worth))
 
 
-def startable(state: ClusterState, wanted: Mapping[ShardId, Owners]) -> list[Planned]:
-    """The moves towards the targets `wanted` that can be started now, together, in the order of `wanted`."""
+def startable(
+    state: ClusterState, wanted: Mapping[ShardId, Owners], there: Callable[[NodeId], bool] = lambda node: True
+) -> list[Planned]:
+    """The moves towards the targets `wanted` that can be started now, together, in the order of `wanted`.
+
+    `there`: whether a node can take part now; a removed one need not. Only the first ones of many are looked at.
+    """
     into, out = streams(state)
     room = MAX_MOVES - len(state.moves)
     found: list[Planned] = []
-    for shard, target in wanted.items():
+    for shard, target in islice(wanted.items(), LOOKED_AT):
         if len(found) >= room:
             break
         if shard in state.moves:
             continue
         move = next_move(state, shard, target)
         if move is None:
+            continue
+        gives = move.leaving is not None and state.members[move.leaving].state is not NodeState.REMOVED
+        if not all(there(node) for node in (move.coming, move.leaving if gives else None) if node is not None):
             continue
         if move.coming is not None:
             givers = sources(state, shard, move.leaving)
@@ -148,3 +158,14 @@ def startable(state: ClusterState, wanted: Mapping[ShardId, Owners]) -> list[Pla
             out.update(givers)
         found.append(move)
     return found
+
+
+def rest(state: ClusterState, wanted: Targets) -> Targets:
+    """`wanted` without the targets that were reached, as far as the first ones of many go."""
+    done = [
+        shard
+        for shard, target in islice(wanted.items(), LOOKED_AT)
+        if shard.collection not in state.collections
+        or (shard not in state.moves and next_move(state, shard, target) is None)
+    ]
+    return {shard: target for shard, target in wanted.items() if shard not in done} if done else wanted

@@ -233,26 +233,13 @@ class ClusterState:
         rows = chain.from_iterable(each.placement for each in self.collections.values())
         return dict(Counter(chain.from_iterable(rows)))
 
-    def has_part(self, node: NodeId) -> bool:
-        """Whether `node` owns a replica of any shard, or takes part in a move."""
-        return any(node in (move.leaving, move.coming) for move in self.moves.values()) or any(
-            node in owners for each in self.collections.values() for owners in each.placement
+    def parts(self, node: NodeId) -> int:
+        """Shards of which `node` owns a replica, or that are being moved to or from it."""
+        owned = sum(node in owners for each in self.collections.values() for owners in each.placement)
+        return owned + sum(
+            node in (move.leaving, move.coming) and node not in self.route(shard).read
+            for shard, move in self.moves.items()
         )
-
-    def without_quorum(self, node: NodeId) -> list[tuple[ShardId, int]]:
-        """Shards of `node` of whose owners no majority can ever answer again, with how many can."""
-        found = []
-        for each in self.collections.values():
-            for index, owners in enumerate(each.placement):
-                shard = ShardId(each.id, index)
-                if node not in owners and shard not in self.moves:
-                    continue
-                for wanted in self.route(shard).write:
-                    left = sum(self.members[owner].state is not NodeState.REMOVED for owner in wanted)
-                    if node in wanted and left < len(wanted) // 2 + 1:
-                        found.append((shard, left))
-                        break
-        return found
 
     def under_replicated(self) -> int:
         """Shards with fewer owners than their collection's wish."""

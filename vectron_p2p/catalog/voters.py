@@ -33,7 +33,7 @@ def voter_change(state: ClusterState, node: NodeId) -> tuple[NodeId, bool] | Non
     """
     member = state.members.get(node)
     if member is not None and member.state is NodeState.DRAINING and node in state.voters:
-        return None if len(state.voters) == 1 or state.has_part(node) else (node, False)
+        return None if len(state.voters) == 1 or state.parts(node) else (node, False)
     if member is None or member.state is not NodeState.ACTIVE or node in state.voters:
         return None
     seats: Counter[str] = Counter({each.zone: 0 for each in state.active()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from vectron_p2p.cli.moves import drain, moves, rebalance, remove
 from vectron_p2p.cli.recover import recover
 from vectron_p2p.cli.repair import repair
 
@@ -13,5 +14,9 @@ def cluster() -> None:
     """Work on the cluster as a whole."""
 
 
+cluster.add_command(drain)
+cluster.add_command(moves)
+cluster.add_command(rebalance)
 cluster.add_command(recover)
+cluster.add_command(remove)
 cluster.add_command(repair)

@@ -55,6 +55,8 @@ def status(connect: str, as_json: bool) -> None:
         ],
         numbers=("SHARDS", "POINTS", "UNINDEXED", "HINTS", "DATA", "RSS", "LOOP_LAG_MS"),
     )
+    if found.moves:
+        output.text(f"shards being moved: {found.moves} (`vectron cluster moves`)")
     if found.under_replicated:
         output.text(f"under-replicated shards: {found.under_replicated}")
     for warning in found.warnings:
@@ -93,13 +95,14 @@ def shards(connect: str, as_json: bool) -> None:
         return
     names = {node.id: node.name for node in found.nodes}
     output.table(
-        ("COLLECTION", "SHARD", "NODE", "STATE", "POINTS", "INDEXED", "TOMBSTONES", "BYTES", "MERKLE_ROOT"),
+        ("COLLECTION", "SHARD", "NODE", "STATE", "MOVE", "POINTS", "INDEXED", "TOMBSTONES", "BYTES", "MERKLE_ROOT"),
         [
             (
                 shard.collection,
                 shard.shard,
                 names.get(replica.node, replica.node),
                 replica.state,
+                "coming" if replica.node == shard.coming else "leaving" if replica.node == shard.leaving else "-",
                 output.figure(replica.points),
                 output.figure(replica.indexed),
                 output.figure(replica.tombstones),

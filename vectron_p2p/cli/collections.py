@@ -1,4 +1,4 @@
-"""`vectron collection`: create, show, delete."""
+"""`vectron collection`: create, show, change, delete."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def show_info(info: CollectionInfo, *, as_json: bool) -> None:
 
 @click.group()
 def collection() -> None:
-    """Create, show and delete a collection."""
+    """Create, show, change and delete a collection."""
 
 
 @collection.command()
@@ -51,6 +51,20 @@ def show(name: str, connect: str, as_json: bool) -> None:
     """Options and figures of the collection NAME."""
     with client(connect) as db:
         show_info(db.collection(name).info(), as_json=as_json)
+
+
+@collection.command("set")
+@click.argument("name")
+@click.option("--replicas", type=int, required=True, help="Copies of each shard.")
+@client_options
+def set_(name: str, replicas: int, connect: str, as_json: bool) -> None:
+    """Change the collection NAME. Replicas come and go in the background: see `vectron cluster moves`."""
+    with client(connect) as db:
+        info = db.set_replicas(name, replicas)
+    if as_json:
+        output.document(info)
+    else:
+        output.text(f"{name} is to have {info.replicas} replicas; {info.under_replicated} shards have fewer")
 
 
 @collection.command()

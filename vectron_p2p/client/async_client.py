@@ -10,7 +10,7 @@ import anyio
 import anyio.abc
 import anyio.lowlevel
 
-from vectron_p2p.client import operations
+from vectron_p2p.client import administration, operations
 from vectron_p2p.client.async_transport import AsyncSocketTransport
 from vectron_p2p.client.session import RetryPolicy, Session
 from vectron_p2p.client.steps import Call, Flow, LinkLost
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.client.async_collection import AsyncCollection
     from vectron_p2p.model.collections import CollectionInfo
+    from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
     from vectron_p2p.model.repair import RepairReport
 
@@ -148,6 +149,39 @@ class AsyncClient:
     ) -> RepairReport:
         """As `Client.repair`."""
         return await self.run(operations.repair(self.session, node, on_progress=on_progress))
+
+    async def drain(
+        self,
+        node: str,
+        *,
+        wait: bool = True,
+        cancel: bool = False,
+        on_progress: Callable[[MovesReport], None] | None = None,
+    ) -> MovesReport:
+        """As `Client.drain`."""
+        return await self.run(
+            administration.drain(self.session, node, cancel=cancel, wait=wait, on_progress=on_progress)
+        )
+
+    async def remove(
+        self, node: str, *, wait: bool = True, on_progress: Callable[[MovesReport], None] | None = None
+    ) -> MovesReport:
+        """As `Client.remove`."""
+        return await self.run(administration.remove(self.session, node, wait=wait, on_progress=on_progress))
+
+    async def rebalance(
+        self, *, wait: bool = True, on_progress: Callable[[MovesReport], None] | None = None
+    ) -> MovesReport:
+        """As `Client.rebalance`."""
+        return await self.run(administration.rebalance(self.session, wait=wait, on_progress=on_progress))
+
+    async def moves(self, node: str | None = None) -> MovesReport:
+        """As `Client.moves`."""
+        return await self.run(administration.moves(self.session, node))
+
+    async def set_replicas(self, name: str, replicas: int) -> CollectionInfo:
+        """As `Client.set_replicas`."""
+        return await self.run(administration.set_replicas(self.session, name, replicas))
 
     async def run(self, flow: Flow[T]) -> T:
         """Drives a flow to its result: the whole of this shell."""

@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from vectron_p2p.client import operations
+from vectron_p2p.client import administration, operations
 from vectron_p2p.client.session import RetryPolicy, Session
 from vectron_p2p.client.steps import Call, Flow, LinkLost
 from vectron_p2p.client.sync_transport import SocketTransport
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.client.collection import Collection
     from vectron_p2p.model.collections import CollectionInfo
+    from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
     from vectron_p2p.model.repair import RepairReport
 
@@ -162,6 +163,59 @@ class Client:
             on_progress: Called with the figures so far, a few times a second.
         """
         return self.run(operations.repair(self.session, node, on_progress=on_progress))
+
+    def drain(
+        self,
+        node: str,
+        *,
+        wait: bool = True,
+        cancel: bool = False,
+        on_progress: Callable[[MovesReport], None] | None = None,
+    ) -> MovesReport:
+        """Has a node give its shards to others and leave the cluster; its process then ends by itself.
+
+        Args:
+            node: Its name or id.
+            wait: Return when it has left. Otherwise, and when this is interrupted, the cluster goes on by itself.
+            cancel: Have a node that is draining stay instead.
+            on_progress: Called with the figures so far, twice a second.
+
+        Raises:
+            InvalidArgument: A collection would have fewer replicas than it asks for, or nobody would be left.
+            NotFound: There is no such node.
+        """
+        return self.run(administration.drain(self.session, node, cancel=cancel, wait=wait, on_progress=on_progress))
+
+    def remove(
+        self, node: str, *, wait: bool = True, on_progress: Callable[[MovesReport], None] | None = None
+    ) -> MovesReport:
+        """Gives up a node that is dead for good: what it held is rebuilt on others from their replicas. It can never
+        come back; a machine that does joins as a new node, with an empty folder.
+
+        Args:
+            node: Its name or id.
+            wait: Return when all is rebuilt, as far as there are nodes.
+            on_progress: Called with the figures so far, twice a second.
+
+        Raises:
+            InvalidArgument: It is alive, or shards would be left without a majority of their owners.
+            NotFound: There is no such node.
+        """
+        return self.run(administration.remove(self.session, node, wait=wait, on_progress=on_progress))
+
+    def rebalance(self, *, wait: bool = True, on_progress: Callable[[MovesReport], None] | None = None) -> MovesReport:
+        """Waits until every shard lies where it should: the cluster moves them by itself, from some seconds after a
+        change on. Without `wait` it only says what is under way and wanted.
+        """
+        return self.run(administration.rebalance(self.session, wait=wait, on_progress=on_progress))
+
+    def moves(self, node: str | None = None) -> MovesReport:
+        """Shards that are being moved, and how many more are to be; with `node` its state and what it still owns."""
+        return self.run(administration.moves(self.session, node))
+
+    def set_replicas(self, name: str, replicas: int) -> CollectionInfo:
+        """Sets how many replicas of each of its shards a collection is to have; they come and go in the background."""
+        return self.run(administration.set_replicas(self.session, name, replicas))
 
     def run(self, flow: Flow[T]) -> T:
         """Drives a flow to its result: the whole of this shell."""

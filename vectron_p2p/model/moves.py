@@ -34,3 +34,41 @@ class MoveProgress:
     """Seconds that the driver has been at it since its start."""
     error: str = ""
     """Why the last attempt at the present step came to nothing; it goes on trying."""
+
+
+@dataclass(frozen=True, slots=True)
+class MoveInfo:
+    """A move under way, with names. The figures are those of `MoveProgress`; `phase` "unknown": nobody says."""
+
+    collection: str
+    shard: int
+    leaving: str
+    coming: str
+    step: str
+    phase: str = "unknown"
+    rows: int = 0
+    bytes: int = 0
+    total: int = -1
+    since_s: float = 0.0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MovesReport:
+    """Moves under way and wanted; where a node was asked about, what is left of it too."""
+
+    moves: list[MoveInfo]
+    wanted: int = 0
+    """Shards whose owners are to change, besides those that are being moved."""
+    under_replicated: int = 0
+    node: str = ""
+    name: str = ""
+    state: str = ""
+    """The node's: active, draining, left, removed."""
+    shards: int = 0
+    """Replicas that it owns, or that are being moved to or from it."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is under way or wanted."""
+        return not self.moves and not self.wanted

@@ -62,6 +62,10 @@ class ShardInfo:
     collection: str
     shard: int
     replicas: list[ReplicaInfo] = field(default_factory=list)
+    leaving: str = ""
+    """Id of the node from which the shard is being moved; empty: from none."""
+    coming: str = ""
+    """Id of the node to which it is being moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +129,5 @@ class ClusterStatus:
     collections: int
     under_replicated: int
     warnings: list[str] = field(default_factory=list)
+    moves: int = 0
+    """Shards that are being moved."""

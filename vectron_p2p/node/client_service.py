@@ -9,7 +9,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.catalog import commands
-from vectron_p2p.model.collections import CollectionOptions, check_int, check_name, check_options
+from vectron_p2p.model.collections import MAX_REPLICAS, CollectionOptions, check_int, check_name, check_options
 from vectron_p2p.model.consistency import parse_consistency
 from vectron_p2p.model.errors import ConsistencyError, InvalidArgument, NotFound, Unavailable
 from vectron_p2p.model.ids import CollectionId, OperationId, PointId, check_point_id
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from vectron_p2p.catalog.state import Collection
+    from vectron_p2p.model.moves import MovesReport
+    from vectron_p2p.node.administration import Administration
     from vectron_p2p.node.catalog import Catalog
     from vectron_p2p.node.coordinator.coordinator import Coordinator
     from vectron_p2p.node.reports import Reports
@@ -51,7 +53,13 @@ class ClientService:
     """Answers the messages of `protocol.messages` "client requests"."""
 
     def __init__(
-        self, catalog: Catalog, coordinator: Coordinator, reports: Reports, repairs: Repairs, runtime: Runtime
+        self,
+        catalog: Catalog,
+        coordinator: Coordinator,
+        reports: Reports,
+        repairs: Repairs,
+        administration: Administration,
+        runtime: Runtime,
     ) -> None:
         self._catalog = catalog
         self._writes = coordinator.writes
@@ -61,6 +69,7 @@ class ClientService:
         self._reports = reports
         self._runtime = runtime
         self._repairs = repairs
+        self._administration = administration
         self._handlers: dict[type, Callable[[Any, float], Awaitable[Any]]] = {
             m.GetCluster: self._cluster,
             m.GetStatus: self._status,
@@ -78,6 +87,10 @@ class ClientService:
             m.Count: self._count,
             m.Scroll: self._scroll,
             m.Repair: self._repair,
+            m.SetReplicas: self._set_replicas,
+            m.DrainNode: self._drain,
+            m.RemoveNode: self._remove,
+            m.GetMoves: self._moves,
         }
 
     def handles(self, message: object) -> bool:
@@ -146,6 +159,29 @@ class ClientService:
     async def _repair(self, message: m.Repair, timeout: float) -> m.RepairReply:
         _operation(message.token)
         return await self._repairs.ask(message)
+
+    async def _set_replicas(self, message: m.SetReplicas, timeout: float) -> m.CollectionReply:
+        replicas = check_int(message.replicas, 1, MAX_REPLICAS, field="replicas")
+        collection = await self._collection(message.name)
+        await self._catalog.propose(
+            commands.SetReplicas(_operation(message.operation_id), collection.name, replicas),
+            timeout=_deciding(timeout),
+        )
+        collection = await self._collection(message.name)
+        return m.CollectionReply(dataclasses.asdict(self._reports.collection(collection, [])))
+
+    async def _drain(self, message: m.DrainNode, timeout: float) -> m.MovesReply:
+        operation = _operation(message.operation_id)
+        return _moves_reply(
+            await self._administration.drain(message.node, operation, cancel=message.cancel, timeout=_deciding(timeout))
+        )
+
+    async def _remove(self, message: m.RemoveNode, timeout: float) -> m.MovesReply:
+        operation = _operation(message.operation_id)
+        return _moves_reply(await self._administration.remove(message.node, operation, timeout=_deciding(timeout)))
+
+    async def _moves(self, message: m.GetMoves, timeout: float) -> m.MovesReply:
+        return _moves_reply(await self._administration.moves(message.node))
 
     # --- points -----------------------------------------------------------------------------------------------------
 
@@ -314,6 +350,10 @@ class ClientService:
         parse_filter(message.filter)
         check_int(message.limit, 1, MAX_BATCH, field="limit")
         return await self._searches.scroll(collection, message, timeout=timeout)
+
+
+def _moves_reply(report: MovesReport) -> m.MovesReply:
+    return m.MovesReply(dataclasses.asdict(report))
 
 
 def _deciding(timeout: float) -> float:

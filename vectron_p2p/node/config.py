@@ -65,6 +65,10 @@ class Limits:
     """Rows copied by moves to this node, over both streams: half a gigabit link; a shard of 100,000 rows of 384-d takes
     a few seconds. What slows it down before that is its yielding to requests.
     """
+    balance_after: float = 5.0
+    """Members and wishes stay as they are for so long before moves are planned: machines that are added or removed
+    together differ by a few seconds, and what is moved between two of them may have to be moved again.
+    """
     floor_age: float = 600.0
     """Seconds that a tombstone is kept at least, PROTOCOLS §7: nothing that still travels is as old, hints neither."""
     floor_interval: float = 60.0

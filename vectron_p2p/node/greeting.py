@@ -97,9 +97,8 @@ class Greeting:
         if hello.epoch and hello.generation != state.generation:
             self._catalog.observe(peer, hello.generation, hello.epoch, None)  # even of one that is turned away
         if member is not None and member.state in (NodeState.LEFT, NodeState.REMOVED):
-            raise PermissionDenied(
-                f"node {peer} was removed from this cluster; start it with an empty folder", node=peer
-            )
+            verb = "has left" if member.state is NodeState.LEFT else "was removed from"
+            raise PermissionDenied(f"node {peer} {verb} this cluster; start it with an empty folder", node=peer)
         copied = peer == self._identity.node and hello.boot != self._identity.boot
         if copied or self._identity.rolled_back(peer, hello.boot, hello.counter, hello.lives):
             raise PermissionDenied(

@@ -85,6 +85,9 @@ async def _main(config: NodeConfig) -> None:
             sys.stdout.write(f"ready {name} listen={node.address} http=-\n")
             sys.stdout.flush()
             await node.ended.wait()
+            if node.left:
+                sys.stdout.write(f"left {name} (it was drained, and its folder can be deleted)\n")
+                sys.stdout.flush()
             nursery.cancel_scope.cancel()
 
 

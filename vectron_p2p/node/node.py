@@ -15,12 +15,12 @@ import trio
 
 from vectron_p2p.catalog import commands
 from vectron_p2p.catalog.state import BadCatalog
-from vectron_p2p.catalog.voters import voter_change
 from vectron_p2p.model.errors import NotFound, PermissionDenied, Unavailable, VectronError
 from vectron_p2p.model.ids import Address, NodeId, parse_address
 from vectron_p2p.model.nodes import Liveness, NodeState
 from vectron_p2p.net.pool import Pool
 from vectron_p2p.net.rpc import Caller, RpcServer
+from vectron_p2p.node.administration import Administration
 from vectron_p2p.node.catalog import Catalog
 from vectron_p2p.node.client_service import ClientService
 from vectron_p2p.node.coordinator.coordinator import Coordinator
@@ -44,6 +44,7 @@ from vectron_p2p.node.services.promises import Promises
 from vectron_p2p.node.services.upkeep import Upkeep
 from vectron_p2p.node.shard_records import ShardRecords
 from vectron_p2p.node.stamps import Stamps
+from vectron_p2p.node.standing import Standing
 from vectron_p2p.node.status import Status
 from vectron_p2p.node.warnings import warnings_of
 from vectron_p2p.observability.logs import get_logger
@@ -61,8 +62,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 SYSTEM = "system"  # the key-value store of identity, catalog and clock mark
-MEMBERSHIP_RETRY = 1.0  # seconds between attempts to become active or a voter: each needs a voter majority
-MEMBERSHIP_TIMEOUT = 5.0
+JOIN_TIMEOUT = 5.0  # for the entry that lets a node in
 ANNOUNCE = 0.3  # seconds for the news of a clean stop to leave: one round of gossip
 INSPECTION = (m.GetNodeStatus, m.MerkleRoots, m.MerkleLeaves, m.LeafVersions, m.FetchRows)
 """Requests between nodes that clients may make too: reads of one replica, for tools that compare replicas."""
@@ -83,6 +83,8 @@ class Node:
         self.ended = trio.Event()
         """Set when `run` is over."""
         self.serving = False
+        self.left = False
+        """Whether it has left its cluster for good: drained, with nothing to do any more."""
         self.identity: Identity
         self.address: Address
         self.catalog: Catalog
@@ -97,6 +99,7 @@ class Node:
         self._server: RpcServer
         self._greeting: Greeting
         self._recovery: Recovery
+        self._standing: Standing
         self._pool: Pool
 
     def stop(self) -> None:
@@ -183,6 +186,7 @@ class Node:
             on_left_behind=lambda why: self._leave(PermissionDenied(why, node=identity.node)),
             background=background,
         )
+        self._standing = Standing(identity.node, self.address, self.catalog, runtime)
         self._greeting = Greeting(identity, self.catalog, self._pool, resolve=self._resolve, now=runtime.clock.now)
         self.gossip = Gossip(
             identity,
@@ -226,7 +230,10 @@ class Node:
             warnings=lambda: warnings_of(self.catalog, self.gossip.liveness, self.replicas, self.upkeep.learning),
         )
         passes = self.upkeep.passes
-        self._client_service = ClientService(self.catalog, coordinator, reports, passes, runtime)
+        administration = Administration(
+            peers, self.catalog, reports, self.upkeep.balancer, self.gossip.liveness, runtime.clock
+        )
+        self._client_service = ClientService(self.catalog, coordinator, reports, passes, administration, runtime)
         self._look_for_lost = LookForLost(
             self._pool, runtime.clock, runtime.random, state=lambda: self.catalog.state, on_found=self._leave
         )
@@ -255,7 +262,7 @@ class Node:
         await nursery.start(self._server.run)
         nursery.start_soon(self.health.run)
         nursery.start_soon(self._heartbeat.run)
-        await self._become_member()
+        await self._standing.become_active()
         with contextlib.suppress(Unavailable):  # gone again, whoever was ahead: better an old catalog than no node
             await self.catalog.catch_up(epoch)
         while not self.replicas.settled:
@@ -267,7 +274,7 @@ class Node:
         nursery.start_soon(self.hints.run, self._peers)
         self.upkeep.run(nursery)
         nursery.start_soon(self._promises.run)
-        nursery.start_soon(self._keep_membership)
+        nursery.start_soon(self._keep_standing)
         nursery.start_soon(self._look_for_lost.run)
 
     async def _wind_down(self) -> None:
@@ -279,41 +286,11 @@ class Node:
             await self._heartbeat.run_once()  # how far the shards have come, to the last write
             await self.replicas.aclose()
 
-    # --- membership in the catalog ----------------------------------------------------------------------------------
+    # --- membership -------------------------------------------------------------------------------------------------
 
-    async def _become_member(self) -> None:
-        """From `joining` to `active`: proposed by the node itself once it has the state on disk (PROTOCOLS §1.3)."""
-        me = self.identity.node
-        while True:
-            member = self.catalog.state.members.get(me)
-            if member is not None and member.state in (NodeState.REMOVED, NodeState.LEFT):
-                raise PermissionDenied(
-                    f"this node ({me}) was removed from its cluster; start it with an empty folder to join anew",
-                    node=me,
-                )
-            if member is not None and member.state is not NodeState.JOINING:
-                return
-            await self._try(commands.ActivateMember(me))
-
-    async def _keep_membership(self) -> None:
-        """Follow the catalog: this node's address in it, and its turn to vote."""
-        me = self.identity.node
-        while True:
-            state = self.catalog.state
-            member = state.members[me]
-            if member.address != self.address:
-                await self._try(commands.UpdateAddress(me, self.address))
-            elif voter_change(state, me) is not None:
-                await self._try(commands.SeatVoter(me))
-            else:
-                await self.catalog.changed()
-
-    async def _try(self, command: commands.Command) -> None:
-        try:
-            await self.catalog.propose(command, timeout=MEMBERSHIP_TIMEOUT)
-        except VectronError as error:
-            log.warning("membership_change_waits", command=type(command).__name__, error=error.message)
-            await self._runtime.clock.sleep(MEMBERSHIP_RETRY * self._runtime.random.uniform(0.5, 1.0))
+    async def _keep_standing(self) -> None:
+        await self._standing.keep()
+        self._has_left()
 
     def _applied(self, state: ClusterState) -> None:
         self.replicas.assign(state)
@@ -342,9 +319,18 @@ class Node:
             # of two recoveries; `LookForLost` greets it anew, and both stop.
             return
         if isinstance(error, PermissionDenied):
+            if self._standing.dispensable:
+                self._has_left()  # as it asked for; the peer knew first that it was decided
+                return
             # Removed, or with a memory older than what it acknowledged: whatever it still answered could be wrong.
             log.critical("turned_away", peer=peer, error=error.message)
             self._leave(error)
+
+    def _has_left(self) -> None:
+        """Nobody needs this node any more: it ends as if it was asked to."""
+        log.info("left_the_cluster", node=self.identity.node)
+        self.left = True
+        self.stop()
 
     def _leave(self, why: PermissionDenied) -> None:
         self._refusal = why
@@ -386,7 +372,7 @@ class Node:
 
     async def _let_in(self, message: m.JoinCluster) -> m.JoinReply:
         command = commands.AddMember(NodeId(message.node), message.name, parse_address(message.address), message.zone)
-        await self.catalog.propose(command, timeout=MEMBERSHIP_TIMEOUT)
+        await self.catalog.propose(command, timeout=JOIN_TIMEOUT)
         return m.JoinReply(self.catalog.state.to_bytes())
 
     def _take_note(self, message: Any, caller: Caller) -> None:

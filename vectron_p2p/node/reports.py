@@ -73,6 +73,11 @@ class Reports:
             for entry in replies[node].replicas
         ]
 
+    async def moves(self) -> list[dict[str, Any]]:
+        """How far each move is, as the nodes say that carry them out; nobody is asked while there are none."""
+        replies = await self._ask_all(replicas=False) if self._state().moves else {}
+        return [each for node in sorted(replies) for each in replies[node].moves]
+
     async def status(self) -> ClusterStatus:
         """Every current member with its live figures."""
         replies = await self._ask_all(replicas=False)
@@ -102,6 +107,7 @@ class Reports:
             voters=list(state.voters),
             collections=len(state.collections),
             under_replicated=state.under_replicated(),
+            moves=len(state.moves),
             warnings=[
                 *self._warnings(),
                 *(
@@ -126,7 +132,9 @@ class Reports:
             for index in range(collection.shards):
                 shard = ShardId(collection.id, index)
                 infos = [_replica_info(owner, figures.get((owner, shard))) for owner in state.owners(shard)]
-                shards.append(ShardInfo(collection.name, index, infos))
+                move = state.moves.get(shard)
+                leaving, coming = (move.leaving, move.coming) if move is not None else (None, None)
+                shards.append(ShardInfo(collection.name, index, infos, leaving or "", coming or ""))
         return ClusterInfo(
             cluster_id=state.cluster,
             epoch=state.epoch,

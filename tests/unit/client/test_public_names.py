@@ -24,6 +24,11 @@ CLIENT = {
     "cluster",
     "status",
     "repair",
+    "drain",
+    "remove",
+    "rebalance",
+    "moves",
+    "set_replicas",
     "close",
 }
 

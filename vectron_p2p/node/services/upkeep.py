@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.model.ids import CollectionId, ShardId
 from vectron_p2p.node.services.anti_entropy import AntiEntropy
+from vectron_p2p.node.services.balancer import Balancer
 from vectron_p2p.node.services.budget import ByteBudget
 from vectron_p2p.node.services.exchange import Exchange
 from vectron_p2p.node.services.floors import FloorKeeper
@@ -59,6 +60,7 @@ class Upkeep:
         self.learning = Learning(clock, replicas, limits, exchange, state=state, wall_ms=wall_ms)
         self.floors = FloorKeeper(clock, rng, replicas, limits, state=state, wall_ms=wall_ms)
         self.moves = Moves(peers, clock, rng, replicas, catalog, limits, refuse_below=replicas.refuse_below)
+        self.balancer = Balancer(peers, catalog, runtime, limits)
         self.passes = Repairs(peers, self.repair, exchange, state=state, background=background)
 
     async def at_start(self) -> None:
@@ -72,6 +74,7 @@ class Upkeep:
         nursery.start_soon(self.learning.run, self._peers)
         nursery.start_soon(self.floors.run, self._peers)
         nursery.start_soon(self.moves.run)
+        nursery.start_soon(self.balancer.run)
 
     def handles(self, message: object) -> bool:
         """Whether a peer's `message` is for `handle`."""
