@@ -10,7 +10,6 @@ from collections import Counter
 
 import pytest
 
-from vectron_p2p.testing.mutants import MUTANTS
 from vectron_p2p.testing.simulation import SCENARIOS, Report, simulate, sweep
 from vectron_p2p.testing.simulation.faults import FAULTS
 from vectron_p2p.testing.simulation.plan import draw
@@ -94,20 +93,11 @@ def test_shrinking_finds_the_faults_that_matter() -> None:
     assert fewest(list(range(16)), lambda numbers: True, more=lambda: True) == []
 
 
-def test_a_mutant_is_undone_after_its_run() -> None:
-    from vectron_p2p.replication.quorum import WriteRound
-
-    before = WriteRound.record_failure, WriteRound.record_unsent
-    with MUTANTS["hints_as_acks"]():
-        assert (WriteRound.record_failure, WriteRound.record_unsent) != before
-    assert (WriteRound.record_failure, WriteRound.record_unsent) == before
-
-
 def test_hints_that_count_as_acks_are_caught_and_the_faults_are_shrunk() -> None:
     """By the first seed as the code is now; a change of the code shifts what each seed does, hence some more."""
     caught: Report | None = None
-    for seed in [35, *range(1, 34)]:
-        report = simulate(seed, seconds=20.0, mutant="hints_as_acks", scenario="crash")
+    for seed in [3, *range(1, 34)]:
+        report = simulate(seed, seconds=20.0, mutant="hints_as_acks", scenario="handoff")
         if report.violations:
             caught = report
             break
@@ -116,4 +106,4 @@ def test_hints_that_count_as_acks_are_caught_and_the_faults_are_shrunk() -> None
     smaller = shrink(caught, mutant="hints_as_acks", runs=6)
     assert smaller.violations
     assert smaller.kept is None or len(smaller.kept) <= caught.actions
-    assert simulate(caught.seed, seconds=20.0, scenario="crash").violations == []
+    assert simulate(caught.seed, seconds=20.0, scenario="handoff").violations == []

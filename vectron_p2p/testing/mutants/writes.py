@@ -76,6 +76,7 @@ MUTANTS = (
             ),
         ),
         scenario="handoff",
+        seeds=(3,),
     ),
     Mutant(
         "hint_of_a_refused_write",
@@ -102,6 +103,7 @@ MUTANTS = (
             ),
         ),
         scenario="handoff",
+        seeds=(4,),
     ),
     Mutant(
         "majority_of_the_living",

@@ -150,7 +150,8 @@ class Run:
     async def _employ(self, world: World, client: Callable[[], Awaitable[SimClient]]) -> None:
         clients = self._plan.clients
         for number in range(clients.plain):
-            self._workers.append(PlainWorker(world, await client(), number, self._ledger))
+            doors = [await client() for _ in range(self._plan.rules.doors)]
+            self._workers.append(PlainWorker(world, doors, number, self._ledger))
         for number in range(clients.linear):
             self._workers.append(LinearWorker(world, await client(), number, self._registers))
         for number in range(clients.ones):

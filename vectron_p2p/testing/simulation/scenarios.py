@@ -34,6 +34,10 @@ class Scenario:
     """Times the calls that clients make."""
     points: int | None = None
     """Of each plain client; None: as it is."""
+    doors: int = 1
+    """Clients, each with connections of its own, among which a plain worker chooses for each call: what one node
+    acknowledges is read through another.
+    """
     puts: bool = False
     """Linear clients also write and delete plainly, at quorum, so that many clients do so to one point."""
 
@@ -77,6 +81,7 @@ SCENARIOS: dict[str, Scenario] = {
         pause=(0.5, 3.0),
         hosts=(3,),
         quick=True,
+        doors=3,
         rate=3.0,
         points=4,
     ),
@@ -87,6 +92,7 @@ SCENARIOS: dict[str, Scenario] = {
         kinds=frozenset({"old-disk", "kill"}),
         rate=2.0,
         quick=True,
+        doors=3,
     ),
     "forgetful": Scenario(
         frozenset({"disk", "process"}),
@@ -101,6 +107,7 @@ SCENARIOS: dict[str, Scenario] = {
         rate=3.0,
         points=4,
         quick=True,
+        doors=3,
     ),
     "interval": Scenario(
         frozenset({"disk", "process"}),
@@ -115,6 +122,7 @@ SCENARIOS: dict[str, Scenario] = {
         rate=3.0,
         points=4,
         quick=True,
+        doors=3,
     ),
     "power": Scenario(
         frozenset({"process"}),
@@ -128,6 +136,7 @@ SCENARIOS: dict[str, Scenario] = {
         rate=3.0,
         points=4,
         quick=True,
+        doors=3,
     ),
     "tombstones": Scenario(
         frozenset({"network", "process", "disk"}),
@@ -142,6 +151,7 @@ SCENARIOS: dict[str, Scenario] = {
         rate=3.0,
         points=4,
         quick=True,
+        doors=3,
     ),
     "rounds": Scenario(
         frozenset({"process", "network"}),
@@ -154,5 +164,6 @@ SCENARIOS: dict[str, Scenario] = {
         hosts=(3,),
         rate=3.0,
         quick=True,
+        doors=3,
     ),
 }
