@@ -20,8 +20,6 @@ from pathlib import Path
 from vectron_p2p.testing.mutants import MUTANTS
 from vectron_p2p.testing.simulation import simulate
 
-SECONDS = 20.0  # virtual, under faults: the narrow scenarios fit their schedules into that
-
 
 @dataclass(frozen=True, slots=True)
 class Hunt:
@@ -41,17 +39,17 @@ class Hunt:
     cpu_s: float
 
 
-def hunt(name: str, seeds: int, seconds: float) -> Hunt:
+def hunt(name: str, seeds: int) -> Hunt:
     """Runs seeds until one catches the mutant `name`."""
     mutant = MUTANTS[name]
     order = dict.fromkeys([*mutant.seeds, *range(1, seeds + 1)])
     began, tried, broken = time.process_time(), 0, list[int]()
     for seed in list(order)[:seeds]:
         tried += 1
-        report = simulate(seed, seconds=seconds, scenario=mutant.scenario, mutant=name)
+        report = simulate(seed, seconds=mutant.seconds, scenario=mutant.scenario, mutant=name)
         if not report.violations:
             continue
-        if simulate(seed, seconds=seconds, scenario=mutant.scenario).violations:
+        if simulate(seed, seconds=mutant.seconds, scenario=mutant.scenario).violations:
             broken.append(seed)
             continue
         invariants = tuple(sorted({violation.invariant for violation in report.violations}))
@@ -72,7 +70,6 @@ def _hunt(
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m simulations.mutation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=200, help="at most, per mutant")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="virtual seconds under faults, per seed")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="these mutants")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, help="write what became of them there too")
@@ -84,7 +81,7 @@ def main() -> int:
     hunts: list[Hunt] = []
     # Spawned: what one mutant leaves in the memory of its process must not reach the next.
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
-        pending = [pool.submit(hunt, name, options.seeds, options.seconds) for name in names]
+        pending = [pool.submit(hunt, name, options.seeds) for name in names]
         for future in as_completed(pending):
             hunts.append(future.result())
             _say(line(hunts[-1]))

@@ -23,7 +23,7 @@ SEEDS = 12  # a change of the code shifts what each seed does: these are caught 
     ],
 )
 def test_a_rule_left_out_is_found_out(name: str, invariants: set[str]) -> None:
-    found = hunt(name, SEEDS, 20.0)
+    found = hunt(name, SEEDS)
     assert found.seed is not None
     assert invariants & set(found.invariants)
     assert found.tried <= SEEDS

@@ -16,7 +16,7 @@ MUTANTS = (
                 "return max(0, wall_ms)",
             ),
         ),
-        scenario="clock",
+        scenario="skew",
     ),
     Mutant(
         "far_stamps_taken_over",
@@ -34,14 +34,14 @@ MUTANTS = (
                 "return max(0, wall_ms)",
             ),
         ),
-        scenario="clock",
+        scenario="skew",
     ),
     Mutant(
         "step_of_the_clock_followed",
         "§2.1",
         "a step of the wall clock is not followed until the peers are heard again",
         (Edit("replication.hlc:HybridClock.notice", "if abs(step) >= STEP_MS:", "if False:"),),
-        scenario="clock",
+        scenario="skew",
     ),
     Mutant(
         "mark_not_on_disk",
@@ -51,7 +51,7 @@ MUTANTS = (
             Edit("node.identity:Identity.__init__", 'int.from_bytes(mark, "big") if mark else 0', "0"),
             Edit("replication.hlc:HybridClock.stamp", "if stamp > self._mark:", "if False:"),
         ),
-        scenario="clock",
+        scenario="skew",
     ),
     Mutant(
         "any_stamp_admitted",
@@ -69,20 +69,20 @@ MUTANTS = (
                 "return max(0, wall_ms)",
             ),
         ),
-        scenario="clock",
+        scenario="skew",
     ),
     Mutant(
         "held_stamp_blocks",
         "§2.2",
         "a stamp is admitted as well above the version held of that id, however far ahead that is",
         (Edit("replication.hlc:admit", "max(stamp_of(wall_ms), held)", "stamp_of(wall_ms)"),),
-        scenario="clock",
+        scenario="skew",
     ),
     Mutant(
         "stamp_below_held",
         "§2.2",
         "a write over an id is stamped above what is held of it",
         (Edit("replication.hlc:HybridClock.stamp", "return max(stamp, held + 1)", "return stamp"),),
-        scenario="clock",
+        scenario="skew",
     ),
 )

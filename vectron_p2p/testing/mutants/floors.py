@@ -28,6 +28,7 @@ MUTANTS = (
             Edit("replication.floors:to_adopt", "if theirs.highest > mine.floor:", "if False:"),
         ),
         scenario="tombstones",
+        seconds=40.0,
     ),
     Mutant(
         "collected_where_owners_differ",
@@ -41,6 +42,7 @@ MUTANTS = (
             ),
         ),
         scenario="tombstones",
+        seconds=40.0,
     ),
     Mutant(
         "collected_by_a_majority",
@@ -66,6 +68,7 @@ MUTANTS = (
             Edit("replication.floors:to_adopt", "if theirs.highest > mine.floor:", "if False:"),
         ),
         scenario="tombstones",
+        seconds=40.0,
     ),
     Mutant(
         "old_writes_below_the_floor",
@@ -76,6 +79,7 @@ MUTANTS = (
             Edit("storage.shard:ShardStore.promise", "stamp(ballot) <= self.refuse_below or", ""),
         ),
         scenario="tombstones",
+        seconds=40.0,
     ),
     Mutant(
         "old_rows_after_the_collection",
@@ -90,6 +94,7 @@ MUTANTS = (
             Edit("replication.floors:refuses", "if path is Path.WRITE and floor and stamp <= floor:", "if False:"),
         ),
         scenario="tombstones",
+        seconds=40.0,
     ),
     Mutant(
         "learned_without_the_floors",
@@ -103,6 +108,7 @@ MUTANTS = (
             ),
         ),
         scenario="tombstones",
+        seconds=40.0,
     ),
     Mutant(
         "learner_keeps_what_was_collected",
@@ -116,6 +122,7 @@ MUTANTS = (
             ),
         ),
         scenario="tombstones",
+        seconds=40.0,
     ),
     Mutant(
         "learner_agrees_to_a_floor",
@@ -130,6 +137,7 @@ MUTANTS = (
             ),
         ),
         scenario="tombstones",
+        seconds=40.0,
     ),
     Mutant(
         "copy_of_the_forgetful",
@@ -137,5 +145,6 @@ MUTANTS = (
         "an owner that was away while the others collected is a learner",
         (Edit("replication.floors:to_adopt", "if theirs.highest > mine.floor:", "if False:"),),
         scenario="tombstones",
+        seconds=40.0,
     ),
 )

@@ -13,6 +13,7 @@ MUTANTS = (
         "each step is fenced before the next one",
         (Edit("node.services.moves:Moves._step", "await self._fence(move, drive)", "pass"),),
         scenario=MOVING,
+        seconds=40.0,
     ),
     Mutant(
         "leaving_owner_unfenced",
@@ -31,6 +32,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seconds=40.0,
     ),
     Mutant(
         "old_requests_accepted",
@@ -38,6 +40,7 @@ MUTANTS = (
         "an owner refuses requests that are older than the last step of the shard",
         (Edit("node.fences:Fences.check", "if epoch < fence:", "if False:"),),
         scenario=MOVING,
+        seconds=40.0,
     ),
     Mutant(
         "fence_passed_by_requests_under_way",
@@ -51,6 +54,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seconds=40.0,
     ),
     Mutant(
         "copied_from_another_owner",
@@ -64,6 +68,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seconds=40.0,
     ),
     Mutant(
         "read_new_before_the_copy",
@@ -77,6 +82,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seconds=40.0,
     ),
     Mutant(
         "only_old_owners_written",
@@ -90,6 +96,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seconds=40.0,
     ),
     Mutant(
         "only_new_owners_written",
@@ -103,6 +110,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seconds=40.0,
     ),
     Mutant(
         "quorum_of_the_union",
@@ -116,6 +124,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seconds=40.0,
     ),
     Mutant(
         "floor_during_a_move",
@@ -134,6 +143,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seconds=40.0,
     ),
     Mutant(
         "moved_without_the_floors",
@@ -147,5 +157,6 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seconds=40.0,
     ),
 )

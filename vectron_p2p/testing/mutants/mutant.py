@@ -43,6 +43,8 @@ class Mutant:
     edits: tuple[Edit, ...]
     scenario: str = "mixed"
     seeds: tuple[int, ...] = ()
+    seconds: float = 20.0
+    """Virtual, under faults."""
 
     @contextmanager
     def __call__(self) -> Iterator[None]:

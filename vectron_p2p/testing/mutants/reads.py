@@ -16,7 +16,7 @@ MUTANTS = (
                 "if True:",
             ),
         ),
-        scenario="handoff",
+        scenario="contention",
     ),
     Mutant(
         "read_of_one_copy",

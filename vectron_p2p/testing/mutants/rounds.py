@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vectron_p2p.testing.mutants.mutant import Edit, Mutant
 
-LINEAR = "linearizable"
+LINEAR = "rounds"
 
 MUTANTS = (
     Mutant(
@@ -105,7 +105,7 @@ MUTANTS = (
         "§4.3",
         "who meets a promise older than a second finishes it",
         (Edit("node.services.promises:Promises.run_once", "if points:", "if False:"),),
-        scenario="rounds",
+        scenario=LINEAR,
     ),
     Mutant(
         "busy_counts_as_held",

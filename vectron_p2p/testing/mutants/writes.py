@@ -89,7 +89,7 @@ MUTANTS = (
                 "list(range(len(self._acked))) if owners else []",
             ),
         ),
-        scenario="clock",
+        scenario="skew",
     ),
     Mutant(
         "half_is_a_quorum",
@@ -120,6 +120,7 @@ MUTANTS = (
             Edit("node.coordinator.writes:Writes._check_reachable", "if not quorum.met(living):", "if False:"),
         ),
         scenario="handoff",
+        seconds=40.0,
     ),
     Mutant(
         "retry_with_another_id",
@@ -137,6 +138,6 @@ MUTANTS = (
                 "operation_key(operation_id + self._peers.me)",
             ),
         ),
-        scenario="linearizable",
+        scenario="rounds",
     ),
 )
