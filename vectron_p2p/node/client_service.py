@@ -102,8 +102,9 @@ class ClientService:
     async def _collection(self, name: str) -> Collection:
         """By name; a name not known here is looked for in newer epochs first (PROTOCOLS §1.6)."""
         check_name(name, field="collection")
-        found = self._catalog.state.collection(name)
-        if found is None:
+        found, seen = self._catalog.state.collection(name), -1
+        while found is None and seen != self._catalog.state.epoch:  # each that is found may be followed by the next
+            seen = self._catalog.state.epoch
             await self._catalog.catch_up_with_peers()
             found = self._catalog.state.collection(name)
         if found is None:

@@ -10,6 +10,7 @@ from vectron_p2p.model.errors import VectronError
 from vectron_p2p.testing.checks import indexes, replicas, rest
 from vectron_p2p.testing.checks.linearizable import Undecided
 from vectron_p2p.testing.ledger import ABSENT
+from vectron_p2p.testing.simulation.faults.admin import remove_all_lost
 from vectron_p2p.testing.simulation.workload.clients import DIMENSION, POINTS
 from vectron_p2p.testing.simulation.workload.plain import judge
 
@@ -43,7 +44,10 @@ async def heal(world: World) -> None:
     for host in cluster.hosts.values():
         host.clock.wall_offset = 0.0
     await _until(world, "every node serves again", lambda: _not_serving(world))
+    if world.lost and _moving(world):
+        await remove_all_lost(world, "remove at the end")  # a move waits for its nodes until they are given up
     await _until(world, "all nodes agree on members and catalog", lambda: [] if cluster.agreed() else ["they do not"])
+    await _until(world, "all moves are over", lambda: _moving(world))
     await _until(world, "all replicas of each shard are equal", lambda: replicas.unequal(_nodes(world)))
     await trio.sleep(SETTLE)
 
@@ -55,6 +59,10 @@ async def _until(world: World, what: str, wrong: Callable[[], list[str]]) -> Non
             await trio.sleep(LOOK)
         return
     raise AssertionError(f"not within {HEAL_WITHIN:g} s: {what}: {'; '.join(wrong()[:5])}")
+
+
+def _moving(world: World) -> list[str]:
+    return [str(move) for node in _nodes(world) for move in node.catalog.state.moves.values()]
 
 
 def _not_serving(world: World) -> list[str]:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from vectron_p2p.testing.cluster import Cluster
     from vectron_p2p.testing.simulation.plan import Action, Plan
 
+START_WITHIN = 30.0  # virtual seconds
 LOOK_EVERY = 0.5  # virtual seconds between looks at what all nodes know: shorter than anything they agree on lasts
 FLOOR_AGE, FLOOR_INTERVAL = 5.0, 3.0
 """Seconds, where floors are short: their rules hold at any age, which only keeps late writes from being refused."""
@@ -132,6 +133,7 @@ class Run:
             setup = await client()
             await setup.create_collection(POINTS, dimension=DIMENSION, shards=plan.shards, replicas=3, metric="l2")
             await setup.create_collection(SHARED, dimension=DIMENSION, shards=1, replicas=3, metric="l2")
+            await cluster.until(cluster.agreed, within=START_WITHIN, what="all nodes know the collections")
             agreement = Agreement(world.violated)
             nursery.start_soon(world.supervise)
             nursery.start_soon(self._look, world, agreement)

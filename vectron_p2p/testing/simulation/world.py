@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from vectron_p2p.model.errors import PermissionDenied
+from vectron_p2p.model.errors import PermissionDenied, Unavailable, VectronError
 from vectron_p2p.storage.kv import Corrupt
 from vectron_p2p.testing.checks.violations import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from vectron_p2p.catalog.commands import Command
     from vectron_p2p.testing.cluster import Cluster, Host
     from vectron_p2p.testing.simulation.plan import Plan
     from vectron_p2p.testing.simulation.report import Report
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 SUPERVISION = 0.2  # virtual seconds between looks
 RESTART_AFTER = 1.0  # virtual seconds between the end of a process and the next start, as service managers wait
 AFTERMATH = 45.0  # virtual seconds in which a disk fault explains a process that ended: a store is given up after 30
+PROPOSAL = 3.0  # virtual seconds that a command gets: many times what a healthy cluster takes
 CLIENT = "client"  # the host of all clients
 
 
@@ -46,6 +48,8 @@ class World:
         self.spent = False
         """The victim's node is lost for good: from now on no disk may be destroyed."""
         self.doubted: dict[str, Doubt] = {}
+        self.lost: list[str] = []
+        """Names of nodes that will never be back."""
         self._down: Counter[str] = Counter()
         self._frozen: Counter[str] = Counter()
         self._excused: dict[str, float] = {}
@@ -111,7 +115,27 @@ class World:
         """The machine comes back with an empty disk, as another node."""
         self.spent = True
         self.doubted.pop(name, None)
+        host = self.host(name)
+        self.lost.append(host.node_name or host.name)
         self.cluster.reinstall(name)
+
+    async def administer(self, command: Command) -> VectronError | None:
+        """Has a command decided, by any node that serves; why not, if it was not (or is not known to be)."""
+        self.note(f"propose {command}")
+        refusal: VectronError | None = Unavailable("no node serves")
+        for host in self.cluster.up:
+            if not host.up or host.node is None:  # not any more
+                continue
+            with trio.move_on_after(2 * PROPOSAL):
+                try:
+                    await host.node.catalog.propose(command, timeout=PROPOSAL)
+                except VectronError as error:
+                    refusal = error
+                    if not error.retryable:
+                        break
+                else:
+                    return None
+        return refusal
 
     # --- supervision --------------------------------------------------------------------------------------------------
 

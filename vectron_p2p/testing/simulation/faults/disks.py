@@ -40,6 +40,17 @@ async def disk_full(world: World, action: Action) -> None:
     disk.set_free(disk.total_bytes())
 
 
+@fault("slow-disk", "disk", anyone(1.0, 15.0, (10.0, 100.0)))
+async def slow_disk(world: World, action: Action) -> None:
+    """All that a process does off its loop takes `value` times as long."""
+    (name,) = action.hosts
+    executor = world.host(name).executor
+    if executor is not None:
+        executor.slow = action.value
+        await trio.sleep(action.lasts)
+        executor.slow = 1.0
+
+
 @fault("bit-flip", "disk", victim(0.0, 0.0))
 async def bit_flip(world: World, action: Action) -> None:
     """One pair of some store rots. Where it is the node's own records, the node is lost once it looks at them."""
