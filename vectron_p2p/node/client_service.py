@@ -182,6 +182,8 @@ class ClientService:
         return _moves_reply(await self._administration.remove(message.node, operation, timeout=_deciding(timeout)))
 
     async def _moves(self, message: m.GetMoves, timeout: float) -> m.MovesReply:
+        if message.newest:
+            await self._catalog.catch_up_with_peers()
         return _moves_reply(await self._administration.moves(message.node))
 
     # --- points -----------------------------------------------------------------------------------------------------
