@@ -9,6 +9,7 @@ import pytest
 
 from tests.cluster.looking import dead_to_all, rested
 from tests.cluster.test_moves import identity, state, writing
+from vectron_p2p.client.recovery import recover
 from vectron_p2p.model.errors import InvalidArgument, NotFound, PermissionDenied
 from vectron_p2p.model.nodes import NodeState
 from vectron_p2p.testing.cluster import open_cluster
@@ -123,7 +124,7 @@ async def test_what_a_drain_or_a_removal_would_cost_is_refused() -> None:
         await dead_to_all(cluster, "n3")
         single = await db.create_collection("single", dimension=1, metric="l2", shards=4, replicas=1)
         assert single.name == "single"
-        with pytest.raises(InvalidArgument, match="without a majority of their owners"):
+        with pytest.raises(InvalidArgument, match="would lose rows"):
             await db.remove("n3")
         await db.delete_collection("single")
         assert (await db.remove("n3")).state == "removed"
@@ -149,6 +150,16 @@ async def test_a_dead_node_keeps_what_it_owns_until_it_is_removed_then_all_is_re
         with pytest.raises(BaseExceptionGroup) as caught:
             await cluster.start("n4")
         assert caught.group_contains(PermissionDenied, match="removed")
+
+
+async def test_of_two_replicas_one_dies_and_is_rebuilt_from_the_other() -> None:
+    async with open_cluster(nodes=3, seed=10) as cluster, cluster.client("n1", "n2") as db:
+        docs = await docs_with_points(db, replicas=2)
+        cluster.kill("n3", power=True)
+        await dead_to_all(cluster, "n3")
+        await db.remove("n3")
+        await balanced(cluster, {"n1": 4, "n2": 4})
+        await all_there(docs)
 
 
 async def test_replicas_more_and_fewer() -> None:
@@ -219,3 +230,19 @@ async def test_two_nodes_drained_at_once() -> None:
         assert [member.state for member in state(cluster).members.values()].count(NodeState.LEFT) == 2
         await balanced(cluster, {"n1": 4, "n2": 4, "n3": 4})
         await all_there(docs)
+
+
+async def test_a_shard_that_no_move_can_mend_is_given_up_by_force_though_most_voters_are_there() -> None:
+    async with open_cluster(nodes=3, seed=11) as cluster, cluster.client("n1") as db:
+        docs = await docs_with_points(db, replicas=1)
+        cluster.kill("n3", power=True)
+        await dead_to_all(cluster, "n3")
+        with pytest.raises(InvalidArgument, match="would lose rows"):
+            await db.remove("n3")
+        async with cluster.client("n1") as one:
+            found = await one.run(recover(one.session, force=True))
+        assert found.recovered
+        assert {each.left == [] for each in found.hurt} == {True}
+        await db.rebalance()
+        assert set(counts(cluster)) == {"n1", "n2"}
+        assert 0 < await docs.count() < len(POINTS)
