@@ -246,3 +246,49 @@ async def test_a_shard_that_no_move_can_mend_is_given_up_by_force_though_most_vo
         await db.rebalance()
         assert set(counts(cluster)) == {"n1", "n2"}
         assert 0 < await docs.count() < len(POINTS)
+
+
+async def test_what_a_dead_node_owns_waits_for_it_and_nothing_else_does() -> None:
+    async with open_cluster(nodes=4, seed=12) as cluster, cluster.client("n1", "n2") as db:
+        docs = await docs_with_points(db, shards=16)
+        cluster.kill("n4")
+        await dead_to_all(cluster, "n4")
+        cluster.add_host("n5")
+        await cluster.start("n5")
+        await cluster.until(
+            lambda: counts(cluster)["n5"] > 0 and not state(cluster).moves, within=60, what="shards without it move"
+        )
+        await cluster.clock.sleep(20)
+        assert not state(cluster).moves
+        assert identity(cluster, "n4") in state(cluster).current()
+        await cluster.start("n4")
+        await db.rebalance()
+        assert set(counts(cluster).values()) == {9, 10}
+        await rested(cluster)
+        await all_there(docs)
+
+
+async def test_a_node_that_dies_while_it_drains_goes_on_when_it_is_back() -> None:
+    async with open_cluster(nodes=4, seed=13) as cluster, cluster.client("n1", "n2") as db:
+        docs = await docs_with_points(db, shards=8)
+        await db.drain("n4", wait=False)
+        await cluster.until(lambda: bool(state(cluster).moves), within=60, what="it has begun")
+        cluster.kill("n4")
+        await cluster.clock.sleep(5)
+        await cluster.start("n4")
+        report = await db.drain("n4")  # asked for again: the same drain
+        assert report.state == "left"
+        await balanced(cluster, {"n1": 8, "n2": 8, "n3": 8})
+        await all_there(docs)
+
+
+async def test_a_node_that_dies_while_it_drains_can_be_removed() -> None:
+    async with open_cluster(nodes=4, seed=14) as cluster, cluster.client("n1", "n2") as db:
+        docs = await docs_with_points(db, shards=8)
+        await db.drain("n4", wait=False)
+        await cluster.until(lambda: bool(state(cluster).moves), within=60, what="it has begun")
+        cluster.kill("n4", power=True)
+        await dead_to_all(cluster, "n4")
+        assert (await db.remove("n4")).state == "removed"
+        await balanced(cluster, {"n1": 8, "n2": 8, "n3": 8})
+        await all_there(docs)
