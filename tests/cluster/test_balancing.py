@@ -9,6 +9,7 @@ import pytest
 
 from tests.cluster.looking import dead_to_all, rested
 from tests.cluster.test_moves import identity, state, writing
+from vectron_p2p.client.recovery import recover
 from vectron_p2p.model.errors import InvalidArgument, NotFound, PermissionDenied
 from vectron_p2p.model.nodes import NodeState
 from vectron_p2p.testing.cluster import open_cluster
@@ -123,7 +124,7 @@ async def test_what_a_drain_or_a_removal_would_cost_is_refused() -> None:
         await dead_to_all(cluster, "n3")
         single = await db.create_collection("single", dimension=1, metric="l2", shards=4, replicas=1)
         assert single.name == "single"
-        with pytest.raises(InvalidArgument, match="without a majority of their owners"):
+        with pytest.raises(InvalidArgument, match="would lose rows"):
             await db.remove("n3")
         await db.delete_collection("single")
         assert (await db.remove("n3")).state == "removed"
@@ -149,6 +150,16 @@ async def test_a_dead_node_keeps_what_it_owns_until_it_is_removed_then_all_is_re
         with pytest.raises(BaseExceptionGroup) as caught:
             await cluster.start("n4")
         assert caught.group_contains(PermissionDenied, match="removed")
+
+
+async def test_of_two_replicas_one_dies_and_is_rebuilt_from_the_other() -> None:
+    async with open_cluster(nodes=3, seed=10) as cluster, cluster.client("n1", "n2") as db:
+        docs = await docs_with_points(db, replicas=2)
+        cluster.kill("n3", power=True)
+        await dead_to_all(cluster, "n3")
+        await db.remove("n3")
+        await balanced(cluster, {"n1": 4, "n2": 4})
+        await all_there(docs)
 
 
 async def test_replicas_more_and_fewer() -> None:
@@ -218,4 +229,66 @@ async def test_two_nodes_drained_at_once() -> None:
         )
         assert [member.state for member in state(cluster).members.values()].count(NodeState.LEFT) == 2
         await balanced(cluster, {"n1": 4, "n2": 4, "n3": 4})
+        await all_there(docs)
+
+
+async def test_a_shard_that_no_move_can_mend_is_given_up_by_force_though_most_voters_are_there() -> None:
+    async with open_cluster(nodes=3, seed=11) as cluster, cluster.client("n1") as db:
+        docs = await docs_with_points(db, replicas=1)
+        cluster.kill("n3", power=True)
+        await dead_to_all(cluster, "n3")
+        with pytest.raises(InvalidArgument, match="would lose rows"):
+            await db.remove("n3")
+        async with cluster.client("n1") as one:
+            found = await one.run(recover(one.session, force=True))
+        assert found.recovered
+        assert {each.left == [] for each in found.hurt} == {True}
+        await db.rebalance()
+        assert set(counts(cluster)) == {"n1", "n2"}
+        assert 0 < await docs.count() < len(POINTS)
+
+
+async def test_what_a_dead_node_owns_waits_for_it_and_nothing_else_does() -> None:
+    async with open_cluster(nodes=4, seed=12) as cluster, cluster.client("n1", "n2") as db:
+        docs = await docs_with_points(db, shards=16)
+        cluster.kill("n4")
+        await dead_to_all(cluster, "n4")
+        cluster.add_host("n5")
+        await cluster.start("n5")
+        await cluster.until(
+            lambda: counts(cluster)["n5"] > 0 and not state(cluster).moves, within=60, what="shards without it move"
+        )
+        await cluster.clock.sleep(20)
+        assert not state(cluster).moves
+        assert identity(cluster, "n4") in state(cluster).current()
+        await cluster.start("n4")
+        await db.rebalance()
+        assert set(counts(cluster).values()) == {9, 10}
+        await rested(cluster)
+        await all_there(docs)
+
+
+async def test_a_node_that_dies_while_it_drains_goes_on_when_it_is_back() -> None:
+    async with open_cluster(nodes=4, seed=13) as cluster, cluster.client("n1", "n2") as db:
+        docs = await docs_with_points(db, shards=8)
+        await db.drain("n4", wait=False)
+        await cluster.until(lambda: bool(state(cluster).moves), within=60, what="it has begun")
+        cluster.kill("n4")
+        await cluster.clock.sleep(5)
+        await cluster.start("n4")
+        report = await db.drain("n4")  # asked for again: the same drain
+        assert report.state == "left"
+        await balanced(cluster, {"n1": 8, "n2": 8, "n3": 8})
+        await all_there(docs)
+
+
+async def test_a_node_that_dies_while_it_drains_can_be_removed() -> None:
+    async with open_cluster(nodes=4, seed=14) as cluster, cluster.client("n1", "n2") as db:
+        docs = await docs_with_points(db, shards=8)
+        await db.drain("n4", wait=False)
+        await cluster.until(lambda: bool(state(cluster).moves), within=60, what="it has begun")
+        cluster.kill("n4", power=True)
+        await dead_to_all(cluster, "n4")
+        assert (await db.remove("n4")).state == "removed"
+        await balanced(cluster, {"n1": 8, "n2": 8, "n3": 8})
         await all_there(docs)

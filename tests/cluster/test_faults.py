@@ -207,6 +207,28 @@ async def test_a_change_that_comes_late_is_not_begun() -> None:
         assert await docs.get([1, 2]) == [None, None]
 
 
+async def test_a_change_whose_stamp_took_long_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the node is stopped right before it."""
+    async with open_cluster(seed=4) as cluster, cluster.client() as db:
+        docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1)
+        real = Stamps.next
+
+        async def slow(self: Stamps, held: int = 0, **options: bool) -> int:
+            await trio.sleep(2.0)
+            return await real(self, held, **options)
+
+        monkeypatch.setattr(Stamps, "next", slow)
+        for ahead, written in ((1.0, False), (3.0, True)):
+            expires = cluster.hosts["n2"].clock.now() + ahead
+            message = m.Upsert("docs", [1], 1, b"\0\0\0\0", [b"\x80"], "quorum", "op", expires)
+            if written:
+                await cluster.node("n2").answer_client(message)
+            else:
+                with pytest.raises(Unavailable, match="too late"):
+                    await cluster.node("n2").answer_client(message)
+            assert ((await docs.get([1]))[0] is not None) is written
+
+
 async def test_a_machine_that_is_gone_without_a_word_and_soon_back_is_used_again_at_once() -> None:
     """Connections to its former life say nothing: neither reset nor answer."""
     for seed in range(4):

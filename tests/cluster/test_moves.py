@@ -13,7 +13,15 @@ from tests.cluster.looking import collection, dead_to_all, live, rested
 from vectron_p2p.catalog.commands import AdvanceMove, CancelMove, RemoveNode, SetReplicas, StartMove
 from vectron_p2p.catalog.moves import Step
 from vectron_p2p.membership.config import SwimConfig
-from vectron_p2p.model.errors import ConsistencyError, Learning, NotFound, StaleEpoch, VectronError, VersionConflict
+from vectron_p2p.model.errors import (
+    ConsistencyError,
+    Learning,
+    NotFound,
+    StaleEpoch,
+    Unavailable,
+    VectronError,
+    VersionConflict,
+)
 from vectron_p2p.model.ids import OperationId, ShardId
 from vectron_p2p.node.config import Limits
 from vectron_p2p.node.replica import kv_name
@@ -353,6 +361,40 @@ async def test_a_node_that_missed_that_its_shard_left_destroys_it() -> None:
         await moved(cluster)
         assert set(owners(cluster)) == {a, c, d}
         assert live(cluster, a, [1, 2]) == [False, True]
+
+
+async def test_who_leaves_stays_until_a_damaged_new_replica_has_learned() -> None:
+    """The only other copy is that of the one that leaves."""
+    async with open_cluster(nodes=4, seed=18, limits=LIMITS) as cluster, cluster.client() as db:
+        docs = await docs_of(cluster, db, replicas=1)
+        a = owners(cluster)[0]
+        d = next(name for name in NAMES if name not in owners(cluster))
+        await docs.upsert(ids=range(50), vectors=[[n] for n in range(50)])
+        waiting = [True]
+        waited = pause_moves(cluster, lambda now, phase: waiting[0] and (now.step, phase) == (Step.READ_NEW, "fence"))
+        await start(cluster, a, d)
+        await cluster.until(lambda: bool(waited.get("fence")), within=30, what="the new replica is read")
+        node = cluster.node(d)
+        replica, learn = node.replicas.get(shard(cluster)), node.upkeep.learning._learn
+        await replica.set_learner("its disk failed", 0)
+        await replica.drop([(row.id, row.version) for row in replica.store.scan(b"", 50)])
+
+        able = [False]
+
+        async def later(*args: Any) -> None:
+            if not able[0]:
+                raise Unavailable("later")
+            await learn(*args)
+
+        node.upkeep.learning._learn = later  # type: ignore[assignment, method-assign]
+        waiting[0] = False
+        await trio.sleep(5.0)
+        assert step(cluster) is Step.READ_NEW
+        assert all(live(cluster, a, range(50)))
+        able[0] = True
+        await moved(cluster)
+        assert owners(cluster) == [d]
+        assert live(cluster, d, range(50)) == [True] * 50
 
 
 # --- fences -----------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def test_a_scenario_passes(scenario: str) -> None:
 
 
 def test_all_that_can_happen_happens_in_some_seed() -> None:
-    kinds = Counter(action.kind for seed in range(60) for action in draw(seed, "mixed", 60.0).actions)
+    kinds = Counter(action.kind for seed in range(60) for action in draw(seed, "moves and all", 60.0).actions)
     assert set(kinds) == set(FAULTS)
 
 

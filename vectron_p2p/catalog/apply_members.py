@@ -1,7 +1,7 @@
 """What the commands about members do to the state. They raise what they refuse.
 
-Invariants: at most one vote comes or goes per entry; `left` and `removed` are for ever; no shard is left without a
-majority of owners that can still answer.
+Invariants: at most one vote comes or goes per entry; `left` and `removed` are for ever; no shard is left without as
+many owners as it takes to know all that was acknowledged.
 """
 
 from __future__ import annotations
@@ -138,20 +138,23 @@ def remove(state: ClusterState, node: NodeId) -> tuple[ClusterState, Result]:
         raise InvalidArgument(f"{member.name} is the only voter: see `vectron cluster recover`", field="node")
     after = without_moves_to(_with_member(state, replace(member, state=NodeState.REMOVED)), node)
     after = replace(after, voters=tuple(voter for voter in after.voters if voter != node))
-    lost = _without_quorum(after, node)
+    lost = _hurt(after, node)
     if lost:
         shard, left = lost[0]
         raise InvalidArgument(
-            f"{len(lost)} shards would be left without a majority of their owners; shard {shard.index} of "
-            f"{state.collections[shard.collection].name!r} with {left}. Bring {member.name} back; if it is lost for "
-            "ever, delete these collections or see `vectron cluster recover`",
+            f"{len(lost)} shards would lose rows that were acknowledged: too few of their owners would be left, "
+            f"{left} for shard {shard.index} of {state.collections[shard.collection].name!r}. Bring {member.name} "
+            "back; if it is lost for ever, delete these collections or see `vectron cluster recover`",
             field="node",
         )
     return after, {"node": node, "state": NodeState.REMOVED.value}
 
 
-def _without_quorum(state: ClusterState, node: NodeId) -> list[tuple[ShardId, int]]:
-    """Shards of `node` of whose owners no majority can ever answer again, with how many can."""
+def _hurt(state: ClusterState, node: NodeId) -> list[tuple[ShardId, int]]:
+    """Shards of `node` that have too few owners left which can ever answer again, with how many.
+
+    A row that was acknowledged at QUORUM is on W of N owners, so N-W+1 of them know it, and can fence a move.
+    """
     found = []
     for each in state.collections.values():
         for index, owners in enumerate(each.placement):
@@ -160,7 +163,7 @@ def _without_quorum(state: ClusterState, node: NodeId) -> list[tuple[ShardId, in
                 continue
             for wanted in state.route(shard).write:
                 left = sum(state.members[owner].state is not NodeState.REMOVED for owner in wanted)
-                if node in wanted and left < len(wanted) // 2 + 1:
+                if node in wanted and left < len(wanted) - len(wanted) // 2:
                     found.append((shard, left))
                     break
     return found

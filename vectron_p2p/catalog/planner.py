@@ -134,7 +134,8 @@ def startable(
 ) -> list[Planned]:
     """The moves towards the targets `wanted` that can be started now, together, in the order of `wanted`.
 
-    `there`: whether a node can take part now; a removed one need not. Only the first ones of many are looked at.
+    `there`: whether a node can take part now: all owners have to, but those that were removed. Only the first ones of
+    many targets are looked at.
     """
     into, out = streams(state)
     room = MAX_MOVES - len(state.moves)
@@ -147,9 +148,10 @@ def startable(
         move = next_move(state, shard, target)
         if move is None:
             continue
-        gives = move.leaving is not None and state.members[move.leaving].state is not NodeState.REMOVED
-        if not all(there(node) for node in (move.coming, move.leaving if gives else None) if node is not None):
-            continue
+        owners = state.collections[shard.collection].placement[shard.index]
+        needed = [owner for owner in owners if state.members[owner].state is not NodeState.REMOVED]
+        if not all(map(there, needed)) or (move.coming is not None and not there(move.coming)):
+            continue  # it would wait at its fence, and keep others from being started
         if move.coming is not None:
             givers = sources(state, shard, move.leaving)
             if into[move.coming] >= STREAMS or any(out[giver] >= STREAMS for giver in givers):

@@ -46,6 +46,11 @@ class HurtShard:
     owners: tuple[NodeId, ...]
     left: tuple[NodeId, ...]
 
+    @property
+    def beyond_moves(self) -> bool:
+        """Whether too few are left to know all that was acknowledged: then no move can mend it (PROTOCOLS §6.4)."""
+        return len(self.left) < len(self.owners) - len(self.owners) // 2
+
 
 def open_generation(
     state: ClusterState, lost: Several[NodeId], opener: NodeId, drawn: int
@@ -71,10 +76,11 @@ def open_generation(
         branch=Branch(state.generation, state.epoch, state.hash),
         moves={},  # who is read now stays; a node that was still coming gives up what it has
     ).with_fences(state.moves, state.epoch + 1)
+    gone = {node for node, member in members.items() if member.state is NodeState.REMOVED}  # some were before
     hurt: list[HurtShard] = []
     collections = {}
     for key in sorted(after.collections):
-        collections[key] = _left_of(after.collections[key], after, lost, hurt)
+        collections[key] = _left_of(after.collections[key], after, gone, hurt)
     return replace(after, collections=collections), hurt
 
 

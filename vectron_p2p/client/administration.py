@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 POLL_S = 0.5  # between looks: a person watches, and each may have a plan made
 
 
-def moves(session: Session, node: str | None = None) -> Flow[MovesReport]:
+def moves(session: Session, node: str | None = None, *, newest: bool = True) -> Flow[MovesReport]:
     """What is under way and wanted."""
-    reply = yield from ask(session, messages.GetMoves(node), messages.MovesReply)
+    reply = yield from ask(session, messages.GetMoves(node, newest), messages.MovesReply)
     return results.moves_report(reply.report)
 
 
@@ -76,7 +76,7 @@ def _until(
         if done(report):
             return report
         yield Sleep(POLL_S)
-        report = yield from moves(session, report.node or None)
+        report = yield from moves(session, report.node or None, newest=False)
 
 
 def set_replicas(session: Session, name: object, replicas: int) -> Flow[CollectionInfo]:

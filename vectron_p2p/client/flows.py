@@ -117,6 +117,7 @@ class _Attempts:
         self.reached = False
         self.out_of_reach: ConsistencyError | None = None
         self.until = 0.0
+        self.conditional = False
         self.last: Exception | None = None
 
     def request(self, message: Any, left: float) -> Any:
@@ -124,7 +125,8 @@ class _Attempts:
         first, self.again = not self.again, True
         if isinstance(message, Search) and not first:
             return replace(message, timeout=left)
-        if isinstance(message, CONDITIONAL) and self.sent:
+        self.conditional = isinstance(message, CONDITIONAL)
+        if self.conditional and self.sent:
             return replace(message, retried=True)
         return message
 
@@ -153,6 +155,13 @@ class _Attempts:
             )
         return Unavailable(f"no node can be reached at {asked}{cause}; is the cluster running?")
 
+    def _out_of_reach(self, error: ConsistencyError) -> ConsistencyError:
+        """`error`, which knows only of its own attempt: one that was lost before may have been done."""
+        if not self.until:
+            return error
+        text = f"{error.message}; an earlier attempt was lost on its way: the outcome is unknown"
+        return ConsistencyError(text, acked=1, required=error.required, retryable=not self.conditional)
+
     def after_loss(self, address: Address, error: LinkLost) -> float:
         """The pause after a lost connection."""
         self.sent = self.sent or error.sent
@@ -164,7 +173,7 @@ class _Attempts:
         if self.untried:
             return 0.0
         if self.out_of_reach is not None:
-            raise self.out_of_reach
+            raise self._out_of_reach(self.out_of_reach)
         waited = self.session.now() - self.started
         if not self.reached and not self.sent and waited >= self.policy.unreachable_s:
             raise self.outcome()
@@ -190,7 +199,7 @@ class _Attempts:
         if isinstance(error, ConsistencyError) and error.acked == 0:
             self.out_of_reach = error
             if not self.untried:
-                raise error
+                raise self._out_of_reach(error)
             return 0.0
         if isinstance(error, Overloaded):
             self.overloads += 1

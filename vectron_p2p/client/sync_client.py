@@ -198,7 +198,7 @@ class Client:
             on_progress: Called with the figures so far, twice a second.
 
         Raises:
-            InvalidArgument: It is alive, or shards would be left without a majority of their owners.
+            InvalidArgument: It is alive, or too few owners of a shard would be left to know all that was acknowledged.
             NotFound: There is no such node.
         """
         return self.run(administration.remove(self.session, node, wait=wait, on_progress=on_progress))

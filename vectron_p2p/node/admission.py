@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vectron_p2p.model.errors import InvalidArgument
+from vectron_p2p.model.errors import InvalidArgument, Unavailable
 from vectron_p2p.model.ids import PointId, check_point_id
 from vectron_p2p.model.points import check_payload_bytes, unpack_payload
 from vectron_p2p.node.coordinator.changes import MODES, Edit, payload_edit
@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 
 MAX_BATCH = 10_000  # points or ids of one request: more does not fit a frame of sensible rows anyway, clients split
 INLINE_POINTS = 32  # admitted in place: about 0.3 ms, the cost of a hop to a thread and back
+
+
+def require_in_time(now: float, expires: float) -> None:
+    """Of a change that is about to be begun; `expires` 0: never.
+
+    Raises:
+        Unavailable: It lay somewhere until who sent it may have gone elsewhere, and on.
+    """
+    if 0 < expires < now:
+        raise Unavailable(f"this request came {now - expires:.1f} s too late to be begun; ask again")
 
 
 @dataclass(frozen=True, slots=True)

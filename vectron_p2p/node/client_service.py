@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vectron_p2p.catalog import commands
 from vectron_p2p.model.collections import MAX_REPLICAS, CollectionOptions, check_int, check_name, check_options
 from vectron_p2p.model.consistency import parse_consistency
-from vectron_p2p.model.errors import ConsistencyError, InvalidArgument, NotFound, Unavailable
+from vectron_p2p.model.errors import ConsistencyError, InvalidArgument, NotFound
 from vectron_p2p.model.ids import CollectionId, OperationId, PointId, check_point_id
 from vectron_p2p.model.points import MAX_WINDOW
 from vectron_p2p.node.admission import (
@@ -23,6 +23,7 @@ from vectron_p2p.node.admission import (
     admit_ids,
     admit_payload_edit,
     admit_points,
+    require_in_time,
 )
 from vectron_p2p.node.coordinator import changes
 from vectron_p2p.node.runtime import Runtime, new_uuid
@@ -182,6 +183,8 @@ class ClientService:
         return _moves_reply(await self._administration.remove(message.node, operation, timeout=_deciding(timeout)))
 
     async def _moves(self, message: m.GetMoves, timeout: float) -> m.MovesReply:
+        if message.newest:
+            await self._catalog.catch_up_with_peers()
         return _moves_reply(await self._administration.moves(message.node))
 
     # --- points -----------------------------------------------------------------------------------------------------
@@ -190,25 +193,15 @@ class ClientService:
         collection = await self._collection(message.collection)
         level = parse_consistency(message.consistency)
         rows = await self._admitted(message, collection)
-        self._require_in_time(message.expires)
         await self._writes.write(
             collection,
             rows,
             level,
             operation_id=_operation(message.operation_id),
             timeout=timeout,
+            expires=message.expires,
         )
         return m.WriteReply(len(message.ids))
-
-    def _require_in_time(self, expires: float) -> None:
-        """Of a change, right before it is stamped.
-
-        Raises:
-            Unavailable: It lay somewhere until who sent it may have gone elsewhere.
-        """
-        late = self._runtime.clock.now() - expires
-        if expires and late > 0:
-            raise Unavailable(f"this request came {late:.1f} s too late to be begun; nothing was written: ask again")
 
     async def _admitted(self, message: m.Upsert | m.UpsertIf, collection: Collection) -> Rows:
         if len(message.ids) <= INLINE_POINTS:
@@ -220,13 +213,13 @@ class ClientService:
         collection = await self._collection(message.collection)
         level = parse_consistency(message.consistency)
         rows = admit_deletes(message.ids)
-        self._require_in_time(message.expires)
         await self._writes.write(
             collection,
             rows,
             level,
             operation_id=_operation(message.operation_id),
             timeout=timeout,
+            expires=message.expires,
         )
         return m.WriteReply(len(message.ids))
 
@@ -234,7 +227,7 @@ class ClientService:
         collection = await self._collection(message.collection)
         mode, versions = admit_conditions(message)
         rows = await self._admitted(message, collection)
-        self._require_in_time(message.expires)
+        require_in_time(self._runtime.clock.now(), message.expires)
         await self._conditional.upsert(
             collection,
             rows,
@@ -263,7 +256,7 @@ class ClientService:
         timeout: float,
     ) -> int:
         collection = await self._collection(message.collection)
-        self._require_in_time(message.expires)
+        require_in_time(self._runtime.clock.now(), message.expires)
         operation_id, timeout = _operation(message.operation_id), _deciding(timeout)
         if (message.filter is None) == (not message.ids):
             raise InvalidArgument("give either ids or a filter", field="ids")

@@ -68,9 +68,11 @@ class Recovery:
         lost = self._lost(message.lost)
         state = self._catalog.state
         left = sum(voter not in lost for voter in state.voters)
-        if left >= majority(state) and not self._catalog.alarm:
+        _, hurt = open_generation(state, lost, self._peers.me, 0)
+        if left >= majority(state) and not self._catalog.alarm and not any(each.beyond_moves for each in hurt):
             raise InvalidArgument(
-                f"{left} of {len(state.voters)} voters are there, which is a majority: nothing has to be forced",
+                f"{left} of {len(state.voters)} voters are there, which is a majority, and every shard can be mended: "
+                "nothing has to be forced (a node that is lost for ever can be removed)",
                 field="lost",
             )
         base = await self._newest([node for node in state.current() if node not in lost])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class JointQuorum:
     """Sets of owners, and how many of each are needed. Who has answered is a bit mask: rows have one each."""
 
-    __slots__ = ("_bits", "_sets", "everybody", "owners")
+    __slots__ = ("_bits", "_met", "_sets", "owners")
 
     def __init__(self, sets: Iterable[tuple[Sequence[NodeId], int]]) -> None:
         sets = list(sets)
@@ -28,7 +28,7 @@ class JointQuorum:
         self.owners: tuple[NodeId, ...] = tuple(dict.fromkeys(owner for members, _ in sets for owner in members))
         self._bits = {owner: 1 << i for i, owner in enumerate(self.owners)}
         self._sets = tuple(dict.fromkeys((self.mask(members), required) for members, required in sets))
-        self.everybody = self.mask(self.owners)
+        self._met: dict[int, bool] = {}
 
     @classmethod
     def of(cls, owners: Sequence[NodeId], required: int) -> JointQuorum:
@@ -49,10 +49,11 @@ class JointQuorum:
 
     def met(self, mask: int) -> bool:
         """Whether the owners in `mask` are enough in every set."""
-        for members, required in self._sets:  # noqa: SIM110  (no generator: asked for every row of every answer)
-            if (mask & members).bit_count() < required:
-                return False
-        return True
+        met = self._met.get(mask)  # asked for every row of every answer, of a handful of masks
+        if met is None:
+            met = all((mask & members).bit_count() >= required for members, required in self._sets)
+            self._met[mask] = met
+        return met
 
     def lacking(self, mask: int) -> set[NodeId]:
         """The owners of the sets in which those of `mask` are too few."""

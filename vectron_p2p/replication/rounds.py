@@ -183,6 +183,11 @@ class PointRound:
             self._pending.discard(owner)
             self._promises[owner] = held
 
+    def unpromised(self, ballot: bytes, owner: NodeId) -> None:
+        """`owner` refused to be asked for a promise; of what may be proposed later this says nothing."""
+        if ballot == self.ballot and self._proposal is None:
+            self._pending.discard(owner)
+
     def accepted(self, ballot: bytes, owner: NodeId) -> None:
         """`owner` holds exactly the row proposed under `ballot`."""
         if ballot == self.ballot and self._proposal is not None and owner in self._pending:

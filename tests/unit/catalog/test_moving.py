@@ -175,22 +175,28 @@ class TestRemoving:
         assert dead not in world.owners()
         assert "was removed from" in world.refused(c.AddMember(NodeId(dead), "other", HOME, ""))
 
-    def test_a_shard_that_would_lose_its_quorum_keeps_the_node(self) -> None:
+    def test_a_shard_that_would_lose_rows_keeps_the_node(self) -> None:
         world = World(5)
         first, second, third = sorted(world.owners())
         world.take(world.remove(first))
-        assert "shard 0 of 'docs' with 1" in world.refused(world.remove(second))
+        assert "1 for shard 0 of 'docs'" in world.refused(world.remove(second))
         world.take(world.start(first, world.spare()))
-        assert "majority" in world.refused(world.remove(second))  # of the old owners
+        assert "would lose rows" in world.refused(world.remove(second))  # of the old owners
         world.advance()
-        assert "majority" in world.refused(world.remove(third))
+        assert "would lose rows" in world.refused(world.remove(third))
         world.advance()
         assert world.take(world.remove(second))["state"] == "removed"
+
+    def test_one_of_two_replicas_knows_all_that_both_acknowledged(self) -> None:
+        world = World(3, replicas=2)
+        first, second = sorted(world.owners())
+        assert world.take(world.remove(first))["state"] == "removed"
+        assert "would lose rows" in world.refused(world.remove(second))
 
     def test_the_only_replica_and_the_last_node_stay(self) -> None:
         world = World(3, replicas=1)
         (owner,) = world.owners()
-        assert "without a majority" in world.refused(world.remove(owner))
+        assert "would lose rows" in world.refused(world.remove(owner))
         alone = World(1, replicas=1)
         assert "only active node" in alone.refused(alone.remove("n1"))
 

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.client.test_flows import DONE, World
 from vectron_p2p.client.leases import LEASE_S, SKEW_S, leased
 from vectron_p2p.client.steps import Call, LinkLost
-from vectron_p2p.model.errors import NotFound
+from vectron_p2p.model.errors import ConsistencyError, NotFound
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.protocol.silence import SLOWEST_BYTES_PER_S
 
@@ -64,3 +64,19 @@ def test_nothing_is_waited_for_when_the_time_has_passed() -> None:
     world = lost_once(DONE, until=1 / 64)
     assert world.ask(DELETE) == DONE
     assert not world.sleeps
+
+
+@pytest.mark.parametrize("last", [ConsistencyError("1 of 3", acked=0, required=2), LinkLost("refused", sent=False)])
+@pytest.mark.parametrize(("message", "retryable"), [(DELETE, True), (m.DeleteIf("docs", [1], None, "op"), False)])
+def test_nobody_is_told_that_nothing_was_written_when_an_attempt_was_lost(
+    last: Exception, message: Any, retryable: bool
+) -> None:
+    answers = iter([LinkLost("broken", sent=True, until=1.5), ConsistencyError("1 of 3", acked=0, required=2), last])
+
+    def reply(_: Call) -> Any:
+        raise next(answers)
+
+    world = World(reply)
+    with pytest.raises(ConsistencyError, match="unknown") as caught:
+        world.ask(message)
+    assert (caught.value.acked, caught.value.required, caught.value.retryable) == (1, 2, retryable)

@@ -10,13 +10,14 @@ import random
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.unit.replication.linearizable import Event
+from vectron_p2p.model.errors import StaleEpoch
 from vectron_p2p.model.ids import NodeId
 from vectron_p2p.replication.ballots import make_ballot, operation_key
 from vectron_p2p.replication.joint import JointQuorum
-from vectron_p2p.replication.quorum import RowState, WriteRound
+from vectron_p2p.replication.quorum import RowState, WriteOutcome, WriteRound
 from vectron_p2p.replication.reads import ReadRound
 from vectron_p2p.replication.rounds import ABSENT, SOMEWHERE, Change, Decide, Kind, Outcome, PointRound, State, nothing
 from vectron_p2p.replication.version import content_digest, make_version
@@ -30,6 +31,18 @@ REQUIRED = 2
 
 Wait = Callable[[], bool]
 Steps = Generator[Wait, bool, Any]  # yields what it waits for; gets whether that came (else: it timed out)
+
+
+class At(NamedTuple):
+    """Where the requests of one attempt go."""
+
+    read: list[NodeId]
+    required: int
+    quorum: JointQuorum
+    epoch: int = 0
+
+
+EVERYWHERE = At(OWNERS, REQUIRED, JointQuorum.of(OWNERS, REQUIRED))
 
 
 class Conflict(Exception):
@@ -71,6 +84,8 @@ class Task:
 
 
 class World:
+    coordinators = OWNERS
+
     def __init__(self, seed: int, *, calls: int = 10) -> None:
         self.random = random.Random(seed)
         self.owners = {owner: Owner(SimDisk(random.Random(seed))) for owner in OWNERS}
@@ -80,8 +95,8 @@ class World:
         self.now = 0
         self.left = calls
         self.busy_clients: set[int] = set()
-        self.stamps = dict.fromkeys(OWNERS, 0)
-        self.skew = {owner: self.random.choice([0, 0, 40, -40]) for owner in OWNERS}
+        self.stamps = dict.fromkeys(self.coordinators, 0)
+        self.skew = {node: self.random.choice([0, 0, 40, -40]) for node in self.coordinators}
         self.loss = self.random.choice([0.0, 0.05, 0.2])
         self.double = self.random.choice([0.0, 0.1])
         self.timeout = self.random.choice([0.01, 0.05])
@@ -90,14 +105,37 @@ class World:
         self.known: dict[int, State] = {}
         self.number = 0
 
+    # --- routes: where owners never change --------------------------------------------------------------------------
+
+    def route(self, node: NodeId) -> At:
+        """As `node` knows it now."""
+        return EVERYWHERE
+
+    def refused(self, owner: NodeId, epoch: int) -> int:
+        """The epoch that `owner` wants to see; 0: it takes a request of `epoch`."""
+        return 0
+
+    def pull(self, node: NodeId, epoch: int) -> None:
+        """`node` learns of the catalog up to `epoch`."""
+
     # --- network ----------------------------------------------------------------------------------------------------
 
     def call(
-        self, owner: NodeId, serve: Callable[[ShardStore], Any], answer: Callable[[Any], None], *, once: bool = False
+        self,
+        at: At,
+        owner: NodeId,
+        serve: Callable[[ShardStore], Any],
+        answer: Callable[[Any], None],
+        stale: Callable[[int], None] = lambda epoch: None,
+        *,
+        once: bool = False,
     ) -> None:
         def deliver() -> None:
-            reply = serve(self.owners[owner].store)
-            self._post(lambda: answer(reply))
+            if epoch := self.refused(owner, at.epoch):
+                self._post(lambda: stale(epoch))
+            else:
+                reply = serve(self.owners[owner].store)
+                self._post(lambda: answer(reply))
 
         self._post(deliver, once=once)
 
@@ -107,9 +145,18 @@ class World:
             if not once and self.random.random() < self.double:
                 self.network.append(message)
 
-    def apply(self, owner: NodeId, row: Row, answer: Callable[[bytes | None], None], *, once: bool = False) -> None:
+    def apply(
+        self,
+        at: At,
+        owner: NodeId,
+        row: Row,
+        answer: Callable[[bytes | None], None],
+        stale: Callable[[int], None] = lambda epoch: None,
+        *,
+        once: bool = False,
+    ) -> None:
         """`once`: as from its coordinator, whose calls arrive at most once; "newer" then tells that it is nowhere."""
-        self.call(owner, lambda store: store.apply([row], _anything)[0].held, answer, once=once)
+        self.call(at, owner, lambda store: store.apply([row], _anything)[0].held, answer, stale, once=once)
 
     def stamp(self, node: NodeId, above: int = 0) -> int:
         self.stamps[node] = max(self.stamps[node] + 1, self.now + 100 + self.skew[node])
@@ -128,24 +175,25 @@ class World:
     ) -> Generator[Wait, bool, Outcome]:
         round_ = PointRound(POINT, decide, operation=key, rebase=rebase, proposed_on=proposed_on)
         for _ in range(4):
+            at = self.route(node)
             ballot = make_ballot(self.stamp(node, round_.above), node)
-            round_.begin(ballot, JointQuorum.of(OWNERS, REQUIRED))
-            for owner in OWNERS:
-                self._prepare(round_, owner, ballot)
+            round_.begin(ballot, at.quorum)
+            for owner in at.quorum.owners:
+                self._prepare(node, at, round_, owner, ballot)
             yield lambda: round_.decided
             proposal = round_.propose()
             if proposal is None:
                 continue
             row = Row(POINT, *proposal)
-            for owner in OWNERS:
-                self._accept(round_, owner, ballot, row)
+            for owner in at.quorum.owners:
+                self._accept(node, at, round_, owner, ballot, row)
             yield lambda: round_.decided
             outcome = round_.conclude()
             if outcome is not None:
                 return outcome
         return round_.give_up("lost")
 
-    def _prepare(self, round_: PointRound, owner: NodeId, ballot: bytes) -> None:
+    def _prepare(self, node: NodeId, at: At, round_: PointRound, owner: NodeId, ballot: bytes) -> None:
         def answer(reply: Any) -> None:
             if reply.granted:
                 row = reply.row
@@ -154,16 +202,24 @@ class World:
             else:
                 round_.refused(ballot, owner, reply.above)
 
-        self.call(owner, lambda store: store.promise([(POINT, ballot)], _anything)[0], answer)
+        def stale(epoch: int) -> None:
+            self.pull(node, epoch)
+            round_.unpromised(ballot, owner)
 
-    def _accept(self, round_: PointRound, owner: NodeId, ballot: bytes, row: Row) -> None:
+        self.call(at, owner, lambda store: store.promise([(POINT, ballot)], _anything)[0], answer, stale)
+
+    def _accept(self, node: NodeId, at: At, round_: PointRound, owner: NodeId, ballot: bytes, row: Row) -> None:
         def answer(held: bytes | None) -> None:
             if held == row.version:
                 round_.accepted(ballot, owner)
             else:
                 round_.outdone(ballot, owner, held)
 
-        self.apply(owner, row, answer, once=True)
+        def stale(epoch: int) -> None:
+            self.pull(node, epoch)
+            round_.failed(ballot, owner)
+
+        self.apply(at, owner, row, answer, stale, once=True)
 
     def plain(self, node: NodeId, vector: bytes | None, key: bytes) -> Generator[Wait, bool, str]:
         above = 0
@@ -171,13 +227,7 @@ class World:
             payload = None if vector is None else b"\x80"
             digest = content_digest(POINT, vector, payload)
             row = Row(POINT, make_version(self.stamp(node, above), node, digest), vector, payload)
-            write = WriteRound(JointQuorum.of(OWNERS, REQUIRED), [row.version])
-            for owner in OWNERS:
-                self._write(write, owner, row)
-            if not (yield partial(getattr, write, "decided")):
-                for owner in write.pending:
-                    write.record_failure(owner)
-            outcome = write.outcome()
+            outcome = yield from self._send(node, row)
             if outcome.mixed:
                 done = yield from self.round(node, _put(vector), key, rebase=True, proposed_on=SOMEWHERE)
                 return "ok" if done.kind is Kind.DONE else "unknown"
@@ -186,15 +236,35 @@ class World:
             above = outcome.above[0]
         return "void"
 
-    def _write(self, write: WriteRound, owner: NodeId, row: Row) -> None:
-        self.apply(owner, row, lambda held: write.record(owner, [held]), once=True)
+    def _send(self, node: NodeId, row: Row) -> Generator[Wait, bool, WriteOutcome]:
+        traced: list[int] = []
+        while True:
+            at = self.route(node)
+            write = WriteRound(at.quorum, [row.version], traced=traced)
+            for owner in at.quorum.owners:
+                self._write(at, write, owner, row)
+            if not (yield partial(getattr, write, "decided")) and write.stale <= at.epoch:
+                for owner in write.pending:
+                    write.record_failure(owner)
+            outcome = write.outcome()
+            if write.stale <= at.epoch or outcome.states[0] is RowState.DONE:
+                return outcome
+            self.pull(node, write.stale)
+            traced = write.traces()
+
+    def _write(self, at: At, write: WriteRound, owner: NodeId, row: Row) -> None:
+        def stale(epoch: int) -> None:
+            write.record_stale(owner, StaleEpoch("", epoch=epoch))
+
+        self.apply(at, owner, row, lambda held: write.record(owner, [held]), stale, once=True)
 
     def read(self, node: NodeId) -> Generator[Wait, bool, State | None]:
         for _ in range(4):
-            read = ReadRound(OWNERS, REQUIRED, 1)
+            at = self.route(node)
+            read = ReadRound(at.read, at.required, 1, confirm=at.quorum)
             rows: dict[NodeId, Row | None] = {}
-            for owner in self.random.sample(OWNERS, self.random.choice([2, 3])):
-                self._fetch(read, rows, owner)
+            for owner in self.random.sample(at.read, self.random.choice([at.required, len(at.read)])):
+                self._fetch(node, at, read, rows, owner)
             came = yield lambda read=read: read.complete or bool(read.again or read.busy)  # type: ignore[misc]
             if read.complete:
                 source = read.source(0)
@@ -205,7 +275,7 @@ class World:
                 return outcome.state if outcome.kind is Kind.DONE else None
         return None
 
-    def _fetch(self, read: ReadRound, rows: dict[NodeId, Row | None], owner: NodeId) -> None:
+    def _fetch(self, node: NodeId, at: At, read: ReadRound, rows: dict[NodeId, Row | None], owner: NodeId) -> None:
         def answer(row: Row | None) -> None:
             if owner not in rows:
                 rows[owner] = row
@@ -214,12 +284,12 @@ class World:
                     source = read.source(0)
                     newest = None if source is None else rows[source]
                     assert newest is not None
-                    self._write_back(read, back.owner, newest)
+                    self._write_back(at, read, back.owner, newest)
 
-        self.call(owner, lambda store: store.get([POINT])[0], answer)
+        self.call(at, owner, lambda store: store.get([POINT])[0], answer, partial(self.pull, node))
 
-    def _write_back(self, read: ReadRound, owner: NodeId, row: Row) -> None:
-        self.apply(owner, row, lambda held: read.record_write_back(owner, [0], [held]))
+    def _write_back(self, at: At, read: ReadRound, owner: NodeId, row: Row) -> None:
+        self.apply(at, owner, row, lambda held: read.record_write_back(owner, [0], [held]))
 
     # --- clients ----------------------------------------------------------------------------------------------------
 
@@ -227,7 +297,7 @@ class World:
         self.left -= 1
         self.busy_clients.add(client)
         self.number += 1
-        node, value = self.random.choice(OWNERS), f"v{self.number}"
+        node, value = self.random.choice(self.coordinators), f"v{self.number}"
         key = operation_key(value)
         known = self.known.get(client, ABSENT)
         kinds = ["read", "read", "put", "delete", "plain", "unplain", "insert"]
@@ -262,7 +332,7 @@ class World:
     ) -> Steps:
         outcome = yield from self.round(node, decide, key)
         if outcome.kind is Kind.UNKNOWN and self.random.random() < 0.5:  # the connection is lost: asked elsewhere
-            other = self.random.choice(OWNERS)
+            other = self.random.choice(self.coordinators)
             outcome = yield from self.round(other, decide, key, proposed_on=expected or SOMEWHERE)
             if outcome.kind is Kind.REFUSED:
                 outcome = outcome._replace(kind=Kind.UNKNOWN)
@@ -288,7 +358,7 @@ class World:
     def _step(self) -> None:
         chance = self.random.random()
         if chance < self.crashes:
-            self.owners[self.random.choice(OWNERS)].crash()
+            self.owners[self.random.choice(list(self.owners))].crash()
         elif chance < 2 * self.crashes and self.tasks:
             self._end(self.random.choice(self.tasks))  # its coordinator dies: what was sent is on its way
         elif self.repair and self.random.random() < self.repair:
@@ -317,10 +387,12 @@ class World:
         self.busy_clients.discard(task.client)
 
     def _repair(self) -> None:
-        source, target = self.random.sample(OWNERS, 2)
+        source = self.random.choice(list(self.owners))
+        at = self.route(source)
+        target = self.random.choice(at.read)
         row = self.owners[source].store.get([POINT])[0]
-        if row is not None:
-            self.apply(target, row, lambda held: None)
+        if row is not None and source in at.read and source != target:
+            self.apply(at, target, row, lambda held: None)
 
 
 def decider(kind: str, vector: bytes | None, content: bytes) -> Decide:

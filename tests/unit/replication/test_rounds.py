@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.unit.replication import moving_world
 from tests.unit.replication.linearizable import Event, linearizable
-from tests.unit.replication.round_world import World
+from tests.unit.replication.moving_world import MovingWorld
+from tests.unit.replication.round_world import At, World
 from vectron_p2p.model.errors import ConsistencyError, NotFound, Overloaded
 from vectron_p2p.model.ids import NodeId
 from vectron_p2p.replication import quorum, rounds
@@ -28,6 +30,7 @@ from vectron_p2p.replication.ballots import (
     round_version,
     unpack_mark,
 )
+from vectron_p2p.replication.fencing import FenceRound
 from vectron_p2p.replication.joint import JointQuorum
 from vectron_p2p.replication.quorum import RowState, WriteOutcome, WriteRound
 from vectron_p2p.replication.reads import ReadRound
@@ -435,3 +438,50 @@ def test_schedules_catch_a_rule_left_out(
 ) -> None:
     mutant(monkeypatch)
     assert any(not linearizable(World(seed).run()) for seed in range(1000))
+
+
+# --- schedules with moves ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_every_schedule_with_moves_is_linearizable(block: int) -> None:
+    for seed in range(block * 100, block * 100 + 100):
+        assert linearizable(MovingWorld(seed).run()), f"seed {seed}"
+
+
+def _those_that_are_read_are_enough(patch: pytest.MonkeyPatch) -> None:
+    where = MovingWorld.route
+
+    def mutant(self: MovingWorld, node: NodeId) -> At:
+        at = where(self, node)
+        return at._replace(quorum=JointQuorum.of(at.read, at.required))
+
+    patch.setattr(MovingWorld, "route", mutant)
+
+
+def _owners_take_requests_of_any_epoch(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(MovingWorld, "refused", lambda self, owner, epoch: 0)
+
+
+def _no_step_waits_for_its_fence(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(FenceRound, "complete", True)
+
+
+def _a_promise_may_keep_a_row_out_of_the_copy(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(moving_world, "is_busy", lambda held: False)
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        _those_that_are_read_are_enough,
+        _owners_take_requests_of_any_epoch,
+        _no_step_waits_for_its_fence,
+        _a_promise_may_keep_a_row_out_of_the_copy,
+    ],
+)
+def test_schedules_with_moves_catch_a_rule_left_out(
+    mutant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutant(monkeypatch)
+    assert any(not linearizable(MovingWorld(seed).run()) for seed in range(1000))

@@ -244,7 +244,7 @@ class _Attempt:
         except StaleEpoch as error:  # it has promised nothing
             self.stale = max(self.stale, error.epoch)
             for round_ in self._rounds:
-                round_.failed(round_.ballot, owner)
+                round_.unpromised(round_.ballot, owner)
         except VectronError as error:
             for round_ in self._rounds:
                 round_.failed(round_.ballot, owner, error)

@@ -17,6 +17,7 @@ from vectron_p2p.catalog.placement import shard_of
 from vectron_p2p.model.consistency import Consistency
 from vectron_p2p.model.errors import ConsistencyError, InvalidArgument, Overloaded, ReadOnly, StaleEpoch, VectronError
 from vectron_p2p.model.ids import NodeId, ShardId
+from vectron_p2p.node.admission import require_in_time
 from vectron_p2p.node.coordinator import changes
 from vectron_p2p.node.coordinator.rounds import BATCH, Operation, Rounds, take_rows
 from vectron_p2p.node.routes import write_quorum
@@ -82,11 +83,13 @@ class Writes:
         *,
         operation_id: str,
         timeout: float,
+        expires: float = 0.0,
     ) -> None:
-        """Returns once every row (ids are distinct) is acknowledged at `level`.
+        """Returns once every row (ids are distinct) is acknowledged at `level`; nothing is stamped after `expires`.
 
         Raises:
             ConsistencyError: Too few owners acknowledged; `acked` 0 and nothing sent when that was known before.
+            Unavailable: It is too late.
         """
         by_shard: defaultdict[int, list[int]] = defaultdict(list)
         for i, point_id in enumerate(rows.ids):
@@ -101,7 +104,7 @@ class Writes:
 
         async def one(shard: ShardId, part: Rows) -> None:
             try:
-                await self._write_shard(shard, part, level, operation_id, timeout)
+                await self._write_shard(shard, part, level, operation_id, timeout, expires)
             except VectronError as error:
                 failures.append(error)
 
@@ -127,16 +130,19 @@ class Writes:
             )
 
     async def _write_shard(
-        self, shard: ShardId, rows: Rows, level: Consistency, operation_id: str, timeout: float
+        self, shard: ShardId, rows: Rows, level: Consistency, operation_id: str, timeout: float, expires: float
     ) -> None:
         deadline = self._clock.now() + timeout
         above = 0
         for _ in range(MAX_RESTAMPS + 1):
             stamp = await self._stamps.next(above, alone=level is Consistency.ONE)
+            require_in_time(self._clock.now(), expires)
             versions = [make_version(stamp, self._peers.me, digest) for digest in rows.digests]
             rows, outcome = await self._send(shard, rows, versions, level, deadline)
             if outcome.error is not None:
                 if level is Consistency.ONE or not outcome.mixed:
+                    raise outcome.error
+                if 0 < expires < self._clock.now():
                     raise outcome.error
                 await self._finish(shard, rows.take(outcome.mixed), level, operation_id, deadline)
             if not outcome.restamp:

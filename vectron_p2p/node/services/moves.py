@@ -5,8 +5,8 @@ Nothing is remembered on disk: a driver that starts anew asks for the fence and 
 costs little when all is there already. So it does not matter who dies when, nor whether two drive one move.
 
 Invariants: copying begins after the fence has passed, from the owner that leaves, or from N-W+1 old owners where there
-is none; this node proposes `read_new` only when all that was copied is on disk and its graph answers; a move is given
-up only where the node that was to come is.
+is none; this node proposes `read_new` only when all that was copied is on disk and its graph answers, and no step while
+its replica is a learner; a move is given up only where the node that was to come is.
 """
 
 from __future__ import annotations
@@ -193,6 +193,9 @@ class Moves:
                 drive.phase = "wait"
                 async with self._streams:
                     await self._fill(move, drive)
+        if move.coming == self._peers.me and self._replicas.get(shard).learner is not None:
+            # It has been damaged since it was filled: who leaves may be the only one that it can learn from.
+            raise Unavailable("the new replica has to learn what it may have forgotten")
         await self._propose(AdvanceMove(shard.collection, shard.index, move.id, move.step.value), drive)
 
     async def _propose(self, command: Command, drive: _Drive) -> None:

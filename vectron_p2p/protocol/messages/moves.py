@@ -40,9 +40,12 @@ class SetReplicas:
 @message(163)
 @dataclass(frozen=True, slots=True)
 class GetMoves:
-    """-> MovesReply. `node`: one to tell about too."""
+    """-> MovesReply. `node`: one to tell about too. `newest`: look for a newer epoch first, for what another client has
+    just changed.
+    """
 
     node: str | None = None
+    newest: bool = False
 
 
 @message(164)

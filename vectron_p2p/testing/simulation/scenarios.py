@@ -28,5 +28,7 @@ SCENARIOS: dict[str, Scenario] = {
     "disk": Scenario(frozenset({"disk", "process"})),
     "clock": Scenario(frozenset({"clock", "process", "network"})),
     "admin": Scenario(frozenset({"admin", "process", "network"}), churn=(1, 2)),
+    "moves": Scenario(frozenset({"moves", "network", "process"}), linear=(1, 3)),
+    "moves and all": Scenario(ALL | {"moves"}, linear=(1, 3)),
     "linearizable": Scenario(ALL, plain=(0, 1), linear=(2, 4), churn=(0, 0), ones=(0, 0)),
 }
