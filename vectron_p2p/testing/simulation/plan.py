@@ -92,8 +92,7 @@ def draw(seed: int, scenario: str, seconds: float) -> Plan:
 
     chosen = SCENARIOS[scenario]
     rng = random.Random(f"{seed} plan")
-    count = rng.choice([3, 3, 3, 4, 5])
-    count += "moves" in chosen.groups  # where three replicas have all three nodes, none can go anywhere
+    count = rng.choice([3, 3, 3, 4, 5]) + chosen.spare
     hosts = tuple(f"n{number}" for number in range(1, count + 1))
     durability = "interval" if rng.random() < 0.15 else "fsync"
     shape = Shape(hosts, rng.choice(hosts), rng.choice(hosts), durability)

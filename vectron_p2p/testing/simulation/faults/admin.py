@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vectron_p2p.catalog.commands import CancelDrain, DrainNode, RemoveNode, SetReplicas, StartMove
-from vectron_p2p.model.ids import OperationId, ShardId
+from vectron_p2p.catalog.commands import CancelDrain, DrainNode, RemoveNode, SetReplicas
+from vectron_p2p.model.ids import OperationId
 from vectron_p2p.model.nodes import NodeState
 from vectron_p2p.testing.simulation.faults.table import anyone, fault
 from vectron_p2p.testing.simulation.workload.clients import POINTS, SHARED
@@ -37,31 +37,6 @@ async def join(world: World, action: Action) -> None:
 
 def _fraction(rng: random.Random, shape: Shape) -> tuple[tuple[str, ...], float, float]:
     return (), 0.0, round(rng.random(), 6)
-
-
-@fault("move", "admin", _fraction, weight=2.0)
-async def move(world: World, action: Action) -> None:
-    """Some replica of some shard goes to a node that has none of it: from a lost node, if one owns the shard."""
-    state = _state(world)
-    if state is None:
-        return
-    shards = sorted(
-        ShardId(collection.id, index) for collection in state.collections.values() for index in range(collection.shards)
-    )
-    if not shards:
-        return
-    pick = int(action.value * 1_000_000)
-    shard = shards[pick % len(shards)]
-    owners = sorted(state.route(shard).read)
-    lost = [owner for owner in owners if state.members[owner].name in world.lost]
-    free = sorted(
-        node
-        for node, member in state.members.items()
-        if member.state is NodeState.ACTIVE and node not in owners and member.name not in world.lost
-    )
-    if free:
-        leaving, coming = (lost or owners)[pick % len(lost or owners)], free[pick % len(free)]
-        await world.administer(StartMove(shard.collection, shard.index, leaving, coming))
 
 
 @fault("remove-lost", "admin", _fraction, weight=0.7)
