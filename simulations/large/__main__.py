@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulations.large.measure import entries, sizes
+from simulations.large.measure import entries, plans, sizes
 from simulations.large.model import build, unevenness
 from vectron_p2p.catalog.state import KEPT_OPERATIONS
 from vectron_p2p.protocol.frames import MAX_MESSAGE
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 EVENNESS = 1.05
+FEWEST = 1.05  # times what would do
 LOOP_MS = 5.0
 ROOM = 2.0  # times the state: it travels in one message, inside of others, and clusters grow
 USUAL = {"nodes": 10, "collections": 20, "shards": 16, "zones": 1, "operations": 100}
@@ -81,6 +83,7 @@ def measure(
         "unevenness": unevenness(state.load().get(node, 0) for node in state.members),
         "state": sizes(state),
         "entries": [asdict(entry) for entry in entries(state, seed)],
+        "plans": [asdict(plan) for plan in plans(state, seed)],
     }
     document["long"] = sorted({entry["name"] for entry in document["entries"] if entry["ms"] > LOOP_MS})
     document["failures"] = _failures(shape, document)
@@ -93,6 +96,11 @@ def _failures(shape: str, document: dict[str, Any]) -> list[str]:
         out.append(f"{shape}: a node owns {document['unevenness']:.3f} times the mean")
     if document["state"]["bytes"] * ROOM > MAX_MESSAGE:
         out.append(f"{shape}: a state of {document['state']['bytes']:.0f} bytes, a message has at most {MAX_MESSAGE}")
+    for plan in document["plans"]:
+        if plan["moved"] > math.ceil(FEWEST * plan["ideal"]):
+            out.append(f"{shape}: after {plan['after']}, {plan['moved']} replicas go, {plan['ideal']:.1f} would do")
+        if plan["unevenness"] > EVENNESS:
+            out.append(f"{shape}: after {plan['after']}, a node owns {plan['unevenness']:.3f} times the mean")
     return out
 
 
@@ -120,6 +128,10 @@ def table(document: dict[str, Any]) -> str:
     lines += [
         f"  entry {entry['name']:<19}{entry['bytes']:6d} B {entry['ms']:9.2f} ms" for entry in document["entries"]
     ]
+    for plan in document["plans"]:
+        moved = f"{plan['moved']} replicas go ({plan['ideal']:.1f} at least)"
+        even = f"then most / mean {plan['unevenness']:.3f}"
+        lines.append(f"  plan after {plan['after']:<18}{plan['ms']:13.1f} ms on a thread, {moved}, {even}")
     long = ", ".join(document["long"]) or "none"
     return "\n".join([*lines, f"  longer than {LOOP_MS:g} ms: {long}", "", ""])
 

@@ -1,4 +1,4 @@
-"""Times and sizes of a catalog state, and of one entry of every kind on top of it.
+"""Times and sizes of a catalog state, of one entry of every kind on top of it, and of plans after a change of members.
 
 An entry's time is what its decision costs on a node's event loop: parsing it, the next state, its bytes and its hash.
 """
@@ -6,10 +6,11 @@ An entry's time is what its decision costs on a node's event loop: parsing it, t
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from simulations.large.model import Names, member
+from simulations.large.model import Names, member, unevenness
 from vectron_p2p.catalog.commands import (
     ActivateMember,
     AddMember,
@@ -28,6 +29,7 @@ from vectron_p2p.catalog.commands import (
     command_to_wire,
 )
 from vectron_p2p.catalog.entry import Entry, advance
+from vectron_p2p.catalog.planner import targets
 from vectron_p2p.catalog.state import ClusterState, digest
 from vectron_p2p.model.ids import Address, CollectionId, OperationId, ShardId
 from vectron_p2p.model.nodes import NodeState
@@ -124,6 +126,51 @@ def entries(state: ClusterState, seed: int) -> list[Applied]:
     read_new = put(AdvanceMove(shard.collection, shard.index, number, "both"), moving)
     put(AdvanceMove(shard.collection, shard.index, number, "read_new"), read_new)
     return out
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the planner wants after one change of the members."""
+
+    after: str
+    ms: float
+    """On a thread."""
+    moved: int
+    """Replicas that go to another node."""
+    ideal: float
+    """The fewest that would do."""
+    unevenness: float
+
+
+def plans(state: ClusterState, seed: int) -> list[Plan]:
+    """A node comes, one is removed, one is drained: each on top of `state`."""
+    names = Names(seed + 2**33)
+    load = state.load()
+    zones = len({each.zone for each in state.members.values()})
+    new = member(names, len(state.members), zones)
+    old = max(state.active(), key=lambda each: load.get(each.node, 0))
+    changes = (
+        ("a node comes", new, sum(load.values()) / (len(state.active()) + 1)),
+        ("a node is removed", replace(old, state=NodeState.REMOVED), float(load[old.node])),
+        ("a node is drained", replace(old, state=NodeState.DRAINING), float(load[old.node])),
+    )
+    return [
+        _plan(after, replace(state, members={**state.members, each.node: each}), ideal)
+        for after, each, ideal in changes
+    ]
+
+
+def _plan(after: str, state: ClusterState, ideal: float) -> Plan:
+    began = time.thread_time()
+    wanted = targets(state)
+    ms = 1000 * (time.thread_time() - began)
+    moved, load = 0, Counter({each.node: 0 for each in state.active()})
+    for collection in state.collections.values():
+        for index, owners in enumerate(collection.placement):
+            target = wanted.get(ShardId(collection.id, index), owners)
+            moved += len(set(target) - set(owners))
+            load.update(target)
+    return Plan(after, ms, moved, ideal, unevenness(load.values()))
 
 
 def _movable(state: ClusterState) -> tuple[ShardId, str, str]:

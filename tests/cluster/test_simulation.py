@@ -81,10 +81,10 @@ def test_the_hash_seed_of_the_interpreter_changes_nothing() -> None:
 
 
 def test_faults_that_are_left_out_do_not_happen() -> None:
-    whole, part = simulate(3, seconds=8.0), simulate(3, seconds=8.0, keep=[0])
+    whole, part = simulate(1, seconds=12.0), simulate(1, seconds=12.0, keep=[0])
     assert whole.actions == part.actions > 1
     assert [line.split(" fault ")[1][0] for line in part.schedule if " fault " in line] == ["0"]
-    assert part.replay() == "vectron simulate --seeds 3 --seconds 8 --keep 0 --schedule"
+    assert part.replay() == "vectron simulate --seeds 1 --seconds 12 --keep 0 --schedule"
 
 
 def test_shrinking_finds_the_faults_that_matter() -> None:
@@ -99,15 +99,6 @@ def test_shrinking_finds_the_faults_that_matter() -> None:
     assert fewest(list(range(16)), lambda numbers: True, more=lambda: True) == []
 
 
-def test_a_mutant_is_undone_after_its_run() -> None:
-    from vectron_p2p.replication.quorum import WriteRound
-
-    before = WriteRound.record_failure, WriteRound.record_unsent
-    with MUTANTS["hints_as_acks"]():
-        assert (WriteRound.record_failure, WriteRound.record_unsent) != before
-    assert (WriteRound.record_failure, WriteRound.record_unsent) == before
-
-
 def test_hints_that_count_as_acks_are_caught() -> None:
     """Two owners die, the third acknowledges for a moment what it alone has and dies too; the others are back first."""
 
@@ -120,7 +111,7 @@ def test_hints_that_count_as_acks_are_caught() -> None:
 
     shape = Shape(("n1", "n2", "n3"), "n1", "n1", "fsync")
     calm = replace(draw(1, "network", 50.0), shape=shape, loss=0.0, duplication=0.0, delay=(0.001, 0.002))
-    plan = replace(calm, clients=Clients(plain=4, linear=0, churn=0, ones=0), actions=tuple(actions()))
+    plan = replace(calm, clients=Clients(plain=4, linear=0, churn=0, ones=0, fresh=0), actions=tuple(actions()))
     with MUTANTS["hints_as_acks"]():
         report = run_deterministic(1, Run(plan).main)
     assert {violation.invariant for violation in report.violations} & {"D1", "D2", "D3", "D7"}

@@ -70,6 +70,8 @@ def test_a_large_cluster_small() -> None:
     assert document["unevenness"] <= 1.05
     names = {entry["name"] for entry in document["entries"]}
     assert {"AddMember", "CreateCollection", "AdvanceMove"} <= names
+    assert [plan["after"] for plan in document["plans"]] == ["a node comes", "a node is removed", "a node is drained"]
+    assert all(0.9 * plan["ideal"] < plan["moved"] <= 1.05 * plan["ideal"] + 1 for plan in document["plans"])
     assert "60 nodes in 5 zones, 768 shards" in table(document)
     assert document["state"]["bytes"] < 3 * 768 * 2 + 60 * 110 + 12 * 120 + 50 * 110 + 500
 

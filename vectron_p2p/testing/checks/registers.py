@@ -15,6 +15,9 @@ from vectron_p2p.testing.checks import linearizable as checker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+PLAIN = ("put", "erase")
+"""Writes at quorum, at least once: an attempt may be made after another one was seen. More than four are rare."""
+
 
 class Content(NamedTuple):
     """What a read shows: the number of the upsert, that of the last payload change since (0: none), and whether the key
@@ -79,7 +82,7 @@ def _call(operation: Operation) -> checker.Call[State] | None:
         lambda state: step(operation, state),
         # By filter: at least once, each attempt looks again; and a point that comes to match meanwhile may be left out.
         certain=operation.outcome != "unknown" and not filtered,
-        repeats=2 if filtered else 0,
+        repeats=2 if filtered else 3 if operation.kind in PLAIN else 0,
         looks=operation.kind == "get" or operation.outcome == "failed",
     )
 
@@ -91,7 +94,7 @@ def step(operation: Operation, state: State) -> tuple[State] | None:
     match operation.kind:
         case "get":
             return (state,) if (None if state is None else state[0]) == operation.result else None
-        case "upsert":
+        case "upsert" | "put":
             return fresh
         case "insert" | "update":
             holds = (state is None) == (operation.kind == "insert")
@@ -99,7 +102,7 @@ def step(operation: Operation, state: State) -> tuple[State] | None:
         case "cas":
             same = state is not None and state[0] == operation.expected
             return _conditional(operation, state, same, not same or (state is not None and state[1]), fresh)
-        case "delete" | "delete-filter":
+        case "delete" | "erase" | "delete-filter":
             return (None,)
     if state is None:  # the changes of payload, which change nothing then
         return None if certain and operation.changed == 1 else (None,)

@@ -23,8 +23,14 @@ def owned(nodes: list[Node]) -> dict[ShardId, list[tuple[Node, Replica | None]]]
     for node in nodes:
         replicas = {replica.shard: replica for replica in node.replicas.all()}
         for shard in sorted({*node.replicas.failed, *node.replicas.learners, *replicas}):
-            found.setdefault(shard, []).append((node, replicas.get(shard)))
+            if shard.collection in node.catalog.state.collections and shard_is_read(node, shard):
+                found.setdefault(shard, []).append((node, replicas.get(shard)))
     return found
+
+
+def shard_is_read(node: Node, shard: ShardId) -> bool:
+    """Whether `node` is an owner that is read: one that a move fills, or takes away, may well differ."""
+    return node.identity.node in node.catalog.state.route(shard).read
 
 
 def unequal(nodes: list[Node]) -> list[str]:

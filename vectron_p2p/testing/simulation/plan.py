@@ -18,6 +18,8 @@ from vectron_p2p.testing.simulation.scenarios import SCENARIOS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from vectron_p2p.testing.simulation.scenarios import Scenario
+
 CALM_END = 2.0  # seconds before the end in which no action begins: too short to do anything
 
 
@@ -55,6 +57,7 @@ class Clients:
     linear: int
     churn: int
     ones: int
+    fresh: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,10 @@ class Plan:
     """The actions that are done, by number; None: all."""
 
     @property
+    def rules(self) -> Scenario:
+        return SCENARIOS[self.scenario]
+
+    @property
     def chosen(self) -> list[tuple[int, Action]]:
         numbered = enumerate(self.actions)
         return [(i, action) for i, action in numbered if self.kept is None or i in self.kept]
@@ -92,17 +99,19 @@ def draw(seed: int, scenario: str, seconds: float) -> Plan:
 
     chosen = SCENARIOS[scenario]
     rng = random.Random(f"{seed} plan")
-    count = rng.choice([3, 3, 3, 4, 5])
-    count += "moves" in chosen.groups  # where three replicas have all three nodes, none can go anywhere
+    count = rng.choice(chosen.hosts)
     hosts = tuple(f"n{number}" for number in range(1, count + 1))
     durability = "interval" if rng.random() < 0.15 else "fsync"
-    shape = Shape(hosts, rng.choice(hosts), rng.choice(hosts), durability)
+    shape = Shape(hosts, rng.choice(hosts), rng.choice(hosts), chosen.durability or durability)
     zones = rng.choice([(), (), ("a", "b"), ("a", "b", "c")])
-    network = "network" in chosen.groups
+    network = "network" in chosen.groups and not chosen.quick
     mean = rng.choice([0.0005, 0.002, 0.02, 0.08])
+    mean = min(mean, 0.002) if chosen.quick else mean
     enabled = [fault for fault in FAULTS.values() if fault.group in chosen.groups and rng.random() < 0.5]
+    if chosen.kinds:
+        enabled = [FAULTS[kind] for kind in sorted(chosen.kinds)]
     actions: list[Action] = []
-    pause, at = rng.uniform(1.5, 10.0), 0.0
+    pause, at = rng.uniform(*chosen.pause), 0.0
     while enabled:
         at += rng.uniform(0.2, pause)
         if at >= seconds - CALM_END:
@@ -117,7 +126,7 @@ def draw(seed: int, scenario: str, seconds: float) -> Plan:
         shape=shape,
         zones=zones,
         shards=rng.choice([1, 2, 4]),
-        short_floors=rng.random() < 0.5,
+        short_floors=rng.random() < 0.5 if chosen.short_floors is None else chosen.short_floors,
         loss=rng.choice([0.0, 0.0, 0.02, 0.1, 0.25]) if network else 0.0,
         streams_lose=rng.random() < 0.7,
         duplication=rng.choice([0.0, 0.0, 0.1, 0.5]) if network else 0.0,
@@ -127,6 +136,7 @@ def draw(seed: int, scenario: str, seconds: float) -> Plan:
             rng.randint(*chosen.linear),
             rng.randint(*chosen.churn),
             rng.randint(*chosen.ones),
+            rng.randint(*chosen.fresh),
         ),
         actions=tuple(actions),
     )

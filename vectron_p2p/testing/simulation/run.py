@@ -27,6 +27,7 @@ from vectron_p2p.testing.simulation.plan import draw
 from vectron_p2p.testing.simulation.report import Report
 from vectron_p2p.testing.simulation.workload.churn import ChurnWorker
 from vectron_p2p.testing.simulation.workload.clients import DIMENSION, POINTS, SHARED, TIMEOUT, Worker
+from vectron_p2p.testing.simulation.workload.fresh import FreshWorker
 from vectron_p2p.testing.simulation.workload.linear import LinearWorker, Registers
 from vectron_p2p.testing.simulation.workload.ones import OneWorker
 from vectron_p2p.testing.simulation.workload.plain import PlainWorker
@@ -151,11 +152,14 @@ class Run:
     async def _employ(self, world: World, client: Callable[[], Awaitable[SimClient]]) -> None:
         clients = self._plan.clients
         for number in range(clients.plain):
-            self._workers.append(PlainWorker(world, await client(), number, self._ledger))
+            doors = [await client() for _ in range(self._plan.rules.doors)]
+            self._workers.append(PlainWorker(world, doors, number, self._ledger))
         for number in range(clients.linear):
             self._workers.append(LinearWorker(world, await client(), number, self._registers))
         for number in range(clients.ones):
             self._workers.append(OneWorker(world, await client(), f"one-{number}"))
+        for number in range(clients.fresh):
+            self._workers.append(FreshWorker(world, await client(), number))
         for number in range(clients.churn):
             self._workers.append(ChurnWorker(world, await client(), await client(), number))
 

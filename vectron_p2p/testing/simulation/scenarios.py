@@ -1,13 +1,16 @@
-"""Named restrictions of what a seed may draw: kinds of faults, and clients.
+"""Named restrictions of what a seed may draw: kinds of faults, clients, the rest of a plan.
 
-`mixed` is everything; the others look longer at one thing.
+`mixed` is everything; the others look longer at one thing. The narrow ones at the end make the schedules likely that
+one rule of the protocol is for: without them a build that lacks it would pass for hundreds of seeds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-ALL = frozenset({"network", "process", "disk", "clock", "admin"})
+ALL = frozenset({"network", "process", "disk", "clock", "admin", "moves"})
+
+ROOMY = (4, 4, 4, 5, 6)  # hosts: where three replicas have all three nodes, none can go anywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,26 @@ class Scenario:
     linear: tuple[int, int] = (0, 3)
     churn: tuple[int, int] = (0, 1)
     ones: tuple[int, int] = (0, 1)
+    fresh: tuple[int, int] = (0, 0)
+    kinds: frozenset[str] = frozenset()
+    """If any: of the faults in `groups` these alone, and all of them."""
+    pause: tuple[float, float] = (1.5, 10.0)
+    """Bounds of the longest pause between two faults."""
+    hosts: tuple[int, ...] = (3, 3, 3, 4, 5)
+    durability: str | None = None
+    short_floors: bool | None = None
+    quick: bool = False
+    """A network without loss and duplication, and with small delays: more calls in the same time."""
+    rate: float = 1.0
+    """Times the calls that clients make."""
+    points: int | None = None
+    """Of each plain client; None: as it is."""
+    doors: int = 1
+    """Clients, each with connections of its own, among which a plain worker chooses for each call: what one node
+    acknowledges is read through another.
+    """
+    puts: bool = False
+    """Linear clients also write and delete plainly, at quorum, so that many clients do so to one point."""
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -27,8 +50,152 @@ SCENARIOS: dict[str, Scenario] = {
     "crash": Scenario(frozenset({"process"})),
     "disk": Scenario(frozenset({"disk", "process"})),
     "clock": Scenario(frozenset({"clock", "process", "network"})),
-    "admin": Scenario(frozenset({"admin", "process", "network"}), churn=(1, 2)),
-    "moves": Scenario(frozenset({"moves", "network", "process"}), linear=(1, 3)),
-    "moves and all": Scenario(ALL | {"moves"}, linear=(1, 3)),
+    "admin": Scenario(frozenset({"admin", "moves", "process", "network"}), churn=(1, 2)),
+    "moves": Scenario(frozenset({"moves", "network", "process"}), linear=(1, 3), hosts=ROOMY),
+    "moves and all": Scenario(ALL, linear=(1, 3), hosts=ROOMY),
     "linearizable": Scenario(ALL, plain=(0, 1), linear=(2, 4), churn=(0, 0), ones=(0, 0)),
+    "catalog": Scenario(
+        frozenset({"network", "process"}),
+        plain=(0, 0),
+        linear=(0, 0),
+        churn=(2, 3),
+        ones=(0, 0),
+        fresh=(2, 3),
+        kinds=frozenset({"partition", "isolate", "half-partition", "ring", "resets", "kill", "power", "mass-restart"}),
+        pause=(0.5, 2.0),
+        rate=4.0,
+    ),
+    "contention": Scenario(
+        frozenset({"network", "clock"}),
+        plain=(0, 0),
+        linear=(3, 5),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"slow", "one-way", "resets", "clock-step"}),
+        rate=2.0,
+        puts=True,
+    ),
+    "skew": Scenario(
+        frozenset({"clock", "network", "process"}),
+        plain=(2, 3),
+        linear=(0, 0),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"clock-step", "clock-astray", "clock-back", "isolate", "half-partition", "slow"}),
+        pause=(0.5, 3.0),
+        hosts=(3,),
+        quick=True,
+        doors=3,
+        rate=3.0,
+        points=4,
+    ),
+    "moving": Scenario(
+        frozenset({"moves", "network", "process"}),
+        plain=(2, 3),
+        linear=(0, 1),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"move", "kill", "isolate", "half-partition", "slow", "freeze"}),
+        pause=(0.5, 2.0),
+        hosts=(4, 5),
+        quick=True,
+        doors=3,
+        rate=3.0,
+        points=4,
+    ),
+    "handoff": Scenario(
+        frozenset({"network", "process"}),
+        plain=(2, 3),
+        linear=(0, 0),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"kill", "isolate", "half-partition", "resets", "slow"}),
+        pause=(0.5, 3.0),
+        hosts=(3,),
+        quick=True,
+        doors=3,
+        rate=3.0,
+        points=4,
+    ),
+    "rollback": Scenario(
+        frozenset({"disk", "process"}),
+        linear=(0, 0),
+        churn=(0, 0),
+        kinds=frozenset({"old-disk", "kill"}),
+        rate=2.0,
+        quick=True,
+        doors=3,
+    ),
+    "forgetful": Scenario(
+        frozenset({"disk", "process"}),
+        plain=(2, 3),
+        linear=(1, 2),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"bit-flip", "kill", "freeze"}),
+        pause=(1.0, 3.0),
+        hosts=(3,),
+        durability="fsync",
+        rate=3.0,
+        points=4,
+        quick=True,
+        doors=3,
+    ),
+    "interval": Scenario(
+        frozenset({"disk", "process"}),
+        plain=(2, 3),
+        linear=(1, 2),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"power", "write-errors", "freeze"}),
+        pause=(1.0, 3.0),
+        hosts=(3,),
+        durability="interval",
+        rate=3.0,
+        points=4,
+        quick=True,
+        doors=3,
+    ),
+    "power": Scenario(
+        frozenset({"process"}),
+        plain=(2, 3),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"power", "mass-restart"}),
+        pause=(1.0, 3.0),
+        hosts=(3,),
+        durability="fsync",
+        rate=3.0,
+        points=4,
+        quick=True,
+        doors=3,
+    ),
+    "tombstones": Scenario(
+        frozenset({"network", "process", "disk"}),
+        plain=(2, 3),
+        linear=(0, 0),
+        churn=(0, 0),
+        ones=(0, 1),
+        kinds=frozenset({"isolate", "half-partition", "kill", "freeze", "bit-flip"}),
+        pause=(1.0, 5.0),
+        hosts=(3,),
+        short_floors=True,
+        rate=3.0,
+        points=4,
+        quick=True,
+        doors=3,
+    ),
+    "rounds": Scenario(
+        frozenset({"process", "network"}),
+        plain=(0, 1),
+        linear=(3, 5),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"kill", "isolate", "one-way", "half-partition", "freeze", "slow", "resets"}),
+        pause=(0.5, 2.0),
+        hosts=(3,),
+        rate=3.0,
+        quick=True,
+        doors=3,
+    ),
 }

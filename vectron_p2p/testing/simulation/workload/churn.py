@@ -54,7 +54,7 @@ class ChurnWorker(Worker):
         return answer
 
     async def _pause(self) -> None:
-        await trio.sleep(self.random.expovariate(1.0 / PAUSE))
+        await trio.sleep(self.random.expovariate(self.world.plan.rules.rate / PAUSE))
 
     async def _begin(self) -> bool:
         """A new life of the collection, if it can be had."""

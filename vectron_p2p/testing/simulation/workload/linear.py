@@ -36,6 +36,8 @@ KINDS = {
     "delete-payload": 1,
     "delete-filter": 1,
 }
+PLAIN = {"put": 4, "erase": 1}
+"""Plain writes at quorum: they may be done again by an attempt that follows, until the call returns."""
 
 
 class Registers:
@@ -74,7 +76,8 @@ class LinearWorker(Worker):
     async def turn(self) -> None:
         rng = self.random
         history = self._registers.pick(rng.randrange(AT_A_TIME))
-        kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+        kinds = {**KINDS, **PLAIN} if self.world.plan.rules.puts else KINDS
+        kind = rng.choices(list(kinds), list(kinds.values()))[0]
         known = self._read.get(history.point)
         if kind == "cas" and known is None:
             kind = "get"
@@ -85,7 +88,7 @@ class LinearWorker(Worker):
         answer = await self.call(kind, self._ask(history.point, operation, known))
         operation.ended = trio.current_time()
         self._note(history.point, operation, answer)
-        await trio.sleep(rng.expovariate(RATE))
+        await trio.sleep(rng.expovariate(RATE * self.world.plan.rules.rate))
 
     def _ask(self, point: int, operation: Operation, known: tuple[Content, str] | None) -> Awaitable[Any]:
         docs, number = self.collection(SHARED), operation.number
@@ -98,14 +101,15 @@ class LinearWorker(Worker):
             case "get":
                 level = "linearizable" if self.random.random() < 0.5 else "quorum"
                 return docs.get([point], with_vector=True, consistency=level)  # type: ignore[arg-type]
-            case "upsert":
-                return docs.upsert(**row, consistency="linearizable")
+            case "upsert" | "put":
+                return docs.upsert(**row, consistency="linearizable" if operation.kind == "upsert" else "quorum")
             case "insert" | "update":
                 return docs.upsert(**row, mode=operation.kind)
             case "cas":
                 return docs.upsert(**row, if_version=known[1] if known else None)
-            case "delete":
-                return docs.delete(ids=[point], consistency="linearizable")
+            case "delete" | "erase":
+                level = "linearizable" if operation.kind == "delete" else "quorum"
+                return docs.delete(ids=[point], consistency=level)  # type: ignore[arg-type]
             case "delete-filter":
                 return docs.delete(filter={"point": point})
             case "set-payload":

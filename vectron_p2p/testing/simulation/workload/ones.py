@@ -33,4 +33,4 @@ class OneWorker(Worker):
                 state = row.payload["state"]
                 if not 0 < state <= self._state or list(row.vector) != vector_of(point, state):
                     self.world.violated("D8", f"point {point} at one has a row that was never written: {row}")
-        await trio.sleep(rng.expovariate(RATE))
+        await trio.sleep(rng.expovariate(RATE * self.world.plan.rules.rate))

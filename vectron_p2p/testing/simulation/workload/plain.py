@@ -18,6 +18,7 @@ from vectron_p2p.testing.simulation.workload.clients import DIMENSION, POINTS, W
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from vectron_p2p.client.async_collection import AsyncCollection
     from vectron_p2p.testing.client import SimClient
     from vectron_p2p.testing.simulation.world import World
 
@@ -26,12 +27,18 @@ RATE = 5.0  # calls per second
 
 
 class PlainWorker(Worker):
-    def __init__(self, world: World, db: SimClient, number: int, ledger: Ledger) -> None:
-        super().__init__(world, db, f"plain-{number}")
+    def __init__(self, world: World, doors: Sequence[SimClient], number: int, ledger: Ledger) -> None:
+        super().__init__(world, doors[0], f"plain-{number}")
+        self._doors = doors
         self._number = number
         self._ledger = ledger
-        self._points = range(number * POINTS_PER_CLIENT, (number + 1) * POINTS_PER_CLIENT)
+        count = world.plan.rules.points or POINTS_PER_CLIENT
+        self._points = range(number * POINTS_PER_CLIENT, number * POINTS_PER_CLIENT + count)
         self._state = number * 1_000_000
+
+    def collection(self, name: str) -> AsyncCollection:
+        db = self.db if len(self._doors) == 1 else self.random.choice(self._doors)
+        return db.collection(name)
 
     async def turn(self) -> None:
         rng = self.random
@@ -47,7 +54,7 @@ class PlainWorker(Worker):
             await self._search_quorum(rng.random() < 0.5)
         else:
             await self._search_one()
-        await trio.sleep(rng.expovariate(RATE))
+        await trio.sleep(rng.expovariate(RATE * self.world.plan.rules.rate))
 
     async def _write(self, points: Sequence[int], state: int) -> None:
         ledger, docs, began = self._ledger, self.collection(POINTS), trio.current_time()
