@@ -139,9 +139,12 @@ MUTANTS = (
         "a failed condition is answered only after the base was accepted again",
         (
             Edit(
-                "replication.rounds:PointRound.conclude",
-                "and self._enough",
-                "and (self._enough or self._verdict.kind is Kind.FAILED)",
+                "replication.rounds:PointRound.propose",
+                "if change is None:\n        mark",
+                "if change is None and self._verdict.kind is Kind.FAILED:\n"
+                "        self.outcome = self._verdict._replace(state=base)\n"
+                "        return None\n"
+                "    if change is None:\n        mark",
             ),
         ),
         scenario=LINEAR,
@@ -152,9 +155,12 @@ MUTANTS = (
         "what changes nothing is answered only after the base was accepted again",
         (
             Edit(
-                "replication.rounds:PointRound.conclude",
-                "and self._enough",
-                "and (self._enough or not self._verdict.changed)",
+                "replication.rounds:PointRound.propose",
+                "if change is None:\n        mark",
+                "if change is None and self._verdict.kind is Kind.DONE:\n"
+                "        self.outcome = self._verdict._replace(state=base)\n"
+                "        return None\n"
+                "    if change is None:\n        mark",
             ),
         ),
         scenario=LINEAR,
