@@ -81,10 +81,10 @@ def test_the_hash_seed_of_the_interpreter_changes_nothing() -> None:
 
 
 def test_faults_that_are_left_out_do_not_happen() -> None:
-    whole, part = simulate(3, seconds=8.0), simulate(3, seconds=8.0, keep=[0])
+    whole, part = simulate(1, seconds=12.0), simulate(1, seconds=12.0, keep=[0])
     assert whole.actions == part.actions > 1
     assert [line.split(" fault ")[1][0] for line in part.schedule if " fault " in line] == ["0"]
-    assert part.replay() == "vectron simulate --seeds 3 --seconds 8 --keep 0 --schedule"
+    assert part.replay() == "vectron simulate --seeds 1 --seconds 12 --keep 0 --schedule"
 
 
 def test_shrinking_finds_the_faults_that_matter() -> None:

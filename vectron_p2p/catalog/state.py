@@ -15,7 +15,8 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
+from operator import le
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -166,6 +167,14 @@ class ClusterState:
     operations: Mapping[OperationId, bytes] = field(default_factory=dict)
     branch: Branch | None = None
     moves: Mapping[ShardId, Move] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # What a command gives may depend on the order in which it comes upon things (which of two collections a refusal
+        # names, say), and that order must be one on every node: those that began from a snapshot have them sorted.
+        for name in ("members", "collections", "moves"):
+            held = getattr(self, name)
+            if not all(map(le, held, islice(held, 1, None))):
+                object.__setattr__(self, name, {key: held[key] for key in sorted(held)})
 
     @cached_property
     def hash(self) -> bytes:

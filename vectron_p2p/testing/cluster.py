@@ -61,6 +61,8 @@ class Host:
     """How often a node was set up here; each is another node."""
     boots: int = 1
     """Of the machine: power cuts make it another one."""
+    left: bool = False
+    """The node that was here last was drained, and has left its cluster."""
     node: Node | None = None
     executor: SimExecutor | None = None
     scope: trio.CancelScope | None = None
@@ -103,6 +105,7 @@ class Cluster:
         host = self.hosts[name]
         host.disk = SimDisk(random.Random(host.random.getrandbits(64)))
         host.installs += 1
+        host.left = False
         host.node_name = f"{name}-{host.installs}"
 
     async def start(
@@ -155,6 +158,7 @@ class Cluster:
             if host.node is node:  # what a killed process fails at on its dead handles is no failure
                 host.failures.append(group)
         finally:
+            host.left = node.left
             if host.node is node:  # it ended by itself: its machine closes what it left open
                 self._end(host, power=False, silent=False)
 

@@ -100,9 +100,6 @@ def draw(seed: int, scenario: str, seconds: float) -> Plan:
     chosen = SCENARIOS[scenario]
     rng = random.Random(f"{seed} plan")
     count = rng.choice(chosen.hosts)
-    count += (
-        "moves" in chosen.groups and not chosen.kinds
-    )  # where three replicas have all three nodes, none can go anywhere
     hosts = tuple(f"n{number}" for number in range(1, count + 1))
     durability = "interval" if rng.random() < 0.15 else "fsync"
     shape = Shape(hosts, rng.choice(hosts), rng.choice(hosts), chosen.durability or durability)

@@ -146,6 +146,9 @@ class World:
                 while host.failures:
                     self._judge(host, leaves(host.failures.pop(0)))
                     self._not_before[host.name] = trio.current_time() + RESTART_AFTER
+                if host.scope is None and host.left:
+                    self.note(f"{host.name} was drained, and is set up anew")
+                    self.cluster.reinstall(host.name)
                 waits = trio.current_time() < self._not_before.get(host.name, 0.0)
                 if host.scope is None and not self._down[host.name] and not waits:
                     self.note(f"start {host.name}")

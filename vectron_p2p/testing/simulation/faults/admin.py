@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vectron_p2p.catalog.commands import RemoveNode, StartMove
-from vectron_p2p.model.ids import OperationId, ShardId
+from vectron_p2p.catalog.commands import CancelDrain, DrainNode, RemoveNode, SetReplicas
+from vectron_p2p.model.ids import OperationId
 from vectron_p2p.model.nodes import NodeState
-from vectron_p2p.testing.simulation.faults.table import fault
+from vectron_p2p.testing.simulation.faults.table import anyone, fault
+from vectron_p2p.testing.simulation.workload.clients import POINTS, SHARED
 
 if TYPE_CHECKING:
     import random
 
+    from vectron_p2p.catalog.state import ClusterState
     from vectron_p2p.testing.simulation.plan import Action, Shape
     from vectron_p2p.testing.simulation.world import World
 
@@ -37,41 +39,44 @@ def _fraction(rng: random.Random, shape: Shape) -> tuple[tuple[str, ...], float,
     return (), 0.0, round(rng.random(), 6)
 
 
-@fault("move", "admin", _fraction, weight=2.0)
-async def move(world: World, action: Action) -> None:
-    """Some replica of some shard goes to a node that has none of it: from a lost node, if one owns the shard."""
-    if not world.cluster.up:
-        return
-    state = world.cluster.node(world.cluster.up[0].name).catalog.state
-    shards = sorted(
-        ShardId(collection.id, index) for collection in state.collections.values() for index in range(collection.shards)
-    )
-    if not shards:
-        return
-    pick = int(action.value * 1_000_000)
-    shard = shards[pick % len(shards)]
-    owners = sorted(state.route(shard).read)
-    lost = [owner for owner in owners if state.members[owner].name in world.lost]
-    free = sorted(
-        node
-        for node, member in state.members.items()
-        if member.state is NodeState.ACTIVE and node not in owners and member.name not in world.lost
-    )
-    if free:
-        leaving, coming = (lost or owners)[pick % len(lost or owners)], free[pick % len(free)]
-        await world.administer(StartMove(shard.collection, shard.index, leaving, coming))
-
-
 @fault("remove-lost", "admin", _fraction, weight=0.7)
 async def remove_lost(world: World, action: Action) -> None:
     """A node whose disk is lost is removed for good."""
-    await remove_all_lost(world, f"remove {action.at}")
-
-
-async def remove_all_lost(world: World, operation: str) -> None:
-    if not world.cluster.up:
-        return
-    state = world.cluster.node(world.cluster.up[0].name).catalog.state
-    for node, member in sorted(state.members.items()):
+    state = _state(world)
+    for node, member in sorted(state.members.items()) if state is not None else ():
         if member.name in world.lost and member.state is not NodeState.REMOVED:
-            await world.administer(RemoveNode(OperationId(f"{operation} {member.name}"), node))
+            await world.administer(RemoveNode(OperationId(f"remove {action.at} {node}"), node))
+
+
+@fault("drain", "admin", anyone(0.0, 0.0), weight=0.7)
+async def drain(world: World, action: Action) -> None:
+    """A node gives its shards to others and leaves; its machine is then set up anew."""
+    (name,) = action.hosts
+    state, called = _state(world), world.host(name).node_name or name
+    if state is not None:
+        for node, member in sorted(state.members.items()):
+            if member.name == called and member.state is NodeState.ACTIVE:
+                await world.administer(DrainNode(OperationId(f"drain {action.at}"), node))
+
+
+@fault("replicas", "admin", _fraction, weight=0.7)
+async def replicas(world: World, action: Action) -> None:
+    """A collection gets more replicas, or fewer, but never so few that one lost disk is half of them."""
+    pick = int(action.value * 1_000_000)
+    operation = OperationId(f"replicas {action.at}")
+    await world.administer(SetReplicas(operation, (POINTS, SHARED)[pick % 2], (3, 4, 5)[pick // 2 % 3]))
+
+
+def _state(world: World) -> ClusterState | None:
+    """As some node that serves knows it."""
+    return world.cluster.node(world.cluster.up[0].name).catalog.state if world.cluster.up else None
+
+
+async def settle(world: World, attempt: int) -> None:
+    """What an administrator does in the end: lost nodes are removed, drains taken back."""
+    state = _state(world)
+    for node, member in sorted(state.members.items()) if state is not None else ():
+        if member.name in world.lost and member.state is not NodeState.REMOVED:
+            await world.administer(RemoveNode(OperationId(f"remove {attempt} {node}"), node))
+        elif member.state is NodeState.DRAINING:
+            await world.administer(CancelDrain(OperationId(f"cancel {attempt} {node}"), node))

@@ -37,10 +37,12 @@ async def power(world: World, action: Action) -> None:
 
 @fault("stop", "process", anyone(0.3, 10.0))
 async def stop(world: World, action: Action) -> None:
-    """SIGTERM."""
+    """SIGTERM; a process that does not serve yet ends at once."""
     (name,) = action.hosts
     host, left = world.host(name), STOP_WITHIN
     with world.kept_down(name):
+        if not host.up:
+            world.cluster.kill(name)
         node = host.node
         if node is not None:
             node.stop()
