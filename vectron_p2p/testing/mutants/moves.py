@@ -82,6 +82,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seeds=(10,),
         seconds=25.0,
     ),
     Mutant(

@@ -36,6 +36,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
+        seeds=(4,),
     ),
     Mutant(
         "proposed_without_quorum",
@@ -54,6 +55,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
+        seeds=(7,),
     ),
     Mutant(
         "accepted_below_promise",
@@ -85,6 +87,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
+        seeds=(2,),
     ),
     Mutant(
         "promise_ignored_by_copies",
@@ -132,6 +135,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
+        seeds=(1,),
     ),
     Mutant(
         "failed_condition_answered_at_once",
@@ -164,6 +168,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
+        seeds=(1,),
     ),
     Mutant(
         "proposed_again_on_another_base",
