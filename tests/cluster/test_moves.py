@@ -448,6 +448,9 @@ async def test_a_copy_that_is_not_complete_takes_writes_and_answers_nothing() ->
         await docs.upsert(ids=[2], vectors=[[2]], consistency="all")
         assert live(cluster, d, [1, 2]) == [False, True]
         node, where, epoch = cluster.node(d), (shard(cluster).collection, 0), state(cluster).epoch
+        assert node.replicas.get(shard(cluster)).figures()["state"] == "filling"
+        (progress,) = node.upkeep.moves.progress()
+        assert (progress.step, progress.phase, progress.driver) == ("both", "copy", node.identity.node)
         for message in (
             m.FetchRows(*where, epoch, [1], True, True),
             m.FetchRows(*where, epoch, [1], True, True, True),

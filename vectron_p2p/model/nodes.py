@@ -52,7 +52,7 @@ class ReplicaInfo:
     indexed: int = 0
     tombstones: int = 0
     learner: str = ""
-    """Why it is a learner (state "learner"): it answers nothing until it has learned from the other owners."""
+    """Why it is a learner (state "learner", or "filling" by a move): it answers nothing until it has all rows."""
     floor_ms: int = 0
     """Writes stamped at or before this time (Unix milliseconds) are refused, and deleted points can be forgotten."""
 

@@ -16,6 +16,7 @@ from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.query.filters import Filter, matches
 from vectron_p2p.replication.floors import Path
 from vectron_p2p.replication.hlc import ms_of
+from vectron_p2p.replication.learners import FILLING
 from vectron_p2p.storage.commit import GroupCommit
 from vectron_p2p.storage.records import Row
 from vectron_p2p.storage.watched import WatchedStore
@@ -184,8 +185,11 @@ class Replica:
     def figures(self) -> dict[str, Any]:
         """The fields of `ReplicaInfo` that the node knows."""
         learner = self.store.learner
+        state = "damaged" if self.trouble else "active"
+        if learner is not None:
+            state = "filling" if learner.reason == FILLING else "learner"
         return {
-            "state": "learner" if learner is not None else "damaged" if self.trouble else "active",
+            "state": state,
             "learner": "" if learner is None else learner.reason,
             "floor_ms": ms_of(self.store.floors.floor),
             "points": self.store.live,

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from vectron_p2p.model.ids import NodeId, PointId
 
 
+FILLING = "a move is filling it"
+"""The reason of a learner that has forgotten nothing: it comes to its shard, and has not all of it yet."""
+
+
 class Learner(NamedTuple):
     """The flag of a replica that answers nothing until it has learned."""
 

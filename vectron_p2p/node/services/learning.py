@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 from vectron_p2p.node.services.anti_entropy import FAILURES
 from vectron_p2p.node.services.exchange import Tally
-from vectron_p2p.node.services.moves import FILLING
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.replication.floors import Floors
 from vectron_p2p.replication.hlc import MAX_SKEW_MS, stamp_of
-from vectron_p2p.replication.learners import Ending, Lesson
+from vectron_p2p.replication.learners import FILLING, Ending, Lesson
 
 if TYPE_CHECKING:
     from collections.abc import Callable

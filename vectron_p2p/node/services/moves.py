@@ -29,7 +29,7 @@ from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.replication.fencing import FenceRound, driver
 from vectron_p2p.replication.floors import Floors
-from vectron_p2p.replication.learners import sources_needed
+from vectron_p2p.replication.learners import FILLING, sources_needed
 
 if TYPE_CHECKING:
     import random
@@ -57,7 +57,6 @@ TAIL = 5_000  # points of the copy not yet in its graph when it begins to serve:
 BACKLOG = 50_000  # unlinked points of the whole node at which copying waits: a quarter of where writes are refused
 ROOM_POLL = 0.2  # between looks whether the graph has caught up: linking goes in portions of 0.1 s
 
-FILLING = "a move is filling it"
 GONE = (NodeState.REMOVED, NodeState.LEFT)
 
 
@@ -244,7 +243,9 @@ class Moves:
             # on the source is right. Nothing that it promised is forgotten, so no stamp is refused for it.
             await replica.set_learner(FILLING, 0)
         drive.phase = "copy"
+        self._replicas.linker.gently(move.shard, filling=True)
         floors = await self._copy(move, replica, drive)
+        self._replicas.linker.gently(move.shard, filling=False)
 
         def end() -> None:
             replica.store.clear_learner(floors)
