@@ -29,6 +29,10 @@ IDLE_POLL = 1.0  # a missed `wake` costs no more than this
 SAVE_SHARE, SAVE_FLOOR, SAVE_PAUSE = 0.2, 1_000, 60.0
 BUSY_SAVE_SHARE, BUSY_SAVE_FLOOR, BUSY_SAVE_PAUSE = 0.25, 20_000, 60.0
 
+# Nobody waits for the points of a shard that is being filled: its graph comes slowly, a turn at a time, and searches
+# feel less of that.
+GENTLE_REST = 4.0  # times what a portion took
+
 ERROR_PAUSE = 10.0  # a full disk does not empty itself at once
 
 
@@ -41,9 +45,9 @@ class _Shard:
         self.not_before = -math.inf
 
 
-def link_some(index: ShardIndex) -> None:
+def link_some(index: ShardIndex, turns: int = TURNS) -> None:
     """A portion of linking."""
-    for _ in range(TURNS):
+    for _ in range(turns):
         if not index.link_turn():
             return
 
@@ -70,6 +74,8 @@ class Linker(Generic[K]):
         self._on_error = on_error
         self._max_unlinked = max_unlinked
         self._shards: dict[K, _Shard] = {}
+        self._gentle: dict[K, bool] = {}
+        """Shards whose points nobody waits for, and whether more of them come."""
         self._rebuilding: K | None = None
         self._wake = trio.Event()
 
@@ -80,8 +86,15 @@ class Linker(Generic[K]):
     def remove(self, key: K) -> None:
         """No more upkeep for it; a portion that runs goes on to its end, which does no harm."""
         self._shards.pop(key, None)
+        self._gentle.pop(key, None)
         if self._rebuilding == key:
             self._rebuilding = None
+
+    def gently(self, key: K, *, filling: bool) -> None:
+        """Nobody waits for the points of this shard: take time. Until all are linked after it was called with `filling`
+        false.
+        """
+        self._gentle[key] = filling
 
     def wake(self) -> None:
         """Rows have been written."""
@@ -104,8 +117,14 @@ class Linker(Generic[K]):
             if self._wake.is_set():
                 self._wake = trio.Event()
             if not await self.run_once():
-                with self._clock.move_on_after(IDLE_POLL):
+                with self._clock.move_on_after(self._idle()):
                     await self._wake.wait()
+
+    def _idle(self) -> float:
+        """Seconds until a shard that rests may go on."""
+        now = self._clock.now()
+        rests = (shard.not_before - now for shard in self._shards.values())
+        return min([IDLE_POLL, *(rest for rest in rests if rest > 0)])
 
     async def run_once(self) -> bool:
         """A portion for every shard that needs one; whether any did."""
@@ -114,12 +133,25 @@ class Linker(Generic[K]):
             shard = self._shards.get(key)  # it may have been removed meanwhile
             if shard is None or self._clock.now() < shard.not_before:
                 continue
+            began = self._clock.now()
             try:
                 worked |= await self._upkeep(key, shard)
+                self._rest(key, shard, began)
             except Exception as error:
                 shard.not_before = self._clock.now() + ERROR_PAUSE
                 self._on_error(key, error)
         return worked
+
+    def _rest(self, key: K, shard: _Shard, began: float) -> None:
+        """After a portion for a shard for whose points nobody waits, all such shards rest."""
+        if key in self._gentle:
+            now = self._clock.now()
+            until = now + GENTLE_REST * (now - began)
+            for each in self._gentle:
+                if each in self._shards:
+                    self._shards[each].not_before = max(self._shards[each].not_before, until)
+            if not self._gentle[key] and not shard.index.unlinked:
+                del self._gentle[key]
 
     async def save_all(self) -> None:
         """A snapshot of every graph that changed since its last: before a stop."""
@@ -133,7 +165,7 @@ class Linker(Generic[K]):
     async def _upkeep(self, key: K, shard: _Shard) -> bool:
         index, worked = shard.index, False
         if index.unlinked:
-            await self._executor.run("index", link_some, index)
+            await self._executor.run("index", link_some, index, 1 if key in self._gentle else TURNS)
             worked = True
         if index.needs_rebuild and self._rebuilding in (
             None,

@@ -169,3 +169,26 @@ async def test_on_real_threads(run: int) -> None:
         nursery.cancel_scope.cancel()
     assert index.linked == 2_400
     assert errors == []
+
+
+async def test_a_shard_that_is_being_filled_takes_time_and_others_do_not_wait_for_it(autojump_clock) -> None:
+    one, errors = linker()
+    filled, other = make(8), make(8)
+    for key, index in (("filled", filled), ("other", other)):
+        index.apply(rows(MATRIX))
+        one.add(key, index)
+    one.gently("filled", filling=True)
+    assert await one.run_once()
+    assert 0 < filled.linked < other.linked  # one turn, where the other one has several
+    one._shards["filled"].not_before = trio.current_time() + 5.0  # it rests
+    before = filled.linked
+    while await one.run_once():
+        pass
+    assert (filled.linked, other.unlinked) == (before, 0)
+    assert 0.0 < one._idle() <= module.IDLE_POLL
+    one.gently("filled", filling=False)
+    with trio.move_on_after(60):
+        await one.run()
+    assert filled.unlinked == 0
+    assert not one._gentle
+    assert errors == []

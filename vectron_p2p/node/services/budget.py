@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.runtime import Clock
 
+REST = 5.0  # times what a portion took
 LONGEST = 1.0  # seconds: of work that took longer (a peer that stalls) no more is given back
 
 
@@ -31,8 +32,9 @@ class ByteBudget:
 
 
 class YieldingBudget(ByteBudget):
-    """Of one stream of copies that is to be felt as little as possible: it rests as long as its last portion took, so
-    at most half of the time is its own, and where the nodes at both ends are busy it becomes slower by itself.
+    """Of one stream of copies that is to be felt as little as possible: it rests for several times what its last
+    portion took, so that two streams have a third of the time, and where the nodes at both ends are busy they become
+    slower by themselves.
     """
 
     def __init__(self, clock: Clock, per_second: float, room: Callable[[], Awaitable[None]]) -> None:
@@ -43,7 +45,7 @@ class YieldingBudget(ByteBudget):
 
     async def spend(self, size: int) -> None:
         took = self._clock.now() - self._resumed
-        await self._clock.sleep(min(took, LONGEST))
+        await self._clock.sleep(REST * min(took, LONGEST))
         await super().spend(size)
         await self._room()
         self._resumed = self._clock.now()

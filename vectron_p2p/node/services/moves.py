@@ -243,7 +243,9 @@ class Moves:
             # on the source is right. Nothing that it promised is forgotten, so no stamp is refused for it.
             await replica.set_learner(FILLING, 0)
         drive.phase = "copy"
+        self._replicas.linker.gently(move.shard, filling=True)
         floors = await self._copy(move, replica, drive)
+        self._replicas.linker.gently(move.shard, filling=False)
 
         def end() -> None:
             replica.store.clear_learner(floors)
