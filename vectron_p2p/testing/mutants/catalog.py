@@ -11,6 +11,7 @@ MUTANTS = (
         "an entry is chosen by a majority of the voters",
         (Edit("catalog.voters:majority", "len(state.voters) // 2 + 1", "max(1, len(state.voters) // 2)"),),
         scenario="catalog",
+        seeds=(2,),
     ),
     Mutant(
         "accepted_value_ignored",
@@ -24,6 +25,7 @@ MUTANTS = (
             ),
         ),
         scenario="catalog",
+        seeds=(8,),
     ),
     Mutant(
         "accepts_below_promise",
@@ -31,6 +33,7 @@ MUTANTS = (
         "a voter accepts nothing below the ballot that it promised",
         (Edit("catalog.vote:Vote.accept", "None if ballot < self.promised else ", ""),),
         scenario="catalog",
+        seeds=(1,),
     ),
     Mutant(
         "vote_in_memory",
@@ -55,6 +58,7 @@ MUTANTS = (
             Edit("catalog.log:EpochLog._begin", "if vote is None:", "if False:"),
         ),
         scenario="catalog",
+        seeds=(3,),
     ),
     Mutant(
         "applied_in_memory",
@@ -68,6 +72,7 @@ MUTANTS = (
             ),
         ),
         scenario="catalog",
+        seeds=(1,),
     ),
     Mutant(
         "retry_is_new",
@@ -75,6 +80,7 @@ MUTANTS = (
         "a client's operation id is found again, and a retry gets the first result",
         (Edit("catalog.state:ClusterState.result", "return None if packed is None else", "return None if True else"),),
         scenario="catalog",
+        seeds=(13,),
     ),
     Mutant(
         "rollback_unseen",
@@ -88,6 +94,7 @@ MUTANTS = (
             ),
         ),
         scenario="rollback",
+        seeds=(1,),
     ),
     Mutant(
         "not_found_at_once",
@@ -106,5 +113,6 @@ MUTANTS = (
             ),
         ),
         scenario="catalog",
+        seeds=(1,),
     ),
 )

@@ -45,6 +45,7 @@ MUTANTS = (
             ),
         ),
         scenario="power",
+        seeds=(1,),
     ),
     Mutant(
         "damage_overlooked",
@@ -59,5 +60,6 @@ MUTANTS = (
         "a row is in the index before its write is acknowledged",
         (Edit("storage.commit:GroupCommit._commit_job", "if written:", "if False:"),),
         scenario="handoff",
+        seeds=(1,),
     ),
 )

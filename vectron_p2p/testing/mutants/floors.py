@@ -28,6 +28,7 @@ MUTANTS = (
             Edit("replication.floors:to_adopt", "if theirs.highest > mine.floor:", "if False:"),
         ),
         scenario="tombstones",
+        seeds=(3,),
         seconds=40.0,
     ),
     Mutant(

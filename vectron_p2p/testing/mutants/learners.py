@@ -22,6 +22,7 @@ MUTANTS = (
             ),
         ),
         scenario="forgetful",
+        seeds=(12,),
     ),
     Mutant(
         "learner_promises",
@@ -76,6 +77,7 @@ MUTANTS = (
             ),
         ),
         scenario="forgetful",
+        seeds=(12,),
     ),
     Mutant(
         "unclean_restart_unseen",

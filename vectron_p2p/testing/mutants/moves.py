@@ -13,7 +13,7 @@ MUTANTS = (
         "each step is fenced before the next one",
         (Edit("node.services.moves:Moves._step", "await self._fence(move, drive)", "pass"),),
         scenario=MOVING,
-        seconds=40.0,
+        seconds=25.0,
     ),
     Mutant(
         "leaving_owner_unfenced",
@@ -32,7 +32,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=40.0,
+        seconds=25.0,
     ),
     Mutant(
         "old_requests_accepted",
@@ -40,7 +40,7 @@ MUTANTS = (
         "an owner refuses requests that are older than the last step of the shard",
         (Edit("node.fences:Fences.check", "if epoch < fence:", "if False:"),),
         scenario=MOVING,
-        seconds=40.0,
+        seconds=25.0,
     ),
     Mutant(
         "fence_passed_by_requests_under_way",
@@ -54,7 +54,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=40.0,
+        seconds=25.0,
     ),
     Mutant(
         "copied_from_another_owner",
@@ -68,7 +68,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=40.0,
+        seconds=25.0,
     ),
     Mutant(
         "read_new_before_the_copy",
@@ -82,7 +82,8 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=40.0,
+        seeds=(10,),
+        seconds=25.0,
     ),
     Mutant(
         "only_old_owners_written",
@@ -96,7 +97,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=40.0,
+        seconds=25.0,
     ),
     Mutant(
         "only_new_owners_written",
@@ -110,7 +111,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=40.0,
+        seconds=25.0,
     ),
     Mutant(
         "quorum_of_the_union",
@@ -124,7 +125,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=40.0,
+        seconds=25.0,
     ),
     Mutant(
         "floor_during_a_move",
@@ -143,7 +144,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=40.0,
+        seconds=25.0,
     ),
     Mutant(
         "moved_without_the_floors",
@@ -157,6 +158,6 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=40.0,
+        seconds=25.0,
     ),
 )

@@ -30,6 +30,7 @@ MUTANTS = (
             ),
         ),
         scenario="handoff",
+        seeds=(2,),
     ),
     Mutant(
         "search_not_confirmed",
@@ -43,6 +44,7 @@ MUTANTS = (
             ),
         ),
         scenario="handoff",
+        seeds=(9,),
     ),
     Mutant(
         "search_of_one_owner",
@@ -56,5 +58,6 @@ MUTANTS = (
             ),
         ),
         scenario="handoff",
+        seeds=(3,),
     ),
 )

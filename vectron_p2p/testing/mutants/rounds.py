@@ -36,6 +36,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
+        seeds=(4,),
     ),
     Mutant(
         "proposed_without_quorum",
@@ -54,6 +55,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
+        seeds=(7,),
     ),
     Mutant(
         "accepted_below_promise",
@@ -85,6 +87,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
+        seeds=(2,),
     ),
     Mutant(
         "promise_ignored_by_copies",
@@ -132,6 +135,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
+        seeds=(1,),
     ),
     Mutant(
         "failed_condition_answered_at_once",
@@ -139,9 +143,12 @@ MUTANTS = (
         "a failed condition is answered only after the base was accepted again",
         (
             Edit(
-                "replication.rounds:PointRound.conclude",
-                "and self._enough",
-                "and (self._enough or self._verdict.kind is Kind.FAILED)",
+                "replication.rounds:PointRound.propose",
+                "if change is None:\n        mark",
+                "if change is None and self._verdict.kind is Kind.FAILED:\n"
+                "        self.outcome = self._verdict._replace(state=base)\n"
+                "        return None\n"
+                "    if change is None:\n        mark",
             ),
         ),
         scenario=LINEAR,
@@ -152,12 +159,16 @@ MUTANTS = (
         "what changes nothing is answered only after the base was accepted again",
         (
             Edit(
-                "replication.rounds:PointRound.conclude",
-                "and self._enough",
-                "and (self._enough or not self._verdict.changed)",
+                "replication.rounds:PointRound.propose",
+                "if change is None:\n        mark",
+                "if change is None and self._verdict.kind is Kind.DONE:\n"
+                "        self.outcome = self._verdict._replace(state=base)\n"
+                "        return None\n"
+                "    if change is None:\n        mark",
             ),
         ),
         scenario=LINEAR,
+        seeds=(1,),
     ),
     Mutant(
         "proposed_again_on_another_base",

@@ -45,6 +45,7 @@ MUTANTS = (
             ),
         ),
         scenario="contention",
+        seeds=(1,),
     ),
     Mutant(
         "restamp_after_mixed_outcome",
