@@ -111,6 +111,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seeds=(1,),
         seconds=25.0,
     ),
     Mutant(
