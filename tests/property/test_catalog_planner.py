@@ -81,11 +81,12 @@ class World:
         assert max([0, *into.values(), *out.values()]) <= STREAMS
 
     def check_quorum(self) -> None:
+        """Of each shard's N owners N-W+1 are there: what a quorum of W has acknowledged, one of them has."""
         for collection in self.state.collections.values():
             for owners in collection.placement:
                 assert len(set(owners)) == len(owners)
                 there = [node for node in owners if self.state.members[node].state is not NodeState.REMOVED]
-                assert len(there) >= len(owners) // 2 + 1
+                assert len(there) >= len(owners) - (len(owners) // 2 + 1) + 1
 
     def check_end(self) -> None:
         """What holds when nothing is wanted any more: every shard has its owners, in as many zones as can be, and
