@@ -47,6 +47,7 @@ MUTANTS = (
             ),
         ),
         scenario="catalog",
+        seeds=(21,),
     ),
     Mutant(
         "ballot_used_twice",
