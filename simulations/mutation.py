@@ -39,10 +39,10 @@ class Hunt:
     cpu_s: float
 
 
-def hunt(name: str, seeds: int) -> Hunt:
-    """Runs seeds until one catches the mutant `name`."""
+def hunt(name: str, seeds: int, first: int = 1) -> Hunt:
+    """Runs at most so many seeds until one catches the mutant `name`: those known to, then from `first` on."""
     mutant = MUTANTS[name]
-    order = dict.fromkeys([*mutant.seeds, *range(1, seeds + 1)])
+    order = dict.fromkeys([*mutant.seeds, *range(first, first + seeds)])
     began, tried, broken = time.process_time(), 0, list[int]()
     for seed in list(order)[:seeds]:
         tried += 1
@@ -70,6 +70,7 @@ def _hunt(
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m simulations.mutation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=200, help="at most, per mutant")
+    parser.add_argument("--first", type=int, default=1, help="the first seed, after those that are known to catch one")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="these mutants")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", type=Path, help="write what became of them there too")
@@ -81,7 +82,7 @@ def main() -> int:
     hunts: list[Hunt] = []
     # Spawned: what one mutant leaves in the memory of its process must not reach the next.
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
-        pending = [pool.submit(hunt, name, options.seeds) for name in names]
+        pending = [pool.submit(hunt, name, options.seeds, options.first) for name in names]
         for future in as_completed(pending):
             hunts.append(future.result())
             _say(line(hunts[-1]))

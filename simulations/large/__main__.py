@@ -123,6 +123,7 @@ def table(document: dict[str, Any]) -> str:
             ("replicas of each node", "load_ms"),
             ("shards that lack replicas", "under_replicated_ms"),
             ("current members", "current_ms"),
+            ("shards of one node", "owned_ms"),
         )
     ]
     lines += [

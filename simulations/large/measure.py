@@ -66,6 +66,7 @@ def sizes(state: ClusterState) -> dict[str, float]:
     """What a state weighs, and what becomes of it when it travels."""
     data = state.to_bytes()
     fresh = ClusterState.from_bytes(data)  # one that came as a snapshot: nothing of it is known yet
+    me = min(state.members)
     return {
         "bytes": len(data),
         "bytes_ms": best_ms(lambda: replace(state).to_bytes()),
@@ -74,6 +75,7 @@ def sizes(state: ClusterState) -> dict[str, float]:
         "load_ms": best_ms(fresh.load),
         "under_replicated_ms": best_ms(fresh.under_replicated),
         "current_ms": best_ms(fresh.current),
+        "owned_ms": best_ms(lambda: state.owned(me)),
     }
 
 

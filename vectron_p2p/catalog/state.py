@@ -112,6 +112,14 @@ class Collection:
         """Shards with fewer owners than wished."""
         return sum(len(owners) < self.options.replicas for owners in self.placement)
 
+    def owned_by(self, node: NodeId) -> tuple[int, ...]:
+        """Its shards that `node` owns. A process asks for itself, after every entry."""
+        known: tuple[NodeId, tuple[int, ...]] | None = self.__dict__.get("_owned_by")
+        if known is None or known[0] != node:
+            owned = tuple(index for index, owners in enumerate(self.placement) if node in owners)
+            known = self.__dict__["_owned_by"] = node, owned
+        return known[1]
+
     def packed(self, numbers: _Numbers) -> bytes:
         """Its part of the state's byte form. Of a hundred thousand shards, an entry changes one."""
         known: tuple[bytes, bytes] | None = self.__dict__.get("_packed")
@@ -213,12 +221,7 @@ class ClusterState:
 
     def owned(self, node: NodeId) -> list[ShardId]:
         """The shards of which `node` has a replica, also those that leave or come."""
-        read = {
-            ShardId(key, index)
-            for key, collection in self.collections.items()
-            for index, owners in enumerate(collection.placement)
-            if node in owners
-        }
+        read = {ShardId(key, index) for key, each in self.collections.items() for index in each.owned_by(node)}
         return sorted(read | {shard for shard, move in self.moves.items() if node in (move.leaving, move.coming)})
 
     def active(self) -> list[Member]:
@@ -244,7 +247,7 @@ class ClusterState:
 
     def parts(self, node: NodeId) -> int:
         """Shards of which `node` owns a replica, or that are being moved to or from it."""
-        owned = sum(node in owners for each in self.collections.values() for owners in each.placement)
+        owned = sum(len(each.owned_by(node)) for each in self.collections.values())
         return owned + sum(
             node in (move.leaving, move.coming) and node not in self.route(shard).read
             for shard, move in self.moves.items()

@@ -64,6 +64,25 @@ def test_fences_that_no_state_has(fences: tuple[int, ...]) -> None:
         assert ClusterState.from_bytes(data) == state
 
 
+def test_what_a_node_owns_follows_the_placement() -> None:
+    state = a_state()
+    key, one = min(state.collections), min(state.members)
+    for node in (one, one, max(state.members)):
+        assert state.owned(node) == sorted(
+            ShardId(each.id, index)
+            for each in state.collections.values()
+            for index, owners in enumerate(each.placement)
+            if node in owners
+        )
+    before = state.owned(one)
+    rows = tuple((one,) for _ in range(8))
+    collections = {**state.collections, key: replace(state.collections[key], placement=rows)}
+    after = replace(state, collections=collections)
+    assert set(after.owned(one)) == {*before, *(ShardId(key, index) for index in range(8))}
+    assert after.parts(one) == len(after.owned(one))
+    assert state.owned(one) == before
+
+
 def test_a_large_cluster_small() -> None:
     document = measure(nodes=60, collections=12, shards=64, replicas=3, zones=5, operations=50, seed=1)
     assert document["failures"] == []

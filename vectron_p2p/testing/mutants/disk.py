@@ -18,6 +18,7 @@ MUTANTS = (
             Edit("storage.shard:ShardStore.heal", "self._check_whole()", "pass"),
         ),
         scenario="disk",
+        seeds=(1,),
     ),
     Mutant(
         "unsynced_rows_not_written_again",

@@ -111,10 +111,11 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seeds=(1,),
         seconds=25.0,
     ),
     Mutant(
-        "quorum_of_the_union",
+        "only_the_set_that_is_read",
         "§3.7",
         "during a move every level is met in each set separately",
         (

@@ -69,6 +69,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
+        seeds=(3,),
     ),
     Mutant(
         "done_with_one_accept",
@@ -109,6 +110,7 @@ MUTANTS = (
         "who meets a promise older than a second finishes it",
         (Edit("node.services.promises:Promises.run_once", "if points:", "if False:"),),
         scenario=LINEAR,
+        seeds=(1,),
     ),
     Mutant(
         "busy_counts_as_held",
