@@ -69,6 +69,9 @@ class Limits:
     """Members and wishes stay as they are for so long before moves are planned: machines that are added or removed
     together differ by a few seconds, and what is moved between two of them may have to be moved again.
     """
+    move_patience: float = 60.0
+    """Seconds that a move waits for a dead node before it is given up: a node that is started anew is back by then, and
+    all that was copied would be copied again."""
     floor_age: float = 600.0
     """Seconds that a tombstone is kept at least, PROTOCOLS §7: nothing that still travels is as old, hints neither."""
     floor_interval: float = 60.0

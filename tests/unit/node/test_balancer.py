@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from tests.unit.catalog.test_moving import DOCS, World
 from vectron_p2p.catalog import commands as c
 from vectron_p2p.catalog.planner import targets
@@ -45,6 +47,12 @@ class Home:
     async def run(self, lane: str, fn: Any, *args: Any) -> Any:
         self.plans += fn is targets
         return fn(*args)
+
+    def elsewhere(self, me: str) -> Home:
+        """The same world from another node."""
+        other = Home(self.world, me)
+        other.dead, other.time = self.dead, self.time
+        return other
 
     async def look(self, seconds: float = 0.0) -> None:
         self.time += seconds
@@ -131,3 +139,43 @@ async def test_a_collection_that_is_dropped_meanwhile_is_forgotten() -> None:
     await home.look(5.0)
     assert not home.world.state.moves
     assert await home.balancer.wanted() == {}
+
+
+@pytest.mark.parametrize("lost", ["coming", "leaving"])
+async def test_a_move_that_waits_for_a_dead_node_is_given_up_and_made_again_when_it_is_back(lost: str) -> None:
+    home = Home(grown())
+    await home.look()
+    await home.look(5.0)
+    move = next(iter(home.world.state.moves.values()))
+    dead = getattr(move, lost)
+    hit = [each.shard for each in home.world.state.moves.values() if dead in (each.coming, each.leaving)]
+    home.dead.add(dead)
+    if dead == home.me:
+        home = home.elsewhere("n2")
+    await home.look()
+    await home.look(59.0)
+    assert all(shard in home.world.state.moves for shard in hit)
+    await home.look(2.0)
+    assert not any(shard in home.world.state.moves for shard in hit)
+    home = home.elsewhere("n1")
+    home.dead.clear()
+    await home.look()
+    await home.look(5.0)
+    for _ in range(100):
+        home.finish()
+        await home.look(0.1)
+    assert home.world.state.load() == dict.fromkeys(("n1", "n2", "n3", "n4"), 12)
+
+
+async def test_a_move_whose_node_comes_back_in_time_goes_on() -> None:
+    home = Home(grown())
+    await home.look()
+    await home.look(5.0)
+    before = dict(home.world.state.moves)
+    for _ in range(3):
+        home.dead.add("n4")
+        await home.look()
+        await home.look(40.0)
+        home.dead.clear()
+        await home.look(1.0)
+    assert dict(home.world.state.moves) == before
