@@ -13,7 +13,7 @@ MUTANTS = (
         "each step is fenced before the next one",
         (Edit("node.services.moves:Moves._step", "await self._fence(move, drive)", "pass"),),
         scenario=MOVING,
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "leaving_owner_unfenced",
@@ -32,7 +32,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "old_requests_accepted",
@@ -40,7 +40,7 @@ MUTANTS = (
         "an owner refuses requests that are older than the last step of the shard",
         (Edit("node.fences:Fences.check", "if epoch < fence:", "if False:"),),
         scenario=MOVING,
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "fence_passed_by_requests_under_way",
@@ -54,7 +54,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "copied_from_another_owner",
@@ -68,8 +68,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seeds=(13,),
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "read_new_before_the_copy",
@@ -83,8 +82,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seeds=(10,),
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "only_old_owners_written",
@@ -98,7 +96,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "only_new_owners_written",
@@ -112,8 +110,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seeds=(1,),
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "only_the_set_that_is_read",
@@ -127,7 +124,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "floor_during_a_move",
@@ -146,7 +143,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "moved_without_the_floors",
@@ -160,6 +157,6 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=25.0,
+        seconds=12.0,
     ),
 )
