@@ -69,6 +69,7 @@ MUTANTS = (
             Edit("replication.floors:to_adopt", "if theirs.highest > mine.floor:", "if False:"),
         ),
         scenario="tombstones",
+        seeds=(1,),
         seconds=12.0,
     ),
     Mutant(
@@ -95,6 +96,7 @@ MUTANTS = (
             Edit("replication.floors:refuses", "if path is Path.WRITE and floor and stamp <= floor:", "if False:"),
         ),
         scenario="tombstones",
+        seeds=(1,),
         seconds=12.0,
     ),
     Mutant(

@@ -11,8 +11,15 @@ MUTANTS = (
         "no_fence",
         "§6",
         "each step is fenced before the next one",
-        (Edit("node.services.moves:Moves._step", "await self._fence(move, drive)", "pass"),),
+        (
+            Edit(
+                "node.services.moves:Moves._step",
+                "await self._fence(move, drive)",
+                "await self._replicas.opened([move.shard])",
+            ),
+        ),
         scenario=MOVING,
+        seeds=(1,),
         seconds=12.0,
     ),
     Mutant(
@@ -82,6 +89,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seeds=(1,),
         seconds=12.0,
     ),
     Mutant(
@@ -90,9 +98,9 @@ MUTANTS = (
         "during a move a write is acknowledged in the new set too",
         (
             Edit(
-                "node.routes:write_quorum",
-                "JointQuorum.at(level, route.write)",
-                "JointQuorum.at(level, [route.write[0]])",
+                "node.coordinator.writes:Writes._send",
+                "write_quorum(state.route(shard), level)",
+                "write_quorum(type(route := state.route(shard))(route.read, route.write[:1]), level)",
             ),
         ),
         scenario=MOVING,
@@ -104,9 +112,9 @@ MUTANTS = (
         "during a move a write is acknowledged in the old set too",
         (
             Edit(
-                "node.routes:write_quorum",
-                "JointQuorum.at(level, route.write)",
-                "JointQuorum.at(level, [route.write[-1]])",
+                "node.coordinator.writes:Writes._send",
+                "write_quorum(state.route(shard), level)",
+                "write_quorum(type(route := state.route(shard))(route.read, route.write[-1:]), level)",
             ),
         ),
         scenario=MOVING,
@@ -118,9 +126,9 @@ MUTANTS = (
         "during a move every level is met in each set separately",
         (
             Edit(
-                "node.routes:write_quorum",
-                "JointQuorum.at(level, route.write)",
-                "JointQuorum.at(level, [route.read])",
+                "node.coordinator.writes:Writes._send",
+                "write_quorum(state.route(shard), level)",
+                "write_quorum(type(route := state.route(shard))(route.read, (route.read,)), level)",
             ),
         ),
         scenario=MOVING,
