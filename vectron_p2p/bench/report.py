@@ -30,7 +30,7 @@ def curve_cells(report: Report) -> list[list[str]]:
 
 
 def lines(row: Row, targets: Sequence[Target] = ()) -> list[list[str]]:
-    """The line of a row, and one for each further figure that has no column; with targets, two cells more."""
+    """The line of a row, and one for each further figure that has no column; with targets, a cell more."""
     spread = row.spread
     pairs = [[row.more.get(name) for name in pair] for pair in PAIRS]
     first = [
@@ -48,11 +48,8 @@ def lines(row: Row, targets: Sequence[Target] = ()) -> list[list[str]]:
     rest = [[f"  {name}", number(value), *blank] for name, value in row.more.items() if name not in shown]
     if targets:
         met, missed = judge(row, targets)
-        first += [
-            ", ".join(str(target) for target in [*met, *missed]),
-            ("short" if missed else "ok") if met or missed else "",
-        ]
-        rest = [[*line, "", ""] for line in rest]
+        first.append(("short" if missed else "ok") if met or missed else "")
+        rest = [[*line, ""] for line in rest]
     return [first, *rest]
 
 
@@ -73,6 +70,14 @@ def document(report: Report, targets: Sequence[Target] = ()) -> dict[str, Any]:
         "notes": report.notes,
     }
     if targets:
-        short = [{"row": row.key, "target": str(each)} for row in report.rows for each in judge(row, targets)[1]]
-        found["short"] = short
+        found["short"] = shortfalls(report, targets)
     return found
+
+
+def shortfalls(report: Report, targets: Sequence[Target]) -> list[str]:
+    """A line for each target that a measured row misses."""
+    missed = [(row, target, row.figure(target.figure)) for row in report.rows for target in judge(row, targets)[1]]
+    return [
+        f"{row.key}: {target}, and is {'not measured' if value is None else number(value)}"
+        for row, target, value in missed
+    ]

@@ -29,6 +29,18 @@ def _groups(context: click.Context, parameter: click.Parameter, value: str | Non
     return tuple(name for name in GROUPS if name in asked)
 
 
+def _efs(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    try:
+        found = tuple(sorted({int(word) for word in value.split(",")}))
+    except ValueError:
+        raise click.BadParameter("give numbers, as 32,64,128") from None
+    if found[0] < 10:
+        raise click.BadParameter("at least 10, as ten neighbours are asked for")
+    return found
+
+
 @click.command()
 @click.option("--vectors", type=FILE, help="A .npy array, one vector a row; default: the shipped sample.")
 @click.option("--queries", type=FILE, help="A .npy array.")
@@ -37,6 +49,7 @@ def _groups(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option("--points", type=click.IntRange(100), help="Use only the first rows.")
 @click.option("--only", "groups", callback=_groups, metavar="NAME,NAME", help=f"Of {', '.join(GROUPS)}.")
 @click.option("--quick", is_flag=True, help="Show in seconds that all of it works; the figures mean nothing.")
+@click.option("--ef", "efs", callback=_efs, metavar="N,N", help="Of the curve; default: ten from 10 to 256.")
 @click.option("--repeats", type=click.IntRange(1, 100), help="Of each measurement; default 3.")
 @click.option("--seconds", type=click.FloatRange(0.1, 3600), help="Of each window of single searches; default 3.")
 @click.option("--threads", type=click.IntRange(1, 256), help="Of raw hnswlib; default: as many as a node has.")
@@ -51,6 +64,7 @@ def bench(
     points: int | None,
     groups: tuple[str, ...],
     quick: bool,
+    efs: tuple[int, ...] | None,
     repeats: int | None,
     seconds: float | None,
     threads: int | None,
@@ -78,6 +92,7 @@ def bench(
     settings = configured.quick(groups) if quick else configured.Settings(groups=groups)
     settings = dataclasses.replace(
         settings,
+        efs=efs or settings.efs,
         repeats=repeats or settings.repeats,
         seconds=seconds or settings.seconds,
         threads=threads or settings.threads,
@@ -97,8 +112,7 @@ def bench(
 
 def _print(report: Report, targets: list[Target]) -> int:
     """The tables; 1 when a figure falls short of a target."""
-    from vectron_p2p.bench.report import COLUMNS, CURVE_COLUMNS, NUMBERS, curve_cells, lines
-    from vectron_p2p.bench.targets import judge
+    from vectron_p2p.bench.report import COLUMNS, CURVE_COLUMNS, NUMBERS, curve_cells, lines, shortfalls
 
     about = report.about
     settings = about["settings"]
@@ -109,9 +123,9 @@ def _print(report: Report, targets: list[Target]) -> int:
     )
     output.table(CURVE_COLUMNS, curve_cells(report), numbers=NUMBERS)
     output.text(f"\nspeeds at ef {report.ef}; median of {settings.repeats}, each of its own queries\n")
-    columns = [*COLUMNS, *(("target", "") if targets else ())]
+    columns = [*COLUMNS, *(("target",) if targets else ())]
     output.table(columns, [line for row in report.rows for line in lines(row, targets)], numbers=NUMBERS)
-    short = [f"{row.label}: {missed}" for row in report.rows for missed in judge(row, targets)[1]]
+    short = shortfalls(report, targets)
     for line in short:
         output.note(f"short: {line}")
     return 1 if short else 0

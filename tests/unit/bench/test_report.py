@@ -47,10 +47,10 @@ def test_the_projects_own_targets_can_be_read() -> None:
 def test_a_row_shows_every_figure_once() -> None:
     target = Target("batch", "ratio", True, 0.9)
     first, more = lines(ROW, [target])
-    assert len(first) == len(more) == len(COLUMNS) + 2
+    assert len(first) == len(more) == len(COLUMNS) + 1
     assert first == [
         "batch of 2,000", "4,000", "q/s", "3,900..4,100", "0.80", "raw batch", "0.9600", "1.00/2.00", "5.00/9.00",
-        "ratio ≥ 0.9", "short",
+        "short",
     ]  # fmt: skip
     assert more[:2] == ["  written_per_s", "1,000"]
     assert len(lines(ROW)[0]) == len(COLUMNS)
@@ -66,7 +66,7 @@ def test_the_document_is_json_and_names_what_is_short() -> None:
     assert found["curve"] == [{"ef": 64, "raw_rate": 2.0, "raw_recall": 0.97, "rate": 1.0, "recall": 0.96}]
     assert found["rows"][0]["spread"] == {"median": 4000.0, "low": 3900.0, "high": 4100.0}
     assert found["settings"]["m"] == 16
-    assert found["short"] == [{"row": "batch", "target": "ratio ≥ 0.9"}]
+    assert found["short"] == ["batch: ratio ≥ 0.9, and is 0.80"]
 
 
 def test_the_picture_is_a_png(tmp_path: Path) -> None:
