@@ -80,26 +80,45 @@ def load_files(
     found: list[dict[str, Any]] = [{} for _ in rows] if payloads is None else _payloads(payloads)
     if len(found) != len(rows):
         raise InvalidArgument(f"{len(found)} payloads for {len(rows)} vectors", field="payloads")
-    known = None if truth is None else np.load(truth).astype(np.int32)
-    if known is not None and (known.ndim != 2 or len(known) != len(asked)):
-        raise InvalidArgument(f"truth has the shape {known.shape} for {len(asked)} queries", field="truth")
+    known = None if truth is None else _truth(truth, len(asked), len(rows))
     ids = [payload.get("id", row) for row, payload in enumerate(found)]
     if len(set(ids)) != len(ids):
         raise InvalidArgument(f"{len(ids) - len(set(ids))} ids of the payloads are there twice", field="payloads")
     return first_rows(Data(vectors.name, rows, ids, found, asked, known), points)
 
 
-def _matrix(path: Path, field: str) -> Matrix:
-    array = np.load(path)
-    if array.ndim != 2 or array.dtype.kind not in "fiu" or not len(array):
+def _array(path: Path, field: str) -> npt.NDArray[Any]:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InvalidArgument(f"{path} is no .npy file: {error}", field=field) from None
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu" or not len(array):
         raise InvalidArgument(f"{path} holds no two-dimensional array of numbers", field=field)
-    return np.ascontiguousarray(array, dtype=np.float32)
+    return array
+
+
+def _matrix(path: Path, field: str) -> Matrix:
+    return np.ascontiguousarray(_array(path, field), dtype=np.float32)
+
+
+def _truth(path: Path, queries: int, rows: int) -> Rows:
+    array = _array(path, "truth")
+    if len(array) != queries or array.min() < 0 or array.max() >= rows:
+        text = f"{path} does not hold, for each of {queries} queries, numbers of {rows} rows"
+        raise InvalidArgument(text, field="truth")
+    return array.astype(np.int32)
 
 
 def _payloads(path: Path) -> list[dict[str, Any]]:
-    raw = path.read_bytes()
-    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
-    return [json.loads(line) for line in text.splitlines()]
+    try:
+        raw = path.read_bytes()
+        text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
+        found = [json.loads(line) for line in text.splitlines()]
+    except (OSError, EOFError, ValueError) as error:
+        raise InvalidArgument(f"{path} is no JSON-lines file: {error}", field="payloads") from None
+    if not all(isinstance(payload, dict) for payload in found):
+        raise InvalidArgument(f"{path} has lines that are no JSON objects", field="payloads")
+    return found
 
 
 def exact_neighbours(data: Data, k: int) -> Rows:

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vectron_p2p.bench.jobs import BatchJob, Broken, Outcome, SearchJob
+from vectron_p2p.bench.queries import moved
 from vectron_p2p.client.sync_client import Client
 from vectron_p2p.model.errors import VectronError
 
@@ -141,14 +142,14 @@ def _write(job: WriteJob, wait: Callable[[], None]) -> Outcome:
                 break
             at = starts[turn % len(starts)]
             rows = slice(at, at + job.batch)
-            moved = job.vectors[rows] + job.noise[turn % len(job.noise)]
+            vectors = moved(job.vectors[rows], job.noise[turn % len(job.noise)])
             try:
-                collection.upsert(ids=job.ids[rows], vectors=moved, payloads=job.payloads[rows])
+                collection.upsert(ids=job.ids[rows], vectors=vectors, payloads=job.payloads[rows])
             except VectronError as error:
                 outcome.errors.append(f"{error.code}: {error}")
                 continue
             outcome.durations.append(time.perf_counter() - before)
-            outcome.done += len(moved)
+            outcome.done += len(vectors)
         outcome.seconds = max(job.seconds, time.perf_counter() - started)
     return outcome
 

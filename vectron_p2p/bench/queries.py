@@ -22,6 +22,7 @@ class Queries:
 
     base: npt.NDArray[np.float32]
     noise: npt.NDArray[np.float32]
+    """Of length `SIZE`, for a query of length 1."""
     start: int = 0
     stride: int = 1
 
@@ -42,11 +43,17 @@ class Queries:
 
     def vector(self, number: int) -> npt.NDArray[np.float32]:
         noise, query = divmod(number, len(self.base))
-        return np.asarray(self.base[query] + self.noise[noise], dtype=np.float32)
+        return moved(self.base[query], self.noise[noise])
 
     def matrix(self, count: int) -> npt.NDArray[np.float32]:
         """The first `count` that this process asks."""
         return np.stack([self.vector(self.number(turn)) for turn in range(count)])
+
+
+def moved(rows: npt.NDArray[np.float32], noise: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """A vector, or each of several, moved by `noise` in proportion to its length."""
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return np.asarray(rows + noise * lengths, dtype=np.float32)
 
 
 class Supply:
@@ -56,9 +63,8 @@ class Supply:
         rng = np.random.default_rng(seed)
         self.numbers = numbers
         self._base = queries[numbers]
-        length = float(np.linalg.norm(self._base, axis=1).mean())
         noise = rng.standard_normal((NOISES, queries.shape[1]), dtype=np.float32)
-        noise *= np.float32(SIZE * length) / np.linalg.norm(noise, axis=1, keepdims=True)
+        noise *= np.float32(SIZE) / np.linalg.norm(noise, axis=1, keepdims=True)
         self.noise: npt.NDArray[np.float32] = noise
         self._next = 0
 

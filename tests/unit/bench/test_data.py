@@ -56,12 +56,19 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     wide, truth = saved(tmp_path, "w", np.ones((2, 5))), saved(tmp_path, "t", np.zeros((3, 10), dtype=np.int32))
     twice = tmp_path / "p.jsonl"
     twice.write_text('{"id": 1}\n{"id": 1}\n{"id": 2}\n', encoding="utf-8")
+    beyond = saved(tmp_path, "b", np.full((2, 10), 3, dtype=np.int32))
+    list_of_lists = tmp_path / "l.jsonl"
+    list_of_lists.write_text("[]\n[]\n[]\n", encoding="utf-8")
     for arguments, field in (
         ((None, queries, None, None), "vectors"),
         ((vectors, None, None, None), "queries"),
         ((vectors, wide, None, None), "queries"),
         ((vectors, queries, truth, None), "truth"),
+        ((vectors, queries, beyond, None), "truth"),
         ((vectors, queries, None, twice), "payloads"),
+        ((vectors, queries, None, list_of_lists), "payloads"),
+        ((vectors, queries, None, vectors), "payloads"),
+        ((twice, queries, None, None), "vectors"),
     ):
         with pytest.raises(InvalidArgument) as caught:
             load_files(*arguments)

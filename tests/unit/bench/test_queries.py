@@ -7,7 +7,7 @@ import pytest
 
 from vectron_p2p.bench.data import nearest, sample_data
 from vectron_p2p.bench.figures import recall
-from vectron_p2p.bench.queries import Queries, Supply
+from vectron_p2p.bench.queries import SIZE, Queries, Supply, moved
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -53,3 +53,10 @@ def test_when_all_were_asked_it_says_so() -> None:
     assert queries.number(1) == 5
     with pytest.raises(IndexError, match="all 6 variants"):
         queries.number(2)
+
+
+def test_long_and_short_vectors_move_by_their_own_measure() -> None:
+    rows = np.array([[1e-3, 0], [1e3, 0]], dtype=np.float32)
+    noise = np.array([0, SIZE], dtype=np.float32)
+    assert moved(rows, noise)[:, 1] == pytest.approx([1e-3 * SIZE, 1e3 * SIZE])
+    assert moved(rows[0], noise)[1] == pytest.approx(1e-3 * SIZE)
