@@ -142,9 +142,18 @@ def _unit(rows: Matrix) -> npt.NDArray[np.float64]:
 
 
 def _top(scores: npt.NDArray[np.float64], k: int) -> npt.NDArray[np.int64]:
-    """Of equal scores the lower row first, so that the truth is a function of the data."""
+    """Of equal scores the lower row first, so that the truth is a function of the data. Only what is no worse than the
+    k-th is sorted: sorting 70,000 scores for each of 2,000 queries would take a quarter of a minute.
+    """
     wanted = min(k, scores.shape[1])
-    return np.argsort(-scores, axis=1, kind="stable")[:, :wanted]
+    if not wanted:
+        return np.empty((len(scores), 0), dtype=np.int64)
+    found = np.empty((len(scores), wanted), dtype=np.int64)
+    worst = -np.partition(-scores, wanted - 1, axis=1)[:, wanted - 1]
+    for query, row in enumerate(scores):
+        near = np.flatnonzero(row >= worst[query])
+        found[query] = near[np.argsort(-row[near], kind="stable")][:wanted]
+    return found
 
 
 def batches(count: int, size: int = BATCH) -> Iterator[slice]:

@@ -35,6 +35,12 @@ def test_neighbours_are_those_of_the_angle_and_ties_go_by_row() -> None:
     assert nearest(vectors, np.array([[0, 1]], dtype=np.float32), 9).tolist() == [[1, 2, 0, 3]]
 
 
+def test_of_equal_neighbours_the_lower_rows_are_taken() -> None:
+    vectors = np.array([[0, 1], [1, 0], [1, 0], [1, 0], [1, 0]], dtype=np.float32)
+    assert nearest(vectors, vectors[1:2], 2).tolist() == [[1, 2]]
+    assert nearest(vectors[:0], vectors[:1], 2).tolist() == [[]]
+
+
 def test_fewer_points_have_another_truth() -> None:
     data = sample_data(100)
     assert data.truth is None
