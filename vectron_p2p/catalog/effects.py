@@ -52,6 +52,14 @@ class ProposalFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmed:
+    """`sender`, asked by the look of that number, knows nothing newer than what is applied here by now."""
+
+    look: int
+    sender: NodeId
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """A message was not understood and dropped: for the log of the node."""
 
@@ -69,7 +77,7 @@ class Alarm:
     leave: bool = False
 
 
-Effect: TypeAlias = Persist | Send | Applied | Proposed | ProposalFailed | Rejected | Alarm
+Effect: TypeAlias = Persist | Send | Applied | Proposed | ProposalFailed | Confirmed | Rejected | Alarm
 
 
 @dataclass(frozen=True, slots=True)

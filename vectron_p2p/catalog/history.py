@@ -53,7 +53,7 @@ class History:
             return None
         return [self._entries[each] for each in range(epoch + 1, self.state.epoch + 1)]
 
-    def answer(self, epoch: int, limit: int) -> wire.Message | None:
+    def answer(self, epoch: int, limit: int) -> wire.Entries | wire.Snapshot | None:
         """What brings a peer at `epoch` forward: at most `limit` entries, or a snapshot; None when nothing does."""
         if epoch >= self.state.epoch:
             return None

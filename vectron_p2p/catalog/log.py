@@ -27,7 +27,17 @@ from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.catalog import messages as wire
 from vectron_p2p.catalog.commands import command_from_wire, operation_of
-from vectron_p2p.catalog.effects import Alarm, Applied, CatalogConfig, Persist, ProposalFailed, Proposed, Rejected, Send
+from vectron_p2p.catalog.effects import (
+    Alarm,
+    Applied,
+    CatalogConfig,
+    Confirmed,
+    Persist,
+    ProposalFailed,
+    Proposed,
+    Rejected,
+    Send,
+)
 from vectron_p2p.catalog.entry import Entry
 from vectron_p2p.catalog.failures import not_decided, stopped
 from vectron_p2p.catalog.history import History, Step
@@ -131,9 +141,18 @@ class EpochLog:
         """A client has seen `epoch`: pull from some members when it is ahead of this node."""
         if self.halted is not None or epoch <= self.epoch or now < self._pull_again_at:
             return []
-        others = [node for node in self.state.current() if node != self.node]
         self._pull_again_at = now + self._config.pull_timeout
-        return [self._send(node, wire.Pull()) for node in self._rng.sample(others, min(WANT_FROM, len(others)))]
+        return self._ask_some(wire.Pull())
+
+    def look(self, number: int) -> list[Effect]:
+        """Ask some members whether there is anything newer; each that knows of nothing is `Confirmed`. `number` is not
+        0, and of this look alone.
+        """
+        return [] if self.halted is not None else self._ask_some(wire.Pull(number))
+
+    def _ask_some(self, pull: wire.Pull) -> list[Effect]:
+        others = [node for node in self.state.current() if node != self.node]
+        return [self._send(node, pull) for node in self._rng.sample(others, min(WANT_FROM, len(others)))]
 
     def tick(self, now: float) -> list[Effect]:
         out: list[Effect] = []
@@ -161,6 +180,8 @@ class EpochLog:
                 self._across(position.generation, body, sender, now, out)
             elif self.halted is None and self._shares_history(sender, position.epoch, position.hash, out):
                 self._handle(body, position.epoch, sender, now, out)
+                if isinstance(body, wire.Entries) and body.look and position.epoch <= self.epoch:
+                    out.append(Confirmed(body.look, sender))
                 self._pull(sender, position.epoch, now, out)
         except BadCatalog as error:
             out += [Rejected(sender, str(error))] if self.halted is None else []
@@ -171,8 +192,8 @@ class EpochLog:
 
     def _handle(self, body: wire.Message, epoch: int, sender: NodeId, now: float, out: list[Effect]) -> None:
         match body:
-            case wire.Pull():
-                self._serve(sender, epoch, out)
+            case wire.Pull(look):
+                self._serve(sender, epoch, out, look)
             case wire.Entries(first, entries):
                 self._take_entries(first, entries, out)
             case wire.Snapshot(data):
@@ -342,8 +363,10 @@ class EpochLog:
         if state.epoch > self.epoch:
             self._follow(self._history.replace(state), out)
 
-    def _serve(self, node: NodeId, epoch: int, out: list[Effect]) -> None:
+    def _serve(self, node: NodeId, epoch: int, out: list[Effect], look: int = 0) -> None:
         answer = self._history.answer(epoch, self._config.pull_entries)
+        if look and not isinstance(answer, wire.Snapshot):
+            answer = wire.Entries(epoch + 1, [] if answer is None else answer.entries, look)
         if answer is not None:
             out.append(self._send(node, answer))
 
