@@ -9,10 +9,10 @@ import pytest
 
 from tests.unit.catalog.world import Faults, Violation, World
 from vectron_p2p.catalog.commands import CreateCollection, DeleteCollection, UpdateAddress, command_to_wire
+from vectron_p2p.catalog.config import CatalogConfig
 from vectron_p2p.catalog.effects import (
     Alarm,
     Applied,
-    CatalogConfig,
     Confirmed,
     Persist,
     ProposalFailed,
