@@ -68,6 +68,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seeds=(13,),
         seconds=25.0,
     ),
     Mutant(

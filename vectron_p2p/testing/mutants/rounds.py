@@ -197,6 +197,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
+        seeds=(27,),
     ),
     Mutant(
         "steps_not_inherited",
