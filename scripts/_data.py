@@ -1,44 +1,26 @@
-"""What the measuring programs share besides processes: data sets, percentiles, reports."""
+"""What the measuring programs share besides processes: arguments, data sets, percentiles, reports."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import platform
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from vectron_p2p.sample import load_sample
+from vectron_p2p.bench.data import Data, batches, exact_neighbours, load_collection, load_files, sample_data
+from vectron_p2p.bench.figures import percentile
+from vectron_p2p.model.errors import InvalidArgument
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from vectron_p2p.client import Collection
-
-BATCH = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    """Row i of `vectors` belongs to `ids[i]` and `payloads[i]`; `truth` are row numbers per query, best first."""
-
-    name: str
-    vectors: npt.NDArray[np.float32]
-    ids: list[int | str]
-    payloads: list[dict[str, Any]]
-    queries: npt.NDArray[np.float32]
-    truth: npt.NDArray[np.int32] | None
-
-    @property
-    def dimension(self) -> int:
-        return int(self.vectors.shape[1])
+__all__ = [
+    "Data", "add_common_arguments", "add_data_arguments", "batches", "exact_neighbours", "finish", "load_collection",
+    "load_data", "machine", "percentile", "sample_data", "say", "summary_ms",
+]  # fmt: skip
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,68 +39,12 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--points", type=int, help="use only the first POINTS rows; the truth is then computed")
 
 
-def first_rows(data: Data, count: int | None) -> Data:
-    """The first `count` rows, without truth; all of it when there are no more, or `count` is None."""
-    if count is None or count >= len(data.vectors):
-        return data
-    return Data(data.name, data.vectors[:count], data.ids[:count], data.payloads[:count], data.queries, None)
-
-
-def sample_data(count: int | None = None) -> Data:
-    """The shipped sample, or its first `count` rows."""
-    sample = load_sample()
-    data = Data("sample", sample.vectors, list(sample.ids), sample.payloads, sample.queries, sample.truth)
-    return first_rows(data, count)
-
-
 def load_data(options: argparse.Namespace) -> Data:
     """The data set the arguments name."""
-    if options.vectors is None:
-        if options.payloads or options.queries or options.truth:
-            raise SystemExit("--payloads, --queries and --truth need --vectors")
-        return sample_data(options.points)
-    if options.queries is None:
-        raise SystemExit("--vectors needs --queries")
-    vectors = np.ascontiguousarray(np.load(options.vectors), dtype=np.float32)
-    payloads: list[dict[str, Any]] = [{} for _ in vectors]
-    if options.payloads is not None:
-        raw = options.payloads.read_bytes()
-        text = (gzip.decompress(raw) if options.payloads.suffix == ".gz" else raw).decode()
-        payloads = [json.loads(line) for line in text.splitlines()]
-    if len(payloads) != len(vectors):
-        raise SystemExit(f"{len(payloads)} payloads for {len(vectors)} vectors")
-    queries = np.ascontiguousarray(np.load(options.queries), dtype=np.float32)
-    truth = None if options.truth is None else np.load(options.truth).astype(np.int32)
-    ids = [payload.get("id", row) for row, payload in enumerate(payloads)]
-    data = Data(options.vectors.name, vectors, ids, payloads, queries, truth)
-    return first_rows(data, options.points)
-
-
-def exact_neighbours(data: Data, k: int) -> npt.NDArray[np.int32]:
-    """The truth given, or exact cosine neighbours in double precision."""
-    if data.truth is not None and data.truth.shape[1] >= k:
-        return data.truth[:, :k]
-    rows = data.vectors.astype(np.float64)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    queries = data.queries.astype(np.float64)
-    found = [np.argsort(-(block @ rows.T), axis=1, kind="stable")[:, :k] for block in np.array_split(queries, 20)]
-    return np.concatenate(found).astype(np.int32)
-
-
-def batches(count: int, size: int = BATCH) -> Iterator[slice]:
-    for start in range(0, count, size):
-        yield slice(start, min(start + size, count))
-
-
-def load_collection(collection: Collection, data: Data) -> None:
-    """All of `data`, in batches at quorum."""
-    for rows in batches(len(data.vectors)):
-        collection.upsert(ids=data.ids[rows], vectors=data.vectors[rows], payloads=data.payloads[rows])
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """Nearest rank; nan of nothing."""
-    return float(np.percentile(values, percent, method="higher")) if len(values) else float("nan")
+    try:
+        return load_files(options.vectors, options.queries, options.truth, options.payloads, options.points)
+    except InvalidArgument as error:
+        raise SystemExit(error.message) from None
 
 
 def summary_ms(seconds: Sequence[float]) -> dict[str, float]:

@@ -64,7 +64,7 @@ ensure_venv() {
     # Dependency groups need pip 25.1; a new venv has the pip of its Python.
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' || die "pip could not be updated"
     if [ "$want" = dev ]; then
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[tui,parquet]' --group dev || die "installation failed"
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[tui,parquet,bench]' --group dev || die "installation failed"
     else
         .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[tui]' || die "installation failed"
     fi

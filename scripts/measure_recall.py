@@ -17,6 +17,7 @@ import numpy as np
 from _data import add_common_arguments, add_data_arguments, exact_neighbours, finish, load_collection, load_data, say
 
 from vectron_p2p import connect
+from vectron_p2p.bench.figures import recall
 from vectron_p2p.testing.processes import ProcessCluster, wait_for
 
 if TYPE_CHECKING:
@@ -31,22 +32,18 @@ SLACK = 0.005  # below raw hnswlib at one shard: two builds of one data set diff
 LINKED_POINTS_PER_S = 200  # far below what two cores link into three replicas; decides only when to give up waiting
 
 
-def share_found(found: list[list[Any]], truth: npt.NDArray[np.int32], ids: list[Any]) -> float:
-    hits = sum(len({ids[row] for row in wanted} & set(got)) for got, wanted in zip(found, truth, strict=True))
-    return hits / truth.size
-
-
 def raw_recall(data: Data, truth: npt.NDArray[np.int32], options: argparse.Namespace) -> dict[str, Any]:
     graph = hnswlib.Index("cosine", data.dimension)
     graph.init_index(len(data.vectors), M=options.m, ef_construction=options.ef_construction)
     started = time.monotonic()
     graph.add_items(data.vectors, np.arange(len(data.vectors)))
     result: dict[str, Any] = {"build_s": round(time.monotonic() - started, 1)}
+    wanted = [[data.ids[row] for row in rows] for rows in truth.tolist()]
     for ef in options.ef:
         graph.set_ef(ef)
         labels, _ = graph.knn_query(data.queries, k=K)
         found = [[data.ids[row] for row in rows] for rows in labels.tolist()]
-        result[f"ef={ef}"] = round(share_found(found, truth, data.ids), 4)
+        result[f"ef={ef}"] = round(recall(found, wanted), 4)
     return result
 
 
@@ -74,6 +71,7 @@ def cluster_recall(
     wait_for(linked, 60 + len(data.vectors) / LINKED_POINTS_PER_S, "all points to be linked", lambda: db.status())
     info = collection.info()
     result |= {"linked_s": round(time.monotonic() - started, 1), "count": info.count, "indexed": info.indexed}
+    wanted = [[data.ids[row] for row in rows] for rows in truth.tolist()]
     for ef in [None, *options.ef]:
         found: list[list[Any]] = [[] for _ in data.queries]
         partial = 0
@@ -85,7 +83,7 @@ def cluster_recall(
                 found[query] = [hit.id for hit in answer]
                 partial += answer.partial
         key = "default ef" if ef is None else f"ef={ef}"
-        result[key] = round(share_found(found, truth, data.ids), 4)
+        result[key] = round(recall(found, wanted), 4)
         if partial:
             result[f"{key}: partial"] = partial
     db.delete_collection(name)

@@ -2,7 +2,8 @@
 
 Every rule of the protocol that can be left out is a mutant (`vectron_p2p.testing.mutants`). Each is run over seeds of
 its scenario until some invariant breaks, first those that are known to catch it; the same seed of the unbroken code
-must pass. Exit code 1 when a mutant survives all seeds.
+must pass. Exit code 1 when a mutant survives all seeds. Rules that others subsume are named with the reason, and are
+run only when they are asked for (`--only`).
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def main() -> int:
     unknown = sorted(set(options.only or ()) - set(MUTANTS))
     if unknown:
         parser.error(f"no such mutant: {', '.join(unknown)}; there are {', '.join(sorted(MUTANTS))}")
-    names = options.only or list(MUTANTS)
+    subsumed = [] if options.only else [mutant for mutant in MUTANTS.values() if mutant.subsumed_by]
+    names = options.only or [name for name, mutant in MUTANTS.items() if not mutant.subsumed_by]
     hunts: list[Hunt] = []
     # Spawned: what one mutant leaves in the memory of its process must not reach the next.
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
@@ -88,6 +90,8 @@ def main() -> int:
             _say(line(hunts[-1]))
     hunts.sort(key=lambda each: names.index(each.mutant))
     sys.stdout.write(table(hunts))
+    for mutant in subsumed:
+        sys.stdout.write(f"not run: {mutant.rule:6} {mutant.name}: {mutant.subsumed_by}\n")
     if options.json is not None:
         options.json.write_text(json.dumps([asdict(each) for each in hunts], indent=1) + "\n")
     survivors = [each.mutant for each in hunts if each.seed is None]

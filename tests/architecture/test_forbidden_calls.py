@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "vectron_p2p"
 
 # Programs and libraries around a node, and what hands out the real or the simulated clock, threads and randomness.
-EXEMPT = {"runtime", "testing", "cli", "client"}
+EXEMPT = {"runtime", "testing", "cli", "client", "bench"}
 
 FORBIDDEN = {
     "trio.sleep": "Clock.sleep",

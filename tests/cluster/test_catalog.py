@@ -285,3 +285,31 @@ async def test_a_removed_member_is_told_so() -> None:
             )
         with pytest.raises(NotFound):
             await cluster.node("n2").catalog.propose(commands.ActivateMember(NodeId("someone")), timeout=5.0)
+
+
+async def test_a_node_that_reaches_nobody_does_not_say_that_there_is_no_such_collection() -> None:
+    async with open_cluster(seed=12) as cluster:
+        cluster.network.partition([["n3", "client"], ["n1", "n2"]])
+        await cluster.node("n1").catalog.propose(
+            commands.CreateCollection(
+                OperationId("made-elsewhere"),
+                CollectionId("33333333-3333-4333-8333-333333333333"),
+                "docs",
+                CollectionOptions(2, "l2", 1, 3, 16, 100),
+                False,
+            ),
+            timeout=5.0,
+        )
+        async with cluster.client("n3", timeout=3.0) as db:
+            with pytest.raises(VectronError) as caught:
+                await db.collection("docs").get([1])
+            assert not isinstance(caught.value, NotFound)
+            assert caught.value.retryable
+            cluster.network.heal()
+            assert await db.collection("docs").get([1]) == [None]
+            # One look each, however soon after one another: each asks anew.
+            for name in ("none", "neither", "nor this"):
+                began = trio.current_time()
+                with pytest.raises(NotFound):
+                    await db.collection(name.replace(" ", "-")).get([1])
+                assert trio.current_time() - began < 1.0

@@ -18,7 +18,8 @@ from tests.unit.catalog.world import Faults, Host, Violation, World
 from vectron_p2p.catalog import log as log_module
 from vectron_p2p.catalog import round as round_module
 from vectron_p2p.catalog.commands import ActivateMember, AddMember, CreateCollection, DeleteCollection
-from vectron_p2p.catalog.effects import Applied, CatalogConfig, Effect, Persist, Send
+from vectron_p2p.catalog.config import CatalogConfig
+from vectron_p2p.catalog.effects import Applied, Effect, Persist, Send
 from vectron_p2p.catalog.log import EpochLog
 from vectron_p2p.catalog.state import ClusterState
 from vectron_p2p.catalog.vote import Vote

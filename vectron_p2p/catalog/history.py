@@ -53,14 +53,34 @@ class History:
             return None
         return [self._entries[each] for each in range(epoch + 1, self.state.epoch + 1)]
 
-    def answer(self, epoch: int, limit: int) -> wire.Message | None:
-        """What brings a peer at `epoch` forward: at most `limit` entries, or a snapshot; None when nothing does."""
+    def answer(self, epoch: int, limit: int, look: int) -> wire.Entries | wire.Snapshot | None:
+        """What brings a peer at `epoch` forward: at most `limit` entries, or a snapshot; None when nothing does, and no
+        `look` wants to hear so.
+        """
         if epoch >= self.state.epoch:
-            return None
+            return wire.Entries(epoch + 1, [], look) if look else None
         entries = self.since(epoch)
         if entries is None:
             return wire.Snapshot(self.state.to_bytes())
-        return wire.Entries(epoch + 1, entries[:limit])
+        return wire.Entries(epoch + 1, entries[:limit], look)
+
+    def read(self, first: int, entries: list[bytes]) -> Step | str | None:
+        """What the entries of a peer, the epochs from `first` on, bring: evidence of another history, or a step.
+
+        Raises:
+            BadCatalog: They are none: noise is no evidence.
+        """
+        parsed = [Entry.from_bytes(data) for data in entries]
+        for epoch, data in enumerate(entries, first):
+            if self.differs(epoch, data):
+                return f"two different entries at epoch {epoch}"
+        following = self.state.epoch + 1
+        known = max(0, following - first)
+        if first > following or known >= len(entries):
+            return None
+        if parsed[known].previous != self.state.hash:
+            return f"an entry for epoch {following} follows another state than the one here"
+        return self.extend(entries[known:])
 
     def extend(self, entries: list[bytes]) -> Step:
         """Apply decided entries that follow the state, as far as this version can."""

@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.catalog import messages as wire
 from vectron_p2p.catalog.commands import command_from_wire, operation_of
-from vectron_p2p.catalog.effects import Alarm, Applied, CatalogConfig, Persist, ProposalFailed, Proposed, Rejected, Send
+from vectron_p2p.catalog.config import CatalogConfig
+from vectron_p2p.catalog.effects import Alarm, Applied, Confirmed, Persist, ProposalFailed, Proposed, Rejected, Send
 from vectron_p2p.catalog.entry import Entry
 from vectron_p2p.catalog.failures import not_decided, stopped
 from vectron_p2p.catalog.history import History, Step
@@ -131,9 +132,16 @@ class EpochLog:
         """A client has seen `epoch`: pull from some members when it is ahead of this node."""
         if self.halted is not None or epoch <= self.epoch or now < self._pull_again_at:
             return []
-        others = [node for node in self.state.current() if node != self.node]
         self._pull_again_at = now + self._config.pull_timeout
-        return [self._send(node, wire.Pull()) for node in self._rng.sample(others, min(WANT_FROM, len(others)))]
+        return self._ask_some(wire.Pull())
+
+    def look(self, number: int) -> list[Effect]:
+        """Ask some members whether anything is newer; those that know of nothing are `Confirmed`. `number`: above 0."""
+        return [] if self.halted is not None else self._ask_some(wire.Pull(number))
+
+    def _ask_some(self, pull: wire.Pull) -> list[Effect]:
+        others = [node for node in self.state.current() if node != self.node]
+        return [self._send(node, pull) for node in self._rng.sample(others, min(WANT_FROM, len(others)))]
 
     def tick(self, now: float) -> list[Effect]:
         out: list[Effect] = []
@@ -161,6 +169,8 @@ class EpochLog:
                 self._across(position.generation, body, sender, now, out)
             elif self.halted is None and self._shares_history(sender, position.epoch, position.hash, out):
                 self._handle(body, position.epoch, sender, now, out)
+                if isinstance(body, wire.Entries) and body.look and position.epoch <= self.epoch:
+                    out.append(Confirmed(body.look, sender))
                 self._pull(sender, position.epoch, now, out)
         except BadCatalog as error:
             out += [Rejected(sender, str(error))] if self.halted is None else []
@@ -171,10 +181,14 @@ class EpochLog:
 
     def _handle(self, body: wire.Message, epoch: int, sender: NodeId, now: float, out: list[Effect]) -> None:
         match body:
-            case wire.Pull():
-                self._serve(sender, epoch, out)
+            case wire.Pull(look):
+                self._serve(sender, epoch, out, look)
             case wire.Entries(first, entries):
-                self._take_entries(first, entries, out)
+                match self._history.read(first, entries):
+                    case str(evidence):
+                        self._halt(evidence, out)
+                    case Step() as step:
+                        self._follow(step, out)
             case wire.Snapshot(data):
                 self._take_snapshot(data, out)
             case wire.Prepare(ballot) | wire.Accept(ballot, _):
@@ -321,20 +335,6 @@ class EpochLog:
         if step.trouble is not None:
             self._halt(f"a decided entry cannot be applied here: {step.trouble}", out)
 
-    def _take_entries(self, first: int, entries: list[bytes], out: list[Effect]) -> None:
-        parsed = [Entry.from_bytes(data) for data in entries]  # noise is rejected; only entries can be evidence
-        for epoch, data in enumerate(entries, first):
-            if self._history.differs(epoch, data):
-                self._halt(f"two different entries at epoch {epoch}", out)
-                return
-        known = max(0, self.epoch + 1 - first)
-        if first > self.epoch + 1 or known >= len(entries):
-            return
-        if parsed[known].previous != self.hash:
-            self._halt(f"an entry for epoch {self.epoch + 1} follows another state than the one here", out)
-            return
-        self._follow(self._history.extend(entries[known:]), out)
-
     def _take_snapshot(self, data: bytes, out: list[Effect]) -> None:
         state = ClusterState.from_bytes(data)
         if (state.cluster, state.generation) != (self.state.cluster, self.state.generation):
@@ -342,8 +342,8 @@ class EpochLog:
         if state.epoch > self.epoch:
             self._follow(self._history.replace(state), out)
 
-    def _serve(self, node: NodeId, epoch: int, out: list[Effect]) -> None:
-        answer = self._history.answer(epoch, self._config.pull_entries)
+    def _serve(self, node: NodeId, epoch: int, out: list[Effect], look: int = 0) -> None:
+        answer = self._history.answer(epoch, self._config.pull_entries, look)
         if answer is not None:
             out.append(self._send(node, answer))
 

@@ -66,15 +66,18 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """Send me what follows my position."""
+    """Send me what follows my position. With a `look` (not 0) an answer is due even if nothing does, and names it."""
+
+    look: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Decided entries with epochs `first`, `first` + 1, and so on."""
+    """Decided entries with epochs `first`, `first` + 1, and so on; `look`: of the `Pull` that this answers."""
 
     first: int
     entries: list[bytes]
+    look: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ def to_wire(position: Position, message: Message) -> dict[str, Any]:
         "epoch": position.epoch,
         "hash": position.hash,
     }
-    body: dict[str, Any] = {"kind": "pull"}
+    body: dict[str, Any]
     match message:
         case Prepare(ballot):
             body = {"kind": "prepare", "ballot": list(ballot)}
@@ -107,8 +110,10 @@ def to_wire(position: Position, message: Message) -> dict[str, Any]:
             body = {"kind": "accepted", "ballot": list(ballot)}
         case Refused(ballot, promised):
             body = {"kind": "refused", "ballot": list(ballot), "promised": list(promised)}
-        case Entries(first, entries):
-            body = {"kind": "entries", "first": first, "entries": entries}
+        case Entries(first, entries, look):
+            body = {"kind": "entries", "first": first, "entries": entries} | ({"look": look} if look else {})
+        case Pull(look):
+            body = {"kind": "pull"} | ({"look": look} if look else {})
         case Snapshot(state):
             body = {"kind": "snapshot", "state": state}
     return {**head, **body}
@@ -139,14 +144,21 @@ def _message(wire: dict[str, Any]) -> Message:
         case {"kind": "refused", "ballot": ballot, "promised": promised}:
             return Refused(_ballot(ballot), _ballot(promised))
         case {"kind": "pull"}:
-            return Pull()
+            return Pull(_look(wire))
         case {"kind": "entries", "first": int(first), "entries": [*entries]} if all(
             isinstance(each, bytes) for each in entries
         ):
-            return Entries(first, entries)
+            return Entries(first, entries, _look(wire))
         case {"kind": "snapshot", "state": bytes(state)}:
             return Snapshot(state)
     raise BadCatalog(f"no catalog message: {str(wire.get('kind'))[:40]!r}")
+
+
+def _look(wire: dict[str, Any]) -> int:
+    look = wire.get("look", 0)
+    if type(look) is not int:
+        raise BadCatalog("the number of a look is an int")
+    return look
 
 
 def _ballot(value: object) -> Ballot:

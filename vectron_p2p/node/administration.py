@@ -130,7 +130,9 @@ class Administration:
 
         Raises:
             NotFound: There is none.
+            Unavailable: This node knows of none, and could ask nobody whether it is behind.
         """
+        asked = True
         for attempt in range(2):
             state = self._catalog.state
             current = state.current()
@@ -139,7 +141,9 @@ class Administration:
                 if name in (node, state.members[node].name):
                     return node
             if attempt == 0:
-                await self._catalog.catch_up_with_peers()  # it may have joined a moment ago
+                asked = await self._catalog.catch_up_with_peers()  # it may have joined a moment ago
+        if not asked:
+            raise Unavailable(f"this node knows no node {name!r}, but reaches no other node that might; retry")
         raise NotFound(f"there is no node {name!r}; `vectron nodes` lists them", field="node")
 
 

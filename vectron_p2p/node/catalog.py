@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from vectron_p2p.catalog.commands import Command, command_to_wire
-from vectron_p2p.catalog.effects import Alarm, Applied, Persist, ProposalFailed, Proposed, Rejected, Send
+from vectron_p2p.catalog.effects import (
+    Alarm,
+    Applied,
+    Confirmed,
+    Persist,
+    ProposalFailed,
+    Proposed,
+    Rejected,
+    Send,
+)
 from vectron_p2p.catalog.log import EpochLog
 from vectron_p2p.model.errors import Unavailable, VectronError, from_wire
 from vectron_p2p.net.interfaces import ConnectionLost
@@ -34,7 +43,8 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 BEHIND = 2.0  # seconds a request waits for an epoch its sender has: a pull takes one round trip and an fsync
-LOOK = 0.3  # seconds to look for a newer epoch before "not found" is said: three peers are asked, one round trip each
+LOOK = 0.3  # seconds to look for a newer epoch before "not found" is said: three peers are asked, one round trip each;
+# who has not answered by then is slow or gone, and one that has is enough
 DISK_RETRY = 1.0  # between attempts to write on a full disk: its space is looked at as often
 NOTE_TIMEOUT = 2.0  # a message of the log is resent by the log itself; older ones are worth nothing
 
@@ -44,6 +54,15 @@ class _Proposal:
     done: trio.Event = field(default_factory=trio.Event)
     result: dict[str, Any] = field(default_factory=dict)
     error: VectronError | None = None
+
+
+@dataclass(slots=True)
+class _Look:
+    """A look for what is newer: how many members were asked, which of them know nothing, and whether it is over."""
+
+    asked: int = 0
+    heard: set[NodeId] = field(default_factory=set)
+    done: trio.Event = field(default_factory=trio.Event)
 
 
 class Catalog:
@@ -75,6 +94,8 @@ class Catalog:
         self._background = background
         self._changed = trio.Event()
         self._proposals: dict[str, _Proposal] = {}
+        self._looks: dict[int, _Look] = {}
+        self._last_look = 0
         self._driver = Driver(EpochLog(node, persisted, rng=runtime.random), runtime.clock, self._perform)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -143,10 +164,29 @@ class Catalog:
                     f"this node is at catalog epoch {self.state.epoch} and could not get {epoch} yet; retry elsewhere"
                 )
 
-    async def catch_up_with_peers(self) -> None:
-        """Ask some members for what is newer than this node's epoch, and give them a moment."""
-        if len(self.state.members) > 1:
-            await self._wait_for(self.state.epoch + 1, LOOK)
+    async def catch_up_with_peers(self) -> bool:
+        """Ask some members for what is newer than this node's state, and take the first of it that comes.
+
+        False: nobody answered, so there may be something newer all the same.
+        """
+        if len(self.state.current()) < 2:
+            return True
+        self._last_look += 1
+        number, look, epoch = self._last_look, _Look(), self.state.epoch
+        self._looks[number] = look
+
+        def ask(now: float) -> list[Any]:
+            sends = self._driver.core.look(number)
+            look.asked = len(sends)
+            return list(sends)
+
+        try:
+            self._driver.post(ask)
+            with self._runtime.clock.move_on_after(LOOK):
+                await look.done.wait()
+        finally:
+            del self._looks[number]
+        return bool(look.heard) or self.state.epoch > epoch
 
     async def _wait_for(self, epoch: int, seconds: float) -> None:
         self._driver.post(lambda now: self._driver.core.want(epoch, now))
@@ -169,10 +209,17 @@ class Catalog:
                 self._on_applied(state)
                 self._changed.set()
                 self._changed = trio.Event()
+                for look in self._looks.values():
+                    look.done.set()
             case Proposed(proposal_id, _, result):
                 self._finish(proposal_id, result, None)
             case ProposalFailed(proposal_id, error):
                 self._finish(proposal_id, {}, error)
+            case Confirmed(number, sender) if number in self._looks:
+                look = self._looks[number]
+                look.heard.add(sender)
+                if len(look.heard) == look.asked:
+                    look.done.set()
             case Rejected(sender, reason):
                 log.warning("catalog_message_rejected", sender=sender, reason=reason)
             case Alarm(text, leave):

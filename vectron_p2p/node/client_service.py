@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vectron_p2p.catalog import commands
 from vectron_p2p.model.collections import MAX_REPLICAS, CollectionOptions, check_int, check_name, check_options
 from vectron_p2p.model.consistency import parse_consistency
-from vectron_p2p.model.errors import ConsistencyError, InvalidArgument, NotFound
+from vectron_p2p.model.errors import ConsistencyError, InvalidArgument, NotFound, Unavailable
 from vectron_p2p.model.ids import CollectionId, OperationId, PointId, check_point_id
 from vectron_p2p.model.points import MAX_WINDOW
 from vectron_p2p.node.admission import (
@@ -101,13 +101,20 @@ class ClientService:
         return await self._handlers[type(message)](message, DEFAULT_TIMEOUT if timeout is None else timeout)
 
     async def _collection(self, name: str) -> Collection:
-        """By name; a name not known here is looked for in newer epochs first (PROTOCOLS §1.6)."""
+        """By name; a name not known here is looked for in newer epochs first (PROTOCOLS §1.6).
+
+        Raises:
+            NotFound: There is none.
+            Unavailable: This node knows of none, and could ask nobody whether it is behind.
+        """
         check_name(name, field="collection")
-        found, seen = self._catalog.state.collection(name), -1
+        found, seen, asked = self._catalog.state.collection(name), -1, True
         while found is None and seen != self._catalog.state.epoch:  # each that is found may be followed by the next
             seen = self._catalog.state.epoch
-            await self._catalog.catch_up_with_peers()
+            asked = await self._catalog.catch_up_with_peers()
             found = self._catalog.state.collection(name)
+        if found is None and not asked:
+            raise Unavailable(f"this node knows no collection {name!r}, but reaches no other node that might; retry")
         if found is None:
             raise NotFound(f"there is no collection {name!r}", field="collection")
         return found

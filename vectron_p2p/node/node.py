@@ -200,7 +200,7 @@ class Node:
             on_change=self._member_changed,
             background=background,
         )
-        stamps = Stamps(hlc, identity, runtime, background=background)
+        stamps = self.stamps = Stamps(hlc, identity, runtime, background=background)
         fences = Fences(identity.node, lambda: self.catalog.state)
         self._replica_service = ReplicaService(
             identity.node,

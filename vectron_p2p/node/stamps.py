@@ -69,6 +69,11 @@ class Stamps:
             "this node has heard no other clock since it started, so it cannot tell the time; ask another node"
         )
 
+    @property
+    def mark(self) -> int:
+        """No stamp was given above it; it is on disk."""
+        return self._hlc.mark
+
     def wall_ms(self) -> int:
         """This node's wall clock, drawn to those of its peers."""
         return self._hlc.wall(self._wall())

@@ -71,6 +71,11 @@ class HybridClock:
         """The highest stamp given out or taken over."""
         return self._last
 
+    @property
+    def mark(self) -> int:
+        """The last persisted one: no stamp was given out above it."""
+        return self._mark
+
     def notice(self, wall_ms: int, now: float) -> None:
         """Call before any other method: a step of this machine's wall clock shows against the monotonic `now`.
 

@@ -9,10 +9,11 @@ import pytest
 
 from tests.unit.catalog.world import Faults, Violation, World
 from vectron_p2p.catalog.commands import CreateCollection, DeleteCollection, UpdateAddress, command_to_wire
+from vectron_p2p.catalog.config import CatalogConfig
 from vectron_p2p.catalog.effects import (
     Alarm,
     Applied,
-    CatalogConfig,
+    Confirmed,
     Persist,
     ProposalFailed,
     Proposed,
@@ -236,6 +237,31 @@ class TestCatchingUp:
         assert {each.node for each in pulls if isinstance(each, Send)} == {"n2", "n3"}
         assert log.want(log.epoch + 1, 0.5) == []  # not again before the first were answered
         assert log.want(log.epoch + 1, 2.0) != []
+
+    def test_a_look_is_answered_by_who_knows_nothing_newer_too(self) -> None:
+        asking, asked = make(three(), "n1"), make(three(), "n2")
+        sends = asking.look(7)
+        assert {each.node for each in sends if isinstance(each, Send)} == {"n2", "n3"}
+        (answer,) = asked.receive(bodies(sends, "pull")[0], NodeId("n1"), 0.0)
+        assert isinstance(answer, Send)
+        assert Confirmed(7, NodeId("n2")) in asking.receive(answer.body, NodeId("n2"), 0.0)
+        assert asking.look(8) != []  # every look asks: what was answered before it began says nothing
+
+    def test_a_look_takes_what_is_newer_before_it_is_confirmed(self) -> None:
+        ahead = cluster(3)
+        ahead.ask("a", create("o", "c"), at="n1")
+        assert ahead.run(5, lambda: bool(ahead.asks["a"].results))
+        behind, newer = make(three(), "n3"), ahead.hosts[NodeId("n1")].log
+        assert newer is not None
+        assert newer.epoch > behind.epoch
+        (pull, *_) = behind.look(1)
+        assert isinstance(pull, Send)
+        (answer,) = newer.receive(pull.body, NodeId("n3"), 0.0)
+        assert isinstance(answer, Send)
+        effects = behind.receive(answer.body, NodeId("n1"), 0.0)
+        kinds = [type(each) for each in effects]
+        assert kinds.index(Applied) < kinds.index(Confirmed)
+        assert behind.state.collection("c") is not None
 
     def test_one_pull_at_a_time(self) -> None:
         log = make(three(), "n1")

@@ -15,7 +15,8 @@ from typing import Any
 import msgpack
 
 from vectron_p2p.catalog.commands import ActivateMember, AddMember, Command, command_to_wire, operation_of
-from vectron_p2p.catalog.effects import Alarm, Applied, CatalogConfig, Effect, Persist, ProposalFailed, Proposed, Send
+from vectron_p2p.catalog.config import CatalogConfig
+from vectron_p2p.catalog.effects import Alarm, Applied, Effect, Persist, ProposalFailed, Proposed, Send
 from vectron_p2p.catalog.log import EpochLog
 from vectron_p2p.catalog.records import STATE, bootstrap, load
 from vectron_p2p.catalog.state import ClusterState, found

@@ -42,6 +42,12 @@ def test_a_write_of_unknown_outcome_may_come_late_or_never() -> None:
     assert not holds(write, read(50, 51, Content(1)), read(60, 61, None))
 
 
+def test_what_was_refused_is_never_seen() -> None:
+    write = operation("upsert", 0, 1, 1, outcome="refused")
+    assert holds(write, read(2, 3, None))
+    assert not holds(write, read(2, 3, Content(1)))
+
+
 def test_a_deleted_point_does_not_come_back() -> None:
     history = [operation("upsert", 0, 1, 1), operation("delete", 2, 3, 2)]
     assert holds(*history, read(4, 5, None))

@@ -81,3 +81,10 @@ def test_each_names_its_rule_and_a_scenario() -> None:
         assert re.match(r"§\d", mutant.rule), mutant
         assert mutant.scenario in SCENARIOS, mutant
         assert mutant.leaves_out, mutant
+
+
+def test_what_no_run_has_to_catch_says_why_and_names_no_seed() -> None:
+    for mutant in MUTANTS.values():
+        if mutant.subsumed_by:
+            assert "§" in mutant.subsumed_by, mutant
+            assert not mutant.seeds, mutant

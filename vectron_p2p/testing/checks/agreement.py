@@ -4,6 +4,8 @@ P1: the catalog is a function of generation and epoch: two nodes at one never ha
     placements either; the owners of a shard are distinct nodes.
 S3: the catalog of a node never goes back, over restarts neither, and no history forks.
 M1: the incarnation of a node only grows, and a restarted node begins above what it had.
+C1: the mark of a node's clock, which bounds the stamps it gave, never goes back, over restarts neither: so no stamp is
+    given twice, and no two rounds have one ballot.
 M3: a removed node is alive to nobody who knows of the removal.
 """
 
@@ -32,6 +34,7 @@ class Agreement:
         self._states: dict[tuple[int, int], bytes] = {}
         self._positions: dict[NodeId, tuple[int, int]] = {}
         self._incarnations: dict[NodeId, tuple[Any, Any]] = {}
+        self._marks: dict[NodeId, int] = {}
         self._still_alive: dict[tuple[NodeId, NodeId], int] = {}
 
     def look(self, nodes: Iterable[Node]) -> None:
@@ -44,6 +47,7 @@ class Agreement:
                 self._violated("S3", f"{node.identity.name} went back from {self._positions[me]} to {position}")
             self._positions[me] = position
             self._incarnation(node)
+            self._clock(node)
             self._removed(node)
 
     def _one_state(self, state: ClusterState, seen_by: NodeId) -> None:
@@ -63,6 +67,13 @@ class Agreement:
         if before is not None and (now < before or (life != node.identity.boot and now == before)):
             self._violated("M1", f"{node.identity.name}: incarnation {now} comes after {before}")
         self._incarnations[me] = (node.identity.boot, now)
+
+    def _clock(self, node: Node) -> None:
+        me, now = node.identity.node, node.stamps.mark
+        before = self._marks.get(me, 0)
+        if now < before:
+            self._violated("C1", f"{node.identity.name}: the mark of its clock went back from {before} to {now}")
+        self._marks[me] = max(now, before)
 
     def _removed(self, node: Node) -> None:
         for member in node.catalog.state.members.values():

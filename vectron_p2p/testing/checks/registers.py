@@ -35,7 +35,8 @@ Step: TypeAlias = "Callable[[State], tuple[State] | None]"
 
 @dataclass(slots=True)
 class Operation:
-    """One call; `outcome`: "ok", "failed" (its condition did not hold), "unknown"."""
+    """One call; `outcome`: "ok", "failed" (its condition did not hold), "refused" (nothing was written, and never will
+    be: what an error without any acknowledgement says), "unknown"."""
 
     kind: str
     began: float
@@ -73,7 +74,7 @@ class History:
 
 
 def _call(operation: Operation) -> checker.Call[State] | None:
-    if operation.outcome == "unknown" and operation.kind == "get":
+    if operation.outcome == "refused" or (operation.outcome == "unknown" and operation.kind == "get"):
         return None
     filtered = operation.kind == "delete-filter"
     return checker.Call(

@@ -104,7 +104,7 @@ MUTANTS = (
         (
             Edit(
                 "node.client_service:ClientService._collection",
-                "await self._catalog.catch_up_with_peers()",
+                "asked = await self._catalog.catch_up_with_peers()",
                 "await trio.lowlevel.checkpoint()",
             ),
             Edit(

@@ -45,6 +45,8 @@ class Mutant:
     seeds: tuple[int, ...] = ()
     seconds: float = 20.0
     """Virtual, under faults."""
+    subsumed_by: str = ""
+    """Not empty: no run has to catch it, and this says why: what the other rules already exclude."""
 
     @contextmanager
     def __call__(self) -> Iterator[None]:

@@ -16,7 +16,9 @@ MUTANTS = (
                 "if True:",
             ),
         ),
-        scenario="contention",
+        scenario="lag",
+        seeds=(9,),
+        seconds=10.0,
     ),
     Mutant(
         "read_of_one_copy",

@@ -17,7 +17,9 @@ MUTANTS = (
                 "    row.version < entry[:VERSION_SIZE] and paths and paths[i] is not Path.WRITE)):",
             ),
         ),
-        scenario="handoff",
+        scenario="lag",
+        seeds=(1,),
+        seconds=10.0,
     ),
     Mutant(
         "older_copy_applied",
@@ -120,8 +122,9 @@ MUTANTS = (
             ),
             Edit("node.coordinator.writes:Writes._check_reachable", "if not quorum.met(living):", "if False:"),
         ),
-        scenario="handoff",
-        seconds=40.0,
+        scenario="island",
+        seeds=(2,),
+        seconds=12.0,
     ),
     Mutant(
         "retry_with_another_id",
@@ -139,6 +142,8 @@ MUTANTS = (
                 "operation_key(operation_id + self._peers.me)",
             ),
         ),
-        scenario="rounds",
+        scenario="retries",
+        seeds=(1,),
+        seconds=8.0,
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import multiprocessing
+import random
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, nullcontext
 from dataclasses import replace
@@ -100,6 +101,8 @@ class Run:
         if plan.short_floors:
             age, interval = plan.rules.floors
             limits = replace(limits, floor_age=age, floor_interval=interval)
+        if plan.rules.repair_interval is not None:
+            limits = replace(limits, repair_interval=plan.rules.repair_interval)
         try:
             async with open_cluster(
                 nodes=len(plan.shape.hosts),
@@ -182,6 +185,10 @@ class Run:
         network.set_duplication(plan.duplication)
         network.set_delay(*plan.delay)
         began = trio.current_time()
+        if plan.rules.offset:
+            rng = random.Random(f"{plan.seed} offsets")
+            for host in world.cluster.hosts.values():
+                host.clock.wall_offset = rng.uniform(-plan.rules.offset, plan.rules.offset)
         async with trio.open_nursery() as nursery:
             for number, action in plan.chosen:
                 nursery.start_soon(self._perform, world, number, action, began)

@@ -7,6 +7,10 @@ one rule of the protocol is for: without them a build that lacks it would pass f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ALL = frozenset({"network", "process", "disk", "clock", "admin", "moves"})
 
@@ -46,6 +50,14 @@ class Scenario:
     """Clients, each with connections of its own, among which a plain worker chooses for each call: what one node
     acknowledges is read through another.
     """
+    at_a_time: int = 2
+    """Points that linear clients compete for."""
+    mix: Mapping[str, int] | None = None
+    """Weights of what linear clients do; None: as it is."""
+    offset: float = 0.0
+    """Each host's wall clock is off by up to so many seconds, either way, from the beginning on."""
+    repair_interval: float | None = None
+    """Of the nodes; None: as it is. Where it is long, a replica that lacks a row goes on lacking it."""
     puts: bool = False
     """Linear clients also write and delete plainly, at quorum, so that many clients do so to one point."""
 
@@ -202,5 +214,113 @@ SCENARIOS: dict[str, Scenario] = {
         quick=True,
         doors=3,
         puts=True,
+    ),
+    "lag": Scenario(
+        frozenset({"narrow"}),
+        plain=(0, 0),
+        linear=(8, 10),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"lag"}),
+        pause=(0.25, 0.5),
+        hosts=(3, 4, 5),
+        quick=True,
+        rate=4.0,
+        at_a_time=1,
+        offset=0.2,
+        repair_interval=60.0,
+        mix={"get": 12, "put": 4, "erase": 1, "cas": 3, "set-payload": 3, "insert": 2, "delete": 1},
+    ),
+    "stale copies": Scenario(
+        frozenset({"narrow"}),
+        plain=(0, 0),
+        linear=(6, 8),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"lag"}),
+        pause=(0.25, 0.5),
+        hosts=(3,),
+        quick=True,
+        rate=4.0,
+        at_a_time=1,
+        offset=0.2,
+        repair_interval=0.5,
+        mix={"get": 8, "put": 6, "erase": 1},
+    ),
+    "late": Scenario(
+        frozenset({"narrow"}),
+        plain=(4, 6),
+        linear=(0, 0),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"lag"}),
+        pause=(0.25, 0.5),
+        quick=True,
+        doors=3,
+        rate=4.0,
+        points=3,
+        offset=0.2,
+        repair_interval=60.0,
+    ),
+    "island": Scenario(
+        frozenset({"narrow"}),
+        plain=(4, 6),
+        linear=(0, 0),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"island"}),
+        pause=(1.0, 3.0),
+        hosts=(3,),
+        quick=True,
+        doors=3,
+        rate=4.0,
+        points=3,
+        repair_interval=60.0,
+    ),
+    "retries": Scenario(
+        frozenset({"narrow"}),
+        plain=(0, 0),
+        linear=(6, 8),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"hang-up"}),
+        pause=(0.25, 0.5),
+        hosts=(3,),
+        quick=True,
+        rate=4.0,
+        at_a_time=1,
+        repair_interval=60.0,
+        mix={"get": 4, "upsert": 1, "insert": 4, "cas": 2, "set-payload": 4, "delete": 3},
+    ),
+    "retries among puts": Scenario(
+        frozenset({"narrow"}),
+        plain=(0, 0),
+        linear=(6, 8),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"hang-up"}),
+        pause=(0.25, 0.5),
+        hosts=(3,),
+        quick=True,
+        rate=4.0,
+        at_a_time=1,
+        repair_interval=60.0,
+        mix={"get": 8, "put": 3, "erase": 1, "upsert": 4, "insert": 2, "cas": 2, "set-payload": 4, "delete": 2},
+    ),
+    "restarts": Scenario(
+        frozenset({"narrow", "process"}),
+        plain=(0, 0),
+        linear=(8, 10),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"lag", "kill-briefly"}),
+        pause=(0.25, 0.5),
+        hosts=(3, 4),
+        quick=True,
+        rate=4.0,
+        at_a_time=1,
+        offset=0.2,
+        repair_interval=60.0,
+        mix={"get": 8, "put": 6, "erase": 1, "cas": 4, "set-payload": 4, "insert": 2, "delete": 1},
     ),
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from vectron_p2p.testing.simulation.faults.table import all_hosts, anyone, fault, pair, some
+from vectron_p2p.testing.simulation.faults.table import all_hosts, anyone, fault, hosts_apart, pair, some
 from vectron_p2p.testing.simulation.world import CLIENT
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Pairs = list[tuple[str, str]]
 BREAK_EVERY = 0.7  # seconds between resets: calls get through in between, and some are cut off
+HANG_UP_EVERY = 0.4  # as of resets; clients call several times a second, so every look finds some waiting
 
 
 def between(here: Iterable[str], there: Iterable[str], *, both: bool = True) -> Pairs:
@@ -108,3 +109,30 @@ async def resets(world: World, action: Action) -> None:
 async def cut_client(world: World, action: Action) -> None:
     """The clients do not reach a host, which is well otherwise."""
     await cut(world, action, between(action.hosts, [CLIENT]))
+
+
+# Of the group "narrow", which is drawn only where a scenario names them: each makes one schedule likely.
+
+
+@fault("lag", "narrow", hosts_apart(0.3, 2.5, (0.1, 0.3, 0.6, 1.2)))
+async def lag(world: World, action: Action) -> None:
+    """A clogged path between two nodes: what one of them sends reaches this owner late, the others in time."""
+    await slow(world, action)
+
+
+@fault("island", "narrow", anyone(3.0, 9.0))
+async def island(world: World, action: Action) -> None:
+    """The clients reach a host, the other nodes do not: it has to refuse them."""
+    others = [name for name in _others(world, action.hosts) if name != CLIENT]
+    await cut(world, action, between(action.hosts, others))
+
+
+@fault("hang-up", "narrow", anyone(2.0, 6.0, (0.05, 0.15, 0.3)))
+async def hang_up(world: World, action: Action) -> None:
+    """A host's answers to clients take long and their connections break: what was done was not heard of."""
+    network, name, end = world.cluster.network, action.hosts[0], trio.current_time() + action.lasts
+    network.slow([(name, CLIENT)], action.value)
+    while trio.current_time() + HANG_UP_EVERY < end:
+        await trio.sleep(HANG_UP_EVERY)
+        network.break_streams(name, CLIENT)
+    network.slow([(name, CLIENT)], 0.0)

@@ -26,6 +26,12 @@ async def kill(world: World, action: Action) -> None:
         await trio.sleep(action.lasts)
 
 
+@fault("kill-briefly", "narrow", anyone(0.05, 0.2))
+async def kill_briefly(world: World, action: Action) -> None:
+    """As `kill`, but the others have not missed it when it is back."""
+    await kill(world, action)
+
+
 @fault("power", "process", anyone(0.5, 15.0), weight=1.5)
 async def power(world: World, action: Action) -> None:
     """The machine goes, and takes along what was not synced."""

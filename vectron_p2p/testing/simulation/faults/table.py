@@ -50,6 +50,11 @@ def pair(shortest: float, longest: float, values: Sequence[float] = (0.0,)) -> D
     )
 
 
+def hosts_apart(shortest: float, longest: float, values: Sequence[float]) -> Draw:
+    """Two hosts with nodes, in an order."""
+    return lambda rng, shape: (tuple(rng.sample(shape.hosts, 2)), rng.uniform(shortest, longest), rng.choice(values))
+
+
 def some(shortest: float, longest: float) -> Draw:
     """A part of all hosts, in an order; the clients may be in it."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from vectron_p2p.model.errors import AlreadyExists, NotFound, VectronError, VersionConflict
+from vectron_p2p.model.errors import AlreadyExists, ConsistencyError, NotFound, VectronError, VersionConflict
 from vectron_p2p.testing.checks.registers import Content, History, Operation
 from vectron_p2p.testing.simulation.workload.clients import SHARED, Worker, vector_of
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from vectron_p2p.testing.simulation.world import World
 
 FIRST = 1_000_000  # ids
-AT_A_TIME = 2  # points: so that clients meet
 LENGTH = 24  # operations per point
 RATE = 4.0  # calls per second and client
 REFUSED = (AlreadyExists, NotFound, VersionConflict)
+READS = ("get", "delete-filter")
+"""What reads, as a whole or first: no acknowledgement there says nothing of what was written."""
 KINDS = {
     "get": 5,
     "upsert": 2,
@@ -53,7 +54,7 @@ class Registers:
         return self._number
 
     def pick(self, place: int) -> History:
-        """The point in use at one of `AT_A_TIME` places."""
+        """The point in use at one of some places."""
         while len(self._current) <= place:
             self._current.append(self._fresh())
         if len(self._current[place].operations) >= LENGTH:
@@ -74,9 +75,9 @@ class LinearWorker(Worker):
         """Content and version of each point as this client read it last."""
 
     async def turn(self) -> None:
-        rng = self.random
-        history = self._registers.pick(rng.randrange(AT_A_TIME))
-        kinds = {**KINDS, **PLAIN} if self.world.plan.rules.puts else KINDS
+        rng, rules = self.random, self.world.plan.rules
+        history = self._registers.pick(rng.randrange(rules.at_a_time))
+        kinds = rules.mix or ({**KINDS, **PLAIN} if rules.puts else KINDS)
         kind = rng.choices(list(kinds), list(kinds.values()))[0]
         known = self._read.get(history.point)
         if kind == "cas" and known is None:
@@ -88,7 +89,7 @@ class LinearWorker(Worker):
         answer = await self.call(kind, self._ask(history.point, operation, known))
         operation.ended = trio.current_time()
         self._note(history.point, operation, answer)
-        await trio.sleep(rng.expovariate(RATE * self.world.plan.rules.rate))
+        await trio.sleep(rng.expovariate(RATE * rules.rate))
 
     def _ask(self, point: int, operation: Operation, known: tuple[Content, str] | None) -> Awaitable[Any]:
         docs, number = self.collection(SHARED), operation.number
@@ -119,6 +120,10 @@ class LinearWorker(Worker):
     def _note(self, point: int, operation: Operation, answer: Any) -> None:
         if isinstance(answer, REFUSED) and operation.kind in ("insert", "update", "cas"):
             operation.outcome = "failed"
+        elif (
+            isinstance(answer, ConsistencyError) and not answer.acked and operation.kind not in ("get", "delete-filter")
+        ):
+            operation.outcome = "refused"
         elif isinstance(answer, VectronError):
             operation.outcome = "unknown"
         else:

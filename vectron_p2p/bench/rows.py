@@ -1,0 +1,230 @@
+"""The figures, a function for each group: what is measured beside what.
+
+Within a group the sides take turns (`repeats` times), always in the same order, so that both see the machine alike.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vectron_p2p.bench.data import nearest
+from vectron_p2p.bench.figures import Row, percentile, spread
+from vectron_p2p.bench.jobs import Ask, WriteJob
+from vectron_p2p.bench.load import BenchFailed
+from vectron_p2p.bench.measure import Truth, milliseconds
+from vectron_p2p.bench.queries import Supply
+from vectron_p2p.bench.selection import SHARES, far_queries, select
+from vectron_p2p.client.sync_client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vectron_p2p.bench.data import Data
+    from vectron_p2p.bench.load import Generators
+    from vectron_p2p.bench.measure import Measure, Window
+    from vectron_p2p.bench.settings import Settings
+    from vectron_p2p.bench.stage import Stage
+
+ANSWER_S = 120.0  # to the first correct answer after a restart; longer is no restart any more
+FAR_QUERIES = 10  # fewer say nothing about recall
+FAR_SEED = 1
+
+
+@dataclass(slots=True)
+class Run:
+    """What all groups share. `ef` is that of the speeds."""
+
+    data: Data
+    settings: Settings
+    truth: Truth
+    measure: Measure
+    generators: Generators
+    raw_build_rate: float
+    note: Callable[[str], None]
+    ef: int = 0
+
+    def ask(self, *, with_payload: bool = False) -> Ask:
+        return Ask(self.settings.k, self.ef, with_payload=with_payload)
+
+
+def _row(
+    key: str, label: str, windows: Sequence[Window], stage: Stage, beside: Sequence[Window] = (), of: str = ""
+) -> Row:
+    speed = spread([window.rate for window in windows])
+    ratio = speed.median / spread([window.rate for window in beside]).median if beside else None
+    found = spread([window.recall for window in windows]).median
+    more = milliseconds(windows) if windows[0].durations else {}
+    return Row(key, label, speed, "q/s", ratio, of if beside else "", found, more | stage.lag())
+
+
+def ingest(run: Run, stage: Stage) -> list[Row]:
+    """Taken while the stage was set."""
+    points, suffix, where = len(run.data.ids), "", "one node"
+    if stage.nodes > 1:
+        suffix, where = f"-{stage.nodes}", f"{stage.nodes} nodes"
+    rates = [points / seconds for seconds in (stage.searchable, stage.linked)]
+    acked = {"acked": points / stage.acked}
+    return [
+        Row(f"ingest{suffix}", f"ingest acked and searchable, {where}", spread([rates[0]]), "points/s", more=acked),
+        Row(
+            f"linked{suffix}", f"fully linked, {where}", spread([rates[1]]), "points/s",
+            rates[1] / run.raw_build_rate, "raw add_items", more=stage.lag(),
+        ),
+    ]  # fmt: skip
+
+
+def batch(run: Run, stage: Stage) -> list[Row]:
+    raw, ours, full = [], [], []
+    for _ in range(run.settings.repeats):
+        raw.append(run.measure.raw_batch(run.truth, run.ef))
+        ours.append(run.measure.batch(stage.place, run.ask(), run.truth))
+        full.append(run.measure.batch(stage.place, run.ask(with_payload=True), run.truth))
+    size = run.settings.batch
+    return [
+        _row("batch", f"batch of {size:,}", ours, stage, raw, "raw batch"),
+        _row("batch-payload", f"batch of {size:,} with payloads", full, stage, ours, "batch without"),
+    ]
+
+
+def single(run: Run, stage: Stage) -> list[Row]:
+    rows = []
+    for connections in run.settings.connections:
+        raw, ours, serial = [], [], []
+        for _ in range(run.settings.repeats):
+            raw.append(run.measure.raw_batch(run.truth, run.ef))
+            if connections == 1:
+                serial.append(run.measure.raw_serial(run.truth, run.ef))
+            ours.append(run.measure.searches(stage.place, run.ask(), run.truth, connections))
+        label = f"single queries, {connections} connection{'s' if connections > 1 else ''}"
+        rows.append(_row(f"single-{connections}", label, ours, stage, raw, "raw batch"))
+        if serial:
+            rows.append(_serial(serial, ours))
+    return rows
+
+
+def _serial(raw: Sequence[Sequence[float]], ours: Sequence[Window]) -> Row:
+    theirs = spread([percentile(calls, 50) * 1000 for calls in raw])
+    mine = spread([percentile(window.durations, 50) * 1000 for window in ours])
+    more = {"raw_p50_ms": theirs.median, "over_raw_ms": mine.median - theirs.median}
+    found = spread([window.recall for window in ours]).median
+    return Row("serial", "serial queries, p50", mine, "ms", mine.median / theirs.median, "raw serial", found, more)
+
+
+def payload(run: Run, stage: Stage) -> list[Row]:
+    connections = max(run.settings.connections)
+    bare, full = [], []
+    for _ in range(run.settings.repeats):
+        bare.append(run.measure.searches(stage.place, run.ask(), run.truth, connections))
+        full.append(run.measure.searches(stage.place, run.ask(with_payload=True), run.truth, connections))
+    return [_row("payload", f"with payloads, {connections} connections", full, stage, bare, "without payloads")]
+
+
+def filters(run: Run, stage: Stage) -> list[Row]:
+    """Beside the same searches without a filter: by one client, and by all."""
+    queries, k = run.data.queries, run.settings.k
+    cases: list[tuple[str, str, Ask, Truth]] = []
+    for share in SHARES:
+        chosen = select(run.data.payloads, share)
+        name = f"{share * 100:.0f}"
+        if chosen is None:
+            run.note(f"no filter on a field of the payloads keeps about {name} % of the points: left out")
+            continue
+        ask = Ask(k, run.ef, filter=chosen.filter)
+        rows = chosen.kept[nearest(run.data.vectors[chosen.kept], queries, k)]
+        label = f"filter to {chosen.share * 100:.1f} %"
+        run.note(f"{label}: {chosen.filter}")
+        cases.append((f"filter-{name}", label, ask, Truth(run.truth.supply, rows)))
+        far = far_queries(run.truth.rows, chosen.kept)
+        if share == SHARES[1]:
+            if len(far) < FAR_QUERIES:
+                run.note(f"only {len(far)} queries have no neighbour that this filter keeps: no figure for them")
+                continue
+            supply = Supply(queries, far, FAR_SEED)
+            cases.append((f"filter-{name}-far", f"{label}, none near", ask, Truth(supply, rows)))
+    rows_out = []
+    for connections in sorted({min(run.settings.connections), max(run.settings.connections)}):
+        plain: list[Window] = []
+        windows: list[list[Window]] = [[] for _ in cases]
+        for _ in range(run.settings.repeats if cases else 0):
+            plain.append(run.measure.searches(stage.place, run.ask(), run.truth, connections))
+            for (_, _, ask, truth), into in zip(cases, windows, strict=True):
+                into.append(run.measure.searches(stage.place, ask, truth, connections))
+        for (key, label, _, _), measured in zip(cases, windows, strict=True):
+            text = f"{label}, {connections} conn."
+            rows_out.append(_row(f"{key}-{connections}", text, measured, stage, plain, "unfiltered"))
+    return rows_out
+
+
+def memory(run: Run, stage: Stage) -> list[Row]:
+    time.sleep(max(0.0, stage.linked_at + run.settings.settle - time.perf_counter()))
+    sizes = stage.memory()
+    vectors = run.data.vectors.nbytes
+    megabytes = {name: size / 1e6 for name, size in sizes.items()}
+    more = {"mapped_mb": megabytes["mapped"], "vectors_mb": vectors / 1e6}
+    ratio = sizes["anonymous"] / vectors
+    return [
+        Row("memory", "anonymous memory of a node", spread([megabytes["anonymous"]]), "MB", ratio, "vectors", more=more)
+    ]
+
+
+def mixed(run: Run, stage: Stage) -> list[Row]:
+    """Searches while points are replaced. Both kinds of clients are processes of their own."""
+    settings = run.settings
+    searchers = settings.mixed_searchers
+    quiet = [run.measure.searches(stage.place, run.ask(), run.truth, searchers) for _ in range(settings.repeats)]
+    rows = slice(min(len(run.data.ids), round(settings.mixed_seconds * settings.mixed_rate)))
+    (search,) = run.measure.search_jobs(stage.place, run.ask(), run.truth, searchers, 1, settings.mixed_seconds)
+    write = WriteJob(
+        stage.place, run.data.ids[rows], run.data.vectors[rows], run.data.payloads[rows], run.truth.supply.noise,
+        settings.mixed_rate, settings.mixed_batch, settings.mixed_seconds,
+    )  # fmt: skip
+    with stage.watching_tail() as tail:
+        found, written = run.generators.run([search, write])
+    window = run.measure.window([found], run.truth)
+    label = f"{searchers} searchers beside {settings.mixed_rate:,.0f} points/s"
+    row = _row("mixed", label, [window], stage, quiet, f"quiet, {searchers} connections")
+    row.more["written_per_s"] = written.done / written.seconds
+    row.more["write_p99_ms"] = percentile(written.durations, 99) * 1000
+    if written.errors:
+        row.more["writes_failed"] = len(written.errors)
+        run.note(f"a write failed: {written.errors[0]}")
+    if tail:
+        row.more["tail_max"] = max(tail)
+    return [row]
+
+
+def restart(run: Run, stage: Stage) -> list[Row]:
+    """Kill -9, start, and ask until the answer is right: all of the true neighbours, from all of the shards."""
+    k, ids = run.settings.k, run.data.ids
+    answers = (stage.collection.search(query, k=k, ef=run.ef, with_payload=False) for query in run.data.queries)
+    pairs = enumerate(zip(answers, run.truth.rows, strict=True))
+    right = (at for at, (hits, rows) in pairs if {hit.id for hit in hits} == {ids[row] for row in rows})
+    number = next(right, None)
+    if number is None:
+        raise BenchFailed("no query of the data set is answered fully before the restart")
+    wanted = {ids[row] for row in run.truth.rows[number]}
+    taken = []
+    for _ in range(run.settings.repeats):
+        stage.cluster.kill(0)
+        started = time.perf_counter()
+        stage.cluster.start_node(0)
+        with Client(stage.place.target) as db:
+            collection = db.collection(stage.place.collection)
+            while True:
+                result = collection.search(run.data.queries[number], k=k, ef=run.ef, with_payload=False)
+                if not result.partial and {hit.id for hit in result} == wanted:
+                    break
+                if time.perf_counter() > started + ANSWER_S:
+                    raise BenchFailed(f"no correct answer within {ANSWER_S:.0f} s of the restart")
+        taken.append(time.perf_counter() - started)
+    return [Row("restart", "kill -9 to first correct answer", spread(taken), "s")]
+
+
+def cluster(run: Run, stage: Stage, one_node: Sequence[Window]) -> list[Row]:
+    """At `one`, through all nodes; `one_node` was measured in the same run."""
+    connections = max(run.settings.connections)
+    ours = [run.measure.searches(stage.place, run.ask(), run.truth, connections) for _ in range(run.settings.repeats)]
+    label = f"{stage.nodes} nodes, {stage.nodes} replicas, {connections} connections"
+    return [*ingest(run, stage), _row("cluster", label, ours, stage, one_node, "one node")]
