@@ -74,7 +74,9 @@ MUTANTS = (
                 "return max(0, wall_ms)",
             ),
         ),
-        scenario="skew",
+        scenario="astray",
+        seeds=(2,),
+        seconds=15.0,
     ),
     Mutant(
         "held_stamp_blocks",
