@@ -215,6 +215,11 @@ class SimDisk:
         store.damaged.add(key)
         return key
 
+    def rot(self, name: str) -> None:
+        """Damages all pairs of a store."""
+        store = self._stores[name]
+        store.damaged.update(store.table.pairs)
+
     def image(self) -> dict[str, MemoryTable]:
         """What a backup of the whole disk holds, taken now."""
         return {name: MemoryTable(dict(self._stores[name].table.pairs)) for name in sorted(self._stores)}

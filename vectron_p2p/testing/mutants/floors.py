@@ -28,8 +28,7 @@ MUTANTS = (
             Edit("replication.floors:to_adopt", "if theirs.highest > mine.floor:", "if False:"),
         ),
         scenario="tombstones",
-        seeds=(3,),
-        seconds=40.0,
+        seconds=12.0,
     ),
     Mutant(
         "collected_where_owners_differ",
@@ -43,7 +42,8 @@ MUTANTS = (
             ),
         ),
         scenario="tombstones",
-        seconds=40.0,
+        seeds=(23,),
+        seconds=12.0,
     ),
     Mutant(
         "collected_by_a_majority",
@@ -69,7 +69,8 @@ MUTANTS = (
             Edit("replication.floors:to_adopt", "if theirs.highest > mine.floor:", "if False:"),
         ),
         scenario="tombstones",
-        seconds=40.0,
+        seeds=(1,),
+        seconds=12.0,
     ),
     Mutant(
         "old_writes_below_the_floor",
@@ -80,7 +81,7 @@ MUTANTS = (
             Edit("storage.shard:ShardStore.promise", "stamp(ballot) <= self.refuse_below or", ""),
         ),
         scenario="tombstones",
-        seconds=40.0,
+        seconds=12.0,
     ),
     Mutant(
         "old_rows_after_the_collection",
@@ -95,7 +96,8 @@ MUTANTS = (
             Edit("replication.floors:refuses", "if path is Path.WRITE and floor and stamp <= floor:", "if False:"),
         ),
         scenario="tombstones",
-        seconds=40.0,
+        seeds=(1,),
+        seconds=12.0,
     ),
     Mutant(
         "learned_without_the_floors",
@@ -109,7 +111,7 @@ MUTANTS = (
             ),
         ),
         scenario="tombstones",
-        seconds=40.0,
+        seconds=12.0,
     ),
     Mutant(
         "learner_keeps_what_was_collected",
@@ -123,7 +125,7 @@ MUTANTS = (
             ),
         ),
         scenario="tombstones",
-        seconds=40.0,
+        seconds=12.0,
     ),
     Mutant(
         "learner_agrees_to_a_floor",
@@ -138,7 +140,7 @@ MUTANTS = (
             ),
         ),
         scenario="tombstones",
-        seconds=40.0,
+        seconds=12.0,
     ),
     Mutant(
         "copy_of_the_forgetful",
@@ -146,6 +148,6 @@ MUTANTS = (
         "an owner that was away while the others collected is a learner",
         (Edit("replication.floors:to_adopt", "if theirs.highest > mine.floor:", "if False:"),),
         scenario="tombstones",
-        seconds=40.0,
+        seconds=12.0,
     ),
 )

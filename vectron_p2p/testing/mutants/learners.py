@@ -22,7 +22,6 @@ MUTANTS = (
             ),
         ),
         scenario="forgetful",
-        seeds=(12,),
     ),
     Mutant(
         "learner_promises",
@@ -37,6 +36,8 @@ MUTANTS = (
             Edit("storage.shard:ShardStore.promise", "stamp(ballot) <= self.refuse_below or", ""),
         ),
         scenario="forgetful",
+        seeds=(2,),
+        seconds=15.0,
     ),
     Mutant(
         "learned_from_one",
@@ -50,6 +51,7 @@ MUTANTS = (
             ),
         ),
         scenario="forgetful",
+        seeds=(6,),
     ),
     Mutant(
         "learner_takes_old_stamps",
@@ -77,7 +79,6 @@ MUTANTS = (
             ),
         ),
         scenario="forgetful",
-        seeds=(12,),
     ),
     Mutant(
         "unclean_restart_unseen",
@@ -91,5 +92,7 @@ MUTANTS = (
             ),
         ),
         scenario="interval",
+        seeds=(1,),
+        seconds=15.0,
     ),
 )

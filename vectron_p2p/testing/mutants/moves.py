@@ -11,9 +11,16 @@ MUTANTS = (
         "no_fence",
         "§6",
         "each step is fenced before the next one",
-        (Edit("node.services.moves:Moves._step", "await self._fence(move, drive)", "pass"),),
+        (
+            Edit(
+                "node.services.moves:Moves._step",
+                "await self._fence(move, drive)",
+                "await self._replicas.opened([move.shard])",
+            ),
+        ),
         scenario=MOVING,
-        seconds=25.0,
+        seeds=(1,),
+        seconds=12.0,
     ),
     Mutant(
         "leaving_owner_unfenced",
@@ -32,7 +39,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "old_requests_accepted",
@@ -40,7 +47,7 @@ MUTANTS = (
         "an owner refuses requests that are older than the last step of the shard",
         (Edit("node.fences:Fences.check", "if epoch < fence:", "if False:"),),
         scenario=MOVING,
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "fence_passed_by_requests_under_way",
@@ -54,7 +61,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "copied_from_another_owner",
@@ -68,8 +75,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seeds=(13,),
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "read_new_before_the_copy",
@@ -83,8 +89,8 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seeds=(10,),
-        seconds=25.0,
+        seeds=(1,),
+        seconds=12.0,
     ),
     Mutant(
         "only_old_owners_written",
@@ -92,13 +98,13 @@ MUTANTS = (
         "during a move a write is acknowledged in the new set too",
         (
             Edit(
-                "node.routes:write_quorum",
-                "JointQuorum.at(level, route.write)",
-                "JointQuorum.at(level, [route.write[0]])",
+                "node.coordinator.writes:Writes._send",
+                "write_quorum(state.route(shard), level)",
+                "write_quorum(type(route := state.route(shard))(route.read, route.write[:1]), level)",
             ),
         ),
         scenario=MOVING,
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "only_new_owners_written",
@@ -106,14 +112,13 @@ MUTANTS = (
         "during a move a write is acknowledged in the old set too",
         (
             Edit(
-                "node.routes:write_quorum",
-                "JointQuorum.at(level, route.write)",
-                "JointQuorum.at(level, [route.write[-1]])",
+                "node.coordinator.writes:Writes._send",
+                "write_quorum(state.route(shard), level)",
+                "write_quorum(type(route := state.route(shard))(route.read, route.write[-1:]), level)",
             ),
         ),
         scenario=MOVING,
-        seeds=(1,),
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "only_the_set_that_is_read",
@@ -121,13 +126,13 @@ MUTANTS = (
         "during a move every level is met in each set separately",
         (
             Edit(
-                "node.routes:write_quorum",
-                "JointQuorum.at(level, route.write)",
-                "JointQuorum.at(level, [route.read])",
+                "node.coordinator.writes:Writes._send",
+                "write_quorum(state.route(shard), level)",
+                "write_quorum(type(route := state.route(shard))(route.read, (route.read,)), level)",
             ),
         ),
         scenario=MOVING,
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "floor_during_a_move",
@@ -146,7 +151,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=25.0,
+        seconds=12.0,
     ),
     Mutant(
         "moved_without_the_floors",
@@ -160,6 +165,6 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seconds=25.0,
+        seconds=12.0,
     ),
 )

@@ -125,7 +125,7 @@ def draw(seed: int, scenario: str, seconds: float) -> Plan:
         seconds=seconds,
         shape=shape,
         zones=zones,
-        shards=rng.choice([1, 2, 4]),
+        shards=rng.choice(chosen.shards),
         short_floors=rng.random() < 0.5 if chosen.short_floors is None else chosen.short_floors,
         loss=rng.choice([0.0, 0.0, 0.02, 0.1, 0.25]) if network else 0.0,
         streams_lose=rng.random() < 0.7,

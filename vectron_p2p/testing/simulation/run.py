@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 START_WITHIN = 30.0  # virtual seconds
 LOOK_EVERY = 0.5  # virtual seconds between looks at what all nodes know: shorter than anything they agree on lasts
-FLOOR_AGE, FLOOR_INTERVAL = 5.0, 3.0
-"""Seconds, where floors are short: their rules hold at any age, which only keeps late writes from being refused."""
 
 
 def simulate(
@@ -102,7 +100,8 @@ class Run:
         report, plan = self._report, self._plan
         limits = Limits(swim=SwimConfig.sim())
         if plan.short_floors:
-            limits = replace(limits, floor_age=FLOOR_AGE, floor_interval=FLOOR_INTERVAL)
+            age, interval = plan.rules.floors
+            limits = replace(limits, floor_age=age, floor_interval=interval)
         if plan.rules.repair_interval is not None:
             limits = replace(limits, repair_interval=plan.rules.repair_interval)
         try:

@@ -34,10 +34,16 @@ class Scenario:
     hosts: tuple[int, ...] = (3, 3, 3, 4, 5)
     durability: str | None = None
     short_floors: bool | None = None
+    floors: tuple[float, float] = (5.0, 3.0)
+    """Age of floors and time between two, in seconds, where floors are short: their rules hold at any age, which only
+    keeps late writes from being refused.
+    """
     quick: bool = False
     """A network without loss and duplication, and with small delays: more calls in the same time."""
     rate: float = 1.0
     """Times the calls that clients make."""
+    shards: tuple[int, ...] = (1, 2, 4)
+    """Of the collection of points."""
     points: int | None = None
     """Of each plain client; None: as it is."""
     doors: int = 1
@@ -102,18 +108,18 @@ SCENARIOS: dict[str, Scenario] = {
         points=4,
     ),
     "moving": Scenario(
-        frozenset({"moves", "network", "process"}),
-        plain=(2, 3),
-        linear=(0, 1),
+        frozenset({"schedules"}),
+        plain=(4, 6),
+        linear=(0, 0),
         churn=(0, 0),
         ones=(0, 0),
-        kinds=frozenset({"move", "isolate", "slow"}),
-        pause=(0.4, 1.0),
+        kinds=frozenset({"contested move"}),
+        pause=(0.5, 1.0),
         hosts=(4, 5),
         quick=True,
         doors=3,
-        rate=3.0,
-        points=4,
+        rate=4.0,
+        shards=(1, 1, 2),
     ),
     "handoff": Scenario(
         frozenset({"network", "process"}),
@@ -139,32 +145,30 @@ SCENARIOS: dict[str, Scenario] = {
         doors=3,
     ),
     "forgetful": Scenario(
-        frozenset({"disk", "process"}),
-        plain=(4, 6),
+        frozenset({"disk", "schedules"}),
+        plain=(3, 5),
         linear=(2, 4),
         churn=(0, 0),
         ones=(0, 0),
-        kinds=frozenset({"bit-flip", "kill", "freeze"}),
-        pause=(1.0, 5.0),
+        kinds=frozenset({"bit-flip", "relay with rot", "late"}),
+        pause=(0.5, 3.0),
         hosts=(3,),
         durability="fsync",
         rate=3.0,
-        points=4,
         quick=True,
         doors=3,
     ),
     "interval": Scenario(
-        frozenset({"disk", "process"}),
+        frozenset({"schedules"}),
         plain=(4, 6),
-        linear=(2, 4),
+        linear=(0, 1),
         churn=(0, 0),
         ones=(0, 0),
-        kinds=frozenset({"power", "write-errors", "freeze"}),
-        pause=(1.0, 5.0),
+        kinds=frozenset({"relay with power"}),
+        pause=(0.5, 1.5),
         hosts=(3,),
         durability="interval",
-        rate=3.0,
-        points=4,
+        rate=4.0,
         quick=True,
         doors=3,
     ),
@@ -183,17 +187,17 @@ SCENARIOS: dict[str, Scenario] = {
         doors=3,
     ),
     "tombstones": Scenario(
-        frozenset({"network", "process", "disk"}),
+        frozenset({"network", "process", "disk", "schedules"}),
         plain=(3, 4),
         linear=(0, 0),
         churn=(0, 0),
         ones=(0, 1),
-        kinds=frozenset({"isolate", "half-partition", "kill", "freeze", "bit-flip"}),
-        pause=(1.0, 5.0),
-        hosts=(3,),
+        kinds=frozenset({"kill", "bit-flip", "late", "slow"}),
+        pause=(1.0, 3.0),
+        hosts=(3, 4),
         short_floors=True,
-        rate=3.0,
-        points=4,
+        floors=(0.5, 0.3),
+        rate=2.0,
         quick=True,
         doors=3,
     ),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.catalog.commands import Command
     from vectron_p2p.catalog.state import ClusterState
+    from vectron_p2p.model.ids import NodeId
     from vectron_p2p.testing.simulation.plan import Action, Shape
     from vectron_p2p.testing.simulation.world import World
 
@@ -29,11 +30,28 @@ def _any(rng: random.Random, shape: Shape) -> tuple[tuple[str, ...], float, floa
 @fault("move", "moves", _any, weight=4.0)
 async def move(world: World, action: Action) -> None:
     """Some replica goes to some node that has none of its shard."""
-    state = _state(world, action)
+    state = state_of(world, action)
     if state is None:
         return
+    choices = possible(state)
+    if choices:
+        shard, leaving, coming = choices[int(action.value * len(choices))]
+        await propose(world, action, StartMove(shard.collection, shard.index, leaving, coming))
+
+
+@fault("cancel move", "moves", _any)
+async def cancel(world: World, action: Action) -> None:
+    """Some move is cancelled, if it still can be."""
+    state = state_of(world, action)
+    if state is not None and state.moves:
+        shard = sorted(state.moves)[int(action.value * len(state.moves))]
+        await propose(world, action, CancelMove(shard.collection, shard.index, state.moves[shard].id))
+
+
+def possible(state: ClusterState) -> list[tuple[ShardId, NodeId, NodeId]]:
+    """Shard, an owner that may leave, a node that may come."""
     active = {member.node for member in state.active()}
-    possible = [
+    return [
         (shard, leaving, coming)
         for key, collection in sorted(state.collections.items())
         for index, owners in enumerate(collection.placement)
@@ -42,31 +60,19 @@ async def move(world: World, action: Action) -> None:
         if leaving in active
         for coming in sorted(active.difference(owners))
     ]
-    if possible:
-        shard, leaving, coming = possible[int(action.value * len(possible))]
-        await _propose(world, action, StartMove(shard.collection, shard.index, leaving, coming))
 
 
-@fault("cancel move", "moves", _any)
-async def cancel(world: World, action: Action) -> None:
-    """Some move is cancelled, if it still can be."""
-    state = _state(world, action)
-    if state is not None and state.moves:
-        shard = sorted(state.moves)[int(action.value * len(state.moves))]
-        await _propose(world, action, CancelMove(shard.collection, shard.index, state.moves[shard].id))
-
-
-def _up(world: World, action: Action) -> list[str]:
+def up(world: World, action: Action) -> list[str]:
     return [name for name in action.hosts if world.host(name).up and not world.is_frozen(name)]
 
 
-def _state(world: World, action: Action) -> ClusterState | None:
-    up = _up(world, action)
-    return world.cluster.node(up[0]).catalog.state if up else None
+def state_of(world: World, action: Action) -> ClusterState | None:
+    names = up(world, action)
+    return world.cluster.node(names[0]).catalog.state if names else None
 
 
-async def _propose(world: World, action: Action, command: Command) -> None:
-    node = world.cluster.node(_up(world, action)[0])
+async def propose(world: World, action: Action, command: Command) -> None:
+    node = world.cluster.node(up(world, action)[0])
     with trio.move_on_after(GIVE_UP):
         try:
             await node.catalog.propose(command, timeout=GIVE_UP)

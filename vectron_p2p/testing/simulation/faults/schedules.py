@@ -1,0 +1,171 @@
+"""Faults that meet: each brings about, with all its times and places left to chance, a schedule that some rules of the
+protocol are there for. Single faults would meet like this once in hundreds of runs.
+
+They are in a group of their own, which only narrow scenarios name.
+"""
+
+from __future__ import annotations
+
+import random
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from vectron_p2p.catalog.commands import StartMove
+from vectron_p2p.node.node import SYSTEM
+from vectron_p2p.testing.simulation.faults import moves
+from vectron_p2p.testing.simulation.faults.table import fault
+from vectron_p2p.testing.simulation.workload.clients import POINTS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
+
+    from vectron_p2p.testing.simulation.faults.table import Draw, Drawn
+    from vectron_p2p.testing.simulation.plan import Action, Shape
+    from vectron_p2p.testing.simulation.world import World
+
+LATE = (0.3, 1.0, 3.0)  # seconds
+STRETCH = (1.0, 30.0, 100.0, 300.0)  # of what a disk does: 100 makes a synced batch take a third of a second
+DOWN = 0.3  # seconds without power: as short as it can be, before others have what was lost
+
+
+def _seeded(shortest: float, longest: float) -> Draw:
+    """Every host, in an order, the victim last; the value seeds what else is drawn when the fault begins."""
+
+    def draw(rng: random.Random, shape: Shape) -> Drawn:
+        hosts = [host for host in rng.sample(shape.hosts, len(shape.hosts)) if host != shape.victim]
+        return (*hosts, shape.victim), rng.uniform(shortest, longest), round(rng.random(), 6)
+
+    return draw
+
+
+@contextmanager
+def _slowed(world: World, pairs: Iterable[tuple[str, str]], seconds: float) -> Iterator[None]:
+    ways = list(pairs)
+    world.cluster.network.slow(ways, seconds)
+    try:
+        yield
+    finally:
+        world.cluster.network.slow(ways, 0.0)
+
+
+@contextmanager
+def _slow_disk(world: World, name: str, stretch: float) -> Iterator[None]:
+    executor = world.host(name).executor
+    if executor is not None:
+        executor.slow = stretch
+    try:
+        yield
+    finally:
+        if executor is not None:
+            executor.slow = 1.0
+
+
+@contextmanager
+def _catalog_lag(world: World, name: str) -> Iterator[None]:
+    """No message of the catalog's log gets to a node; all others do. So it goes on by the routes that it knows."""
+    node = world.host(name).node
+    if node is None or not world.host(name).up:
+        yield
+        return
+    catalog = node.catalog
+    catalog.receive = lambda body, sender: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del catalog.receive
+
+
+@fault("late", "schedules", _seeded(1.0, 6.0))
+async def late(world: World, action: Action) -> None:
+    """What one host sends gets to each other one at another time: a request is old when it comes, or comes after what
+    was sent later by others.
+    """
+    rng = random.Random(action.value)
+    source, *others = rng.sample(action.hosts, len(action.hosts))
+    with ExitStack() as stack:
+        for other in others:
+            stack.enter_context(_slowed(world, [(source, other)], rng.choice((0.0, *LATE))))
+        await trio.sleep(action.lasts)
+
+
+@fault("contested move", "schedules", _seeded(1.5, 4.0))
+async def contested_move(world: World, action: Action) -> None:
+    """A shard is moved while it is written by hosts that one of its owners hears late. What they write is at a bare
+    majority of the old owners, the one that leaves among them; its disk, or that of the node that comes, may be slow,
+    so that requests are under way for long; and some node may not hear of the move.
+    """
+    rng, state = random.Random(action.value), moves.state_of(world, action)
+    if state is None or state.moves or any(host.executor and host.executor.slow > 1 for host in world.cluster.up):
+        return  # one at a time: with every disk slow nothing happens at all
+    names = {member.node: name for name in moves.up(world, action) for member in state.active() if member.name == name}
+    possible = [each for each in moves.possible(state) if state.collections[each[0].collection].name == POINTS]
+    if not possible:
+        return
+    shard, leaving, coming = rng.choice(possible)
+    staying = [owner for owner in state.owners(shard) if owner != leaving]
+    involved = {leaving, coming, *staying}
+    if not involved.issubset(names):
+        return
+    behind = names[rng.choice(staying)]
+    writers = [name for node, name in names.items() if name != behind and node != coming]
+    with ExitStack() as stack:
+        early = [name for name in writers if rng.random() < 0.7]
+        stack.enter_context(_slowed(world, [(name, behind) for name in early], rng.choice(LATE)))
+        stack.enter_context(_slow_disk(world, names[leaving], rng.choice(STRETCH)))
+        stack.enter_context(_slow_disk(world, names[coming], rng.choice(STRETCH[:2])))
+        apart = [name for node, name in names.items() if node not in involved]
+        if apart and rng.random() < 0.6:
+            stack.enter_context(_catalog_lag(world, rng.choice(apart)))
+        await trio.sleep(rng.uniform(0.1, 0.5))
+        await moves.propose(world, action, StartMove(shard.collection, shard.index, leaving, coming))
+        await trio.sleep(action.lasts)
+
+
+@fault("relay with rot", "schedules", _seeded(12.0, 16.0))
+async def relay_with_rot(world: World, action: Action) -> None:
+    """What is acknowledged while one host is down, another one has and the victim. Then the victim's shards rot, and
+    the other one goes down instead: of those who are there now none knows. The victim may notice at its next start.
+    """
+    rng = random.Random(action.value)
+
+    async def harm(victim: str) -> None:
+        if rng.random() < 0.7:
+            world.cluster.kill(victim)
+        disk = world.host(victim).disk
+        for name in disk.names():
+            if name != SYSTEM and rng.random() < 0.8:
+                disk.rot(name)
+                world.note(f"{victim}: all of {name} is damaged")
+        await trio.lowlevel.checkpoint()
+
+    if world.may_destroy():
+        await _relay(world, action, rng, harm)
+
+
+@fault("relay with power", "schedules", _seeded(6.0, 9.0))
+async def relay_with_power(world: World, action: Action) -> None:
+    """The same, but the victim's machine loses power, and what it had not synced."""
+
+    async def harm(victim: str) -> None:
+        with world.kept_down(victim):
+            world.cluster.kill(victim, power=world.may_lose_power(victim))
+            await trio.sleep(DOWN)
+
+    await _relay(world, action, random.Random(action.value), harm)
+
+
+async def _relay(world: World, action: Action, rng: random.Random, harm: Callable[[str], Awaitable[None]]) -> None:
+    first, second, *_, victim = action.hosts
+    before = rng.uniform(0.3, 1.5)
+    if not all(host.up and host.node is not None and host.node.serving for host in world.cluster.hosts.values()):
+        return  # with some other host down this would stop everything, and nothing could be seen
+    with ExitStack() as stack:
+        with world.kept_down(first):
+            world.cluster.kill(first)
+            await trio.sleep(before)
+            stack.enter_context(world.kept_down(second))
+            world.cluster.kill(second)
+            await harm(victim)
+        await trio.sleep(action.lasts - before)
