@@ -1,8 +1,8 @@
 """§2: clocks.
 
-While each clock is drawn to those of a majority nobody stamps far ahead, so the rules about stamps that are far ahead are
-the second line: two mutants leave out that first rule with theirs. Seed 2 of `astray` is well without the first rule alone,
-and is not without the second too.
+While each clock is drawn to those of a majority nobody stamps far ahead, so the rules about such stamps are a second
+line: two mutants leave out that first rule with theirs. Seed 2 of `astray` is well without the first rule alone, and
+is not without the second too.
 """
 
 from __future__ import annotations
