@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.looking import collection, dead_to_all
 from vectron_p2p.catalog.placement import shard_of
 from vectron_p2p.model.errors import ConsistencyError
-from vectron_p2p.node import replica
+from vectron_p2p.node import pages
 from vectron_p2p.node.coordinator import searches
 from vectron_p2p.node.coordinator.reads import Reads
 from vectron_p2p.node.replica import kv_name
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 async def test_a_scroll_cut_for_size_leaves_nothing_out_and_gives_nothing_twice(
     monkeypatch: pytest.MonkeyPatch, page: int, reply: int
 ) -> None:
-    monkeypatch.setattr(replica, "PAGE_BYTES", page)
+    monkeypatch.setattr(pages, "PAGE_BYTES", page)
     monkeypatch.setattr(searches, "MAX_REPLY_BYTES", reply)
     async with open_cluster() as cluster, cluster.client() as db:
         docs = await db.create_collection("docs", dimension=1, metric="l2", shards=4)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from vectron_p2p.index.hnsw import NONE
-from vectron_p2p.index.scan import Slots, blocks_of_range, scan
+from vectron_p2p.index.scan import Block, Slots, blocks_of_range, scan
 from vectron_p2p.model.ids import encode_point_id
 from vectron_p2p.query.scoring import pair_scores
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable, Iterator
 
     from vectron_p2p.index.layer import Layer
     from vectron_p2p.index.slots import Mask, View
@@ -43,8 +44,19 @@ class Found(NamedTuple):
     scanned: int
 
 
-def collect(layer: Layer, mutex: threading.Lock, queries: Matrix, plan: Plan, *, depth: int) -> Found:
-    """The best `depth` of the graph's answer, if the plan asks it, and of the points that it leaves out."""
+def collect(
+    layer: Layer,
+    mutex: threading.Lock,
+    queries: Matrix,
+    plan: Plan,
+    *,
+    depth: int,
+    wanted: Callable[[View], Mask] | None = None,
+) -> Found:
+    """The best `depth` of the graph's answer, if the plan asks it, and of the points that it leaves out.
+
+    `wanted` gives a mask over all slots of a view: the others count for nothing, as if they were dead.
+    """
     metric = layer.options.metric
     labels: Slots | None = None
     with layer.gate.shared():
@@ -56,14 +68,21 @@ def collect(layer: Layer, mutex: threading.Lock, queries: Matrix, plan: Plan, *,
                 labels = _with_postings(layer, labels, rough)
     bound = np.full(len(queries), -np.inf, dtype=np.float32)
     slots, ranks = np.empty((len(queries), 0), dtype=np.int64), np.empty((len(queries), 0), dtype=np.float32)
+    chosen = None if wanted is None else wanted(view)
+    if chosen is not None and live < view.end:
+        chosen = chosen & view.alive_between(0, view.end)
+    if chosen is not None:
+        live = int(np.count_nonzero(chosen))
     if labels is not None:
-        if live < view.end:
+        if chosen is not None:
+            labels = _only(labels, chosen[np.maximum(labels, 0)])
+        elif live < view.end:
             labels = _only(labels, view.alive(np.maximum(labels, 0)))
         slots = labels[:, : depth + SLACK]
         ranks = _ranks(view, queries, slots, metric)
         bound = np.where(slots != NONE, ranks, np.inf).min(axis=1, initial=np.inf).astype(np.float32)
     start = 0 if labels is None else linked
-    alive = view.alive_between(start, view.end)
+    alive = view.alive_between(start, view.end) if chosen is None else chosen[start:]
     scanned = int(np.count_nonzero(alive))
     if scanned:
         lists = scan(queries, blocks_of_range(view.rows, alive, start, view.end), depth, metric)
@@ -72,18 +91,29 @@ def collect(layer: Layer, mutex: threading.Lock, queries: Matrix, plan: Plan, *,
         if scanned > depth:
             bound = np.maximum(bound, -np.partition(-more_ranks, depth - 1, axis=1)[:, depth - 1])
         slots, ranks = np.concatenate([slots, more], axis=1), np.concatenate([ranks, more_ranks], axis=1)
+    return Found(view, *_sorted(slots, ranks), bound, live, scanned)
+
+
+def collect_from(view: View, queries: Matrix, blocks: Iterator[Block], metric: str, *, depth: int) -> Found:
+    """The best `depth` of the rows in `blocks`, by a scan of these alone."""
+    counted: list[int] = []
+
+    def counting() -> Iterator[Block]:
+        for block in blocks:
+            counted.append(len(block.slots) if block.alive is None else int(np.count_nonzero(block.alive)))
+            yield block
+
+    bound = np.full(len(queries), -np.inf, dtype=np.float32)
+    found = _padded([best for best, _ in scan(queries, counting(), depth, metric)])
+    return Found(view, *_sorted(found, _ranks(view, queries, found, metric)), bound, sum(counted), sum(counted))
+
+
+def _sorted(slots: Slots, ranks: Matrix) -> tuple[Slots, Matrix]:
     if (ranks[:, 1:] > ranks[:, :-1]).any():
         order = np.argsort(-ranks, axis=1, kind="stable")
-        row = np.arange(len(queries))[:, None]
+        row = np.arange(len(ranks))[:, None]
         slots, ranks = slots[row, order], ranks[row, order]
-    return Found(view, slots, ranks, bound, live, scanned)
-
-
-def everything(layer: Layer, mutex: threading.Lock) -> tuple[View, Slots]:
-    """All live slots."""
-    with mutex:
-        view = layer.table.view()
-    return view, np.flatnonzero(view.alive_between(0, view.end)).astype(np.int64)
+    return slots, ranks
 
 
 def ordered(view: View, slots: Slots, ranks: Matrix, k: int) -> tuple[Slots, Matrix]:

@@ -1,4 +1,5 @@
-"""A slot table with its graph: which slots are linked, under which label, and which labels stand for a live point.
+"""A slot table with its payloads and its graph: which slots are linked, under which label, and which labels stand for a
+live point.
 
 Slots are linked in order, so the unlinked ones are a tail: `linked_to`..count. Equal vectors share one label, as copies
 of one vector never prune each other and become a sink that spoils the search for everything else; a label is the number
@@ -16,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from vectron_p2p.index.copies import Copies
 from vectron_p2p.index.gate import Gate
 from vectron_p2p.index.hnsw import Graph, Labels
+from vectron_p2p.index.payload.payload_index import PayloadIndex
 from vectron_p2p.index.slots import SlotTable
 
 if TYPE_CHECKING:
@@ -57,6 +60,9 @@ class Layer:
     def __init__(self, options: IndexOptions, folder: Path | None) -> None:
         self.options = options
         self.table = SlotTable(options.dimension, folder)
+        self.payloads = PayloadIndex()
+        """Of all slots that are filled, before any view shows them."""
+        self.copies = Copies()
         self.graph: Graph | None = None
         self.gate = Gate()
         self.linked_to = 0

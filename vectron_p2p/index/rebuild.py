@@ -65,6 +65,8 @@ class Rebuild:
         table = self.new.table
         table.reserve(len(alive))
         table.append([view.ids[slot] for slot in alive], view.versions_of(slots), view.rows[slots])
+        if alive:
+            self.new.payloads.copy(self._old.payloads, np.asarray(alive, dtype=np.int32), self._copied)
         self._copied = table.count
 
     def finish(self) -> None:
@@ -84,5 +86,8 @@ class Rebuild:
                     self.new.died(slot)
                 if point in old.slot_of:
                     changed.append(point)
+        changed.sort(key=old.slot_of.__getitem__)  # as payloads are taken over
         slots = np.asarray([old.slot_of[point] for point in changed], dtype=np.int64)
+        first = new.count
         new.append(changed, old.view().versions_of(slots), old.rows[slots])
+        self.new.payloads.copy(self._old.payloads, slots.astype(np.int32), first)

@@ -42,6 +42,23 @@ def blocks_of_range(rows: Matrix, alive: Mask, start: int, end: int) -> Iterator
             yield Block(np.arange(low, high, dtype=np.int64), rows[low:high], None if mask.all() else mask)
 
 
+def blocks_of_copy(slots: Slots, rows: Matrix, alive: Mask) -> Iterator[Block]:
+    """Rows that lie together in the order of `slots`."""
+    step = max(1, BLOCK_FLOATS // max(1, rows.shape[1]))
+    for low in range(0, len(slots), step):
+        mask = alive[low : low + step]
+        if mask.any():
+            yield Block(slots[low : low + step], rows[low : low + step], None if mask.all() else mask)
+
+
+def blocks_of_slots(rows: Matrix, slots: Slots) -> Iterator[Block]:
+    """The rows of some slots, copied together block by block."""
+    step = max(1, BLOCK_FLOATS // max(1, rows.shape[1]))
+    for low in range(0, len(slots), step):
+        part = slots[low : low + step]
+        yield Block(part, rows[part], None)
+
+
 def ranks_of(queries: Matrix, rows: Matrix, metric: str) -> Matrix:
     """Ranks of all `rows` for all `queries`, shape (queries, rows)."""
     products = queries @ rows.T

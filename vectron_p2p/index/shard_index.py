@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from vectron_p2p.index import snapshot
+from vectron_p2p.index.filtered import FilteredSearcher
 from vectron_p2p.index.layer import IndexOptions, Layer
+from vectron_p2p.index.matches import Matches
+from vectron_p2p.index.payload.extract import extract
 from vectron_p2p.index.rebuild import Rebuild
 from vectron_p2p.index.search import Hits, Request, Searcher
 from vectron_p2p.query import planner
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from vectron_p2p.index.search import Keep
     from vectron_p2p.index.slots import RowLike
     from vectron_p2p.model.ids import PointId
+    from vectron_p2p.query.filters import Filter
     from vectron_p2p.query.scoring import Matrix
 
 QUERY_CHUNK = 64  # queries per turn at the gate: about 15 ms, which a linking turn then waits
@@ -99,6 +103,12 @@ class ShardIndex:
         return self._layer.dead_labels
 
     @property
+    def payload_bytes(self) -> int:
+        """Memory of the payload index, and of what is kept for filters asked before."""
+        layer = self._layer
+        return layer.payloads.nbytes + layer.copies.nbytes
+
+    @property
     def unsaved(self) -> int:
         """Slots linked since the last snapshot."""
         return self._layer.linked_to - self._saved_to
@@ -150,6 +160,7 @@ class ShardIndex:
                     self._revive(known)
         self.apply(fresh)
         self._revive(known)
+        self._layer.payloads.sort()  # restored slots come in the order of ids
         if shot is not None:
             self._layer.adopt(shot.graph, shot.label_of)
             self._saved_to = self._layer.linked_to
@@ -160,6 +171,7 @@ class ShardIndex:
             slots, rows = [slot for slot, _ in known], [row for _, row in known]
             matrix = self._matrix(rows)
             self._layer.table.revive(slots, [row.id for row in rows], [row.version for row in rows], matrix)
+            self._layer.payloads.add(extract([row.payload for row in rows]), np.asarray(slots, dtype=np.int32))
             known.clear()
 
     def _matrix(self, rows: Sequence[RowLike]) -> Matrix:
@@ -177,6 +189,7 @@ class ShardIndex:
         filled = [row for row in rows if row.vector is not None]
         matrix = self._matrix(filled)
         places = {id(row): place for place, row in enumerate(filled)}
+        terms = extract([row.payload for row in filled])
         with self._mutex:
             layer, table = self._layer, self._layer.table
             current: dict[PointId, RowLike] = {}
@@ -191,12 +204,16 @@ class ShardIndex:
                 slot = table.remove(point)
                 if slot is not None:
                     layer.died(slot)
+            first = table.count
             written = [row for row in current.values() if row.vector is not None]
             table.append(
                 [row.id for row in written],
                 [row.version for row in written],
                 matrix if len(written) == len(filled) == len(rows) else matrix[[places[id(row)] for row in written]],
             )
+            slots = np.full(len(filled), -1, dtype=np.int32)
+            slots[[places[id(row)] for row in written]] = np.arange(first, first + len(written), dtype=np.int32)
+            layer.payloads.add(terms, slots)
             if self._rebuild is not None:
                 self._rebuild.touch(current)
 
@@ -209,22 +226,32 @@ class ShardIndex:
         k: int,
         ef: int | None = None,
         exact: bool = False,
+        filter: Filter | None = None,
         keep: Keep | None = None,
         score_threshold: float | None = None,
     ) -> tuple[list[Hits], dict[str, Any]]:
         """The k best points for each query (checked, as written), and the plan of the first of them for `explain`.
 
-        `keep` says for each of some ids whether it passes a filter; it is asked in chunks, outside of all locks.
+        `keep` says for each of some ids whether it passes `filter` (or any other), where the index leaves that open;
+        it is asked in chunks, outside of all locks.
         """
         prepared = prepare(np.ascontiguousarray(queries, dtype=np.float32), self.options.metric)
-        request = Request(k, ef, exact, keep, score_threshold)
+        request = Request(k, ef, exact, filter, keep, score_threshold)
+        searcher = Searcher if filter is None and keep is None else FilteredSearcher
         hits: list[Hits] = []
         plan: dict[str, Any] = {}
         for at in range(0, len(prepared), QUERY_CHUNK):
-            found, used = Searcher(self._layer, self._mutex, prepared[at : at + QUERY_CHUNK], request).run()
+            found, used = searcher(self._layer, self._mutex, prepared[at : at + QUERY_CHUNK], request).run()
             hits.extend(found)
             plan = plan or used
         return hits, plan
+
+    def matches(self, filter: Filter) -> Matches:
+        """The points that pass `filter`, as far as the index can tell."""
+        with self._mutex:
+            layer = self._layer
+            view, points = layer.table.view(), layer.table.live
+        return Matches(view, points, layer.payloads.masks(filter, view.end))
 
     # --- upkeep -------------------------------------------------------------------------------------------------------
 

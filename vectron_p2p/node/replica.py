@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.index.layer import IndexOptions
 from vectron_p2p.index.shard_index import ShardIndex
-from vectron_p2p.model.ids import PointId, ShardId, encode_point_id
-from vectron_p2p.model.points import unpack_payload
+from vectron_p2p.node.pages import Pages
 from vectron_p2p.observability.logs import get_logger
-from vectron_p2p.query.filters import Filter, matches
 from vectron_p2p.replication.floors import Path
 from vectron_p2p.replication.hlc import ms_of
 from vectron_p2p.replication.learners import FILLING
@@ -25,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vectron_p2p.model.collections import CollectionOptions
+    from vectron_p2p.model.ids import PointId, ShardId
     from vectron_p2p.node.runtime import Runtime
+    from vectron_p2p.query.filters import Filter
     from vectron_p2p.replication.learners import Learner
     from vectron_p2p.storage.kv import KeyValue
     from vectron_p2p.storage.outcomes import Promised
@@ -35,11 +35,6 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 KV_PREFIX = "shard-"
-SCAN_CHUNK = 512  # rows read per disk job of a scan: about 1 ms, so that writes and gets are not held up behind it
-SCAN_CHUNKS = 32  # of one answer to "which match": some 0.1 s, a fraction of any deadline
-
-# of rows in one page of a scroll: a message has at most 32 MiB, and must not take long to pack
-PAGE_BYTES = 8 * 1024 * 1024
 
 
 class Replica:
@@ -67,6 +62,7 @@ class Replica:
         self.index_error: Exception | None = None
         """Rows are in the store and not in the index: it has to be loaded anew."""
         self._runtime = runtime
+        self._pages = Pages(store, index, runtime.executor, lambda: self.index_error is None)
         self.commit = GroupCommit(
             store, runtime.executor, runtime.clock, self._index, space=space, durability=durability
         )
@@ -120,62 +116,19 @@ class Replica:
 
     def keep(self, filter: Filter) -> Callable[[Sequence[PointId]], list[bool]]:
         """Which of some ids pass `filter`, by their stored payloads. Blocking."""
-        store = self.store
-
-        def keep(ids: Sequence[PointId]) -> list[bool]:
-            return [
-                row is not None and row.payload is not None and matches(filter, unpack_payload(row.payload))
-                for row in store.get(ids)
-            ]
-
-        return keep
+        return self._pages.keep(filter)
 
     async def count(self, filter: Filter | None) -> int:
         """Live points that match."""
-        if filter is None:
-            return self.store.live
-        total, after, more = 0, b"", True
-        while more:
-            found, after, more = await self._runtime.executor.run("read", self._scan, after, SCAN_CHUNK, filter)
-            total += len(found)
-        return total
+        return self.store.live if filter is None else await self._pages.count(filter)
 
     async def scroll(self, after: bytes, limit: int, filter: Filter | None) -> tuple[list[Row], bool]:
-        """Up to `limit` live rows that match, after the id key `after`, in order; and whether there may be more."""
-        rows: list[Row] = []
-        size, more = 0, True
-        while more and len(rows) < limit and size < PAGE_BYTES:
-            found, after, more = await self._runtime.executor.run("read", self._scan, after, SCAN_CHUNK, filter)
-            rows.extend(found)
-            size += sum(len(row.payload or b"") + len(row.vector or b"") for row in found)
-        kept, size = 0, 0
-        for row in rows[:limit]:
-            size += len(row.payload or b"") + len(row.vector or b"")
-            if kept and size > PAGE_BYTES:
-                break
-            kept += 1
-        return rows[:kept], more or kept < len(rows)
+        """See `Pages.scroll`."""
+        return await self._pages.scroll(after, limit, filter)
 
     async def matching(self, after: bytes, limit: int, filter: Filter | None) -> tuple[list[PointId], bytes, bool]:
-        """Ids of live rows that match after the id key `after`, in order, `limit` or a few more; the id key up to which
-        they are all; and whether rows follow.
-        """
-        ids: list[PointId] = []
-        more, chunks = True, 0
-        while more and len(ids) < limit and chunks < SCAN_CHUNKS:
-            found, after, more = await self._runtime.executor.run("read", self._scan, after, SCAN_CHUNK, filter)
-            ids += [row.id for row in found]
-            chunks += 1
-        return ids, after, more
-
-    def _scan(self, after: bytes, limit: int, filter: Filter | None) -> tuple[list[Row], bytes, bool]:
-        rows = self.store.scan(after, limit)
-        live = [
-            row
-            for row in rows
-            if row.payload is not None and (filter is None or matches(filter, unpack_payload(row.payload)))
-        ]
-        return live, encode_point_id(rows[-1].id) if rows else after, len(rows) == limit
+        """See `Pages.matching`."""
+        return await self._pages.matching(after, limit, filter)
 
     def close(self) -> None:
         """Blocking; after the last request."""

@@ -117,9 +117,7 @@ class _Batch:
 
     @property
     def key(self) -> Hashable:
-        """What requests must have in common. Filters are not compared: a request with one goes alone."""
-        if self._filter is not None:
-            return self
+        """What requests must have in common. Equal filters share one look at the index and one scan of the matches."""
         message = self._message
         flags = (message.exact, message.merge, message.with_payload, message.with_vector)
         return (
@@ -127,6 +125,7 @@ class _Batch:
             message.k,
             message.ef,
             message.score_threshold,
+            None if self._filter is None else repr(self._filter),  # 1 and True are equal keys
             flags,
             len(message.shards),
         )
@@ -164,6 +163,7 @@ class _Batch:
             k=message.k,
             ef=message.ef,
             exact=message.exact,
+            filter=self._filter,
             keep=None if self._filter is None else replica.keep(self._filter),
             score_threshold=message.score_threshold,
         )

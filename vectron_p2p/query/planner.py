@@ -1,4 +1,4 @@
-"""How a search of one shard is carried out: exact scan, graph, or graph with over-fetch.
+"""How a search of one shard is carried out: exact scan, graph, or graph with over-fetch; which way counts and pages go.
 
 Owns the default `ef` and every threshold between the ways. Must not know how a graph or a scan works, only what each
 costs: a graph search with a beam of `ef` computes about 12 * ef distances (M = 16), a scan one per row.
@@ -6,6 +6,7 @@ costs: a graph search with a beam of `ef` computes about 12 * ef distances (M = 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,16 @@ WIDEST_SHARE = (
     4  # beams beyond 1/4 of the points: unreachable points show (inner product is no metric) and a scan is faster
 )
 
+# A row of a scan, in distances of a graph search (0.45 µs at 384 dimensions and 100,000 points): picking it from among
+# the others, reading it, both once for all queries of a batch, and its product with each of them.
+GATHER, READ, PRODUCT = 0.6, 0.5, 0.06
+SCAN_AT_MOST = 2_000  # matches scanned whatever a graph costs: 1 ms, and exact; see GRAPH_FROM
+
+SPREAD_MARGIN = 0.25  # a filter that keeps few needs this much wider a beam: the matches near a query may be fewer
+ENOUGH_TIMES = 2  # matches in the beam for one that is wanted: the last ones of a beam are the least sure; see `enough`
+
+KEY_US, ROW_US = 0.5, 10.0  # making the key of an id and comparing it; reading, checking and unpacking a row
+CHECK_AT_ONCE = 256  # rows read before a search is planned, where the index cannot tell whether they pass: 2 ms
 OVERFETCH_MARGIN = 1.5  # a filter's matches are not spread evenly around a query
 OVERFETCH_GROWTH = 4  # per round: a too narrow guess costs at most a third more than the right one
 
@@ -53,6 +64,66 @@ def choose(*, k: int, ef: int | None, exact: bool, labels: int, live_labels: int
     if fetch * DISTANCES_PER_EF >= labels or fetch * WIDEST_SHARE >= labels:
         return Plan("exact", beam, 0)
     return Plan("graph", beam, fetch)
+
+
+def choose_filtered(
+    *,
+    k: int,
+    ef: int | None,
+    exact: bool,
+    labels: int,
+    live_labels: int,
+    points: int,
+    matches: int,
+    queries: int,
+    copied: bool = False,
+) -> Plan:
+    """The plan for `queries` with one filter that `matches` of `points` live points pass, or at most that many.
+
+    `copied`: the rows of the matches lie together already.
+    """
+    beam = effective_ef(k, ef)
+    if not matches:
+        return Plan("empty", beam, 0)
+    if exact or live_labels <= 0 or matches <= crossover(beam, points, queries, copied=copied):
+        return Plan("exact", beam, 0)
+    share = matches / points
+    fetch = math.ceil(beam / share * (1 + SPREAD_MARGIN * (1 - share)) * labels / live_labels)
+    return Plan("exact" if fetch * WIDEST_SHARE >= labels else "graph", beam, fetch)
+
+
+def enough(k: int, ef: int) -> int:
+    """Matches that a beam for `ef` of them should hold for `k` hits: fewer say that they lie at its edge."""
+    return min(ENOUGH_TIMES * k, max(k, ef // 2))
+
+
+def worth_copying(ef: int, points: int, matches: int) -> bool:
+    """Whether a filter asked again would be scanned if the rows of its matches lay together."""
+    return 0 < matches <= crossover(ef, points, 1, copied=True)
+
+
+def crossover(ef: int, points: int, queries: int, *, copied: bool = False) -> int:
+    """Up to how many matches a scan is cheaper than a graph search with a beam that holds `ef` of them.
+
+    A scan of m costs m * (product + (gather + read) / queries), the graph 12 * ef * points / m; `copied`: no gather.
+    """
+    row = PRODUCT + (READ + (0.0 if copied else GATHER)) / max(1, queries)
+    return max(SCAN_AT_MOST, int(math.sqrt(DISTANCES_PER_EF * ef * points / row)))
+
+
+def sorted_by_id(*, limit: int, matches: int, points: int) -> bool:
+    """Whether the next `limit` matches in the order of ids are found faster among all matches than by reading rows.
+
+    All matches are looked at for every page, so that is for filters that keep few.
+    """
+    found = min(limit, matches)
+    rows = points if found < limit else limit * points / matches
+    return matches * KEY_US + found * ROW_US < rows * ROW_US
+
+
+def worth_checking(*, undecided: int, points: int) -> bool:
+    """Whether a count reads `undecided` rows by id, at four times the cost of one in their order, or all `points`."""
+    return undecided <= CHECK_AT_ONCE or undecided * 4 <= points
 
 
 def wider(*, fetch: int, wanted: int, found: int, labels: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
+import msgpack
 import numpy as np
 import trio
 
@@ -18,14 +19,17 @@ class Row(NamedTuple):
     id: PointId
     version: bytes
     vector: bytes | None
+    payload: bytes | None
 
 
 def version(stamp: int) -> bytes:
     return stamp.to_bytes(8, "big") + bytes(32)
 
 
-def row(point: PointId, stamp: int, vector: Any) -> Row:
-    return Row(point, version(stamp), None if vector is None else np.asarray(vector, dtype="<f4").tobytes())
+def row(point: PointId, stamp: int, vector: Any, payload: dict[str, Any] | None = None) -> Row:
+    if vector is None:
+        return Row(point, version(stamp), None, None)
+    return Row(point, version(stamp), np.asarray(vector, dtype="<f4").tobytes(), msgpack.packb(payload or {}))
 
 
 def rows(matrix: Matrix, *, stamp: int = 1, first: int = 0) -> list[Row]:

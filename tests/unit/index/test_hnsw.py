@@ -89,4 +89,4 @@ def test_no_other_file_imports_hnswlib() -> None:
         for path in package.rglob("*.py")
         if re.search(r"^\s*(import|from) hnswlib", path.read_text(encoding="utf-8"), re.MULTILINE)
     ]
-    assert users == ["hnsw.py"]
+    assert sorted(users) == ["hnsw.py", "raw.py"]  # the second is the measure that `vectron bench` compares with

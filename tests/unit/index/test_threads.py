@@ -7,15 +7,17 @@ that was gone when a search began is not found; nothing crashes or hangs.
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.unit.index.doubles import clustered, make, row, rows
+from tests.unit.index.doubles import Row, clustered, make, row, rows
 from vectron_p2p.index import blas, forking
 from vectron_p2p.index.layer import IndexOptions
 from vectron_p2p.index.shard_index import ShardIndex
+from vectron_p2p.query.filters import parse_filter
 
 DIMENSION = 16
 
@@ -128,3 +130,52 @@ def test_two_linking_threads_in_hnswlib_find_every_point() -> None:
     hits, plan = index.search(matrix, k=1, ef=100)
     assert plan["plan"] == "graph"
     assert sum(one.ids == [i] for i, one in enumerate(hits)) >= 2_970
+
+
+def test_filters_beside_writes_linking_and_rebuilds() -> None:
+    """Each search sees every point once, in a version whose own payload passes."""
+    base = clustered(2_100, DIMENSION)
+    index, rng = make(DIMENSION), np.random.default_rng(5)
+    trees = [parse_filter({"group": group}) for group in range(3)]
+    every = parse_filter({"$or": [{"stamp": {"$gte": 0}}, {"group": "none"}]})
+    rare = parse_filter({"stamp": {"$lte": 1}, "group": {"$ne": 1}})
+
+    def written(point: int, stamp: int) -> Row:
+        return row(point, stamp, base[point], {"group": (point + stamp) % 3, "stamp": stamp})
+
+    def search() -> None:
+        for group, tree in enumerate(trees):
+            hits, _ = index.search(base[:2], k=40, filter=tree)
+            for one in hits:
+                assert len(set(one.ids)) == len(one.ids) == 40
+                for point, version in zip(one.ids, one.versions, strict=True):
+                    assert (int(point) + stamp_of(version)) % 3 == group
+
+    def count() -> None:
+        found = index.matches(every).sure_ids()
+        assert len(found) == len(set(found)) == len(base)
+        hits, _ = index.search(base[:1], k=3_000, filter=rare)
+        assert all(
+            stamp_of(version) <= 1 and (int(point) + 1) % 3 != 1
+            for point, version in zip(hits[0].ids, hits[0].versions, strict=True)
+        )
+
+    index.apply([written(point, 1) for point in range(len(base))])
+    crew = Crew()
+    crew.start("search", search)
+    crew.start("count", count)
+    crew.start("link", index.link_turn)
+    crew.start("rebuild", index.rebuild)
+    stamp, deadline = 1, time.monotonic() + 60
+    while not crew.stop.is_set() and time.monotonic() < deadline:
+        stamp += 1
+        index.apply([written(int(point), stamp) for point in rng.choice(len(base), 50, replace=False)])
+        if (
+            stamp > 40
+            and all(crew.rounds.get(name, 0) >= 5 for name in ("search", "count"))
+            and crew.rounds.get("rebuild", 0) > 1
+        ):
+            break
+    crew.end()
+    assert all(crew.rounds[name] >= 5 for name in ("search", "count"))
+    assert crew.rounds["rebuild"] > 1

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from vectron_p2p.query.planner import choose, effective_ef, wider
+from vectron_p2p.query.planner import (
+    choose,
+    choose_filtered,
+    crossover,
+    effective_ef,
+    enough,
+    sorted_by_id,
+    wider,
+    worth_checking,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +65,52 @@ def test_widening_follows_the_share_seen_and_ends_in_a_scan() -> None:
         fetch = wider(fetch=fetch, wanted=10, found=0, labels=1_000_000)
         rounds += 1
     assert rounds < 10
+
+
+def filtered(matches: int, *, points: int = 100_000, queries: int = 1, exact: bool = False, ef: int | None = None):
+    return choose_filtered(
+        k=10, ef=ef, exact=exact, labels=points, live_labels=points, points=points, matches=matches, queries=queries
+    )
+
+
+def test_a_filter_goes_by_how_many_match() -> None:
+    assert filtered(0).kind == "empty"
+    assert filtered(1).kind == "exact"
+    assert filtered(3_000).kind == "exact"
+    assert filtered(10_000).kind == "graph"
+    assert filtered(70_000, exact=True).kind == "exact"
+    assert filtered(2_000, points=2_000).kind == "exact"
+
+
+def test_a_filtered_beam_holds_as_many_matches_as_an_unfiltered_one_points() -> None:
+    assert filtered(100_000).fetch == 64
+    for matches in (10_000, 30_000, 70_000):
+        assert 64 * 100_000 / matches <= filtered(matches).fetch <= 1.25 * 64 * 100_000 / matches + 1
+    assert filtered(20_000, points=60_000, ef=5_000).kind == "exact"  # a beam of a quarter of all
+
+
+def test_a_beam_is_expected_to_hold_no_more_than_half_of_what_it_is_for() -> None:
+    assert [enough(k, effective_ef(k, None)) for k in (1, 10, 100, 500, 2_000)] == [2, 20, 200, 500, 2_000]
+    assert enough(10, effective_ef(10, 10)) == 10
+
+
+def test_a_batch_with_one_filter_is_scanned_further() -> None:
+    assert filtered(12_000).kind == "graph"
+    assert filtered(12_000, queries=64).kind == "exact"
+    assert crossover(64, 100_000, 1) < crossover(64, 100_000, 8) < crossover(64, 100_000, 64)
+    assert crossover(64, 10, 1) == 2_000
+    assert crossover(64, 100_000, 1) < crossover(64, 100_000, 1, copied=True)
+
+
+def test_pages_of_rare_matches_are_found_by_the_index() -> None:
+    assert sorted_by_id(limit=100, matches=0, points=100_000)
+    assert sorted_by_id(limit=100, matches=1_000, points=100_000)
+    assert not sorted_by_id(limit=100, matches=90_000, points=100_000)
+    assert not sorted_by_id(limit=100, matches=100, points=100)
+    assert sorted_by_id(limit=100_000, matches=1_000, points=100_000)
+
+
+def test_a_count_reads_what_is_open_unless_that_is_most() -> None:
+    assert worth_checking(undecided=0, points=0)
+    assert worth_checking(undecided=20_000, points=100_000)
+    assert not worth_checking(undecided=60_000, points=100_000)

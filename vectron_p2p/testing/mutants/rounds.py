@@ -15,7 +15,9 @@ MUTANTS = (
             Edit("storage.shard:ShardStore.promise", "batch.puts.append((_PROMISE + key, ballot))", "pass"),
             Edit("storage.shard:ShardStore.promise", "if batch.puts:", "self._publish(batch)\n        if False:"),
         ),
-        scenario=LINEAR,
+        scenario="restarts",
+        seeds=(1,),
+        seconds=8.0,
     ),
     Mutant(
         "lower_ballot_promised",
@@ -127,7 +129,9 @@ MUTANTS = (
                 "self._copies(owner)[row] = self._newest[row]",
             ),
         ),
-        scenario=LINEAR,
+        scenario="lag",
+        seeds=(28,),
+        seconds=8.0,
     ),
     Mutant(
         "identity_round_changes_the_version",
@@ -251,6 +255,8 @@ MUTANTS = (
                 "if False:",
             ),
         ),
-        scenario=LINEAR,
+        scenario="cut off",
+        seeds=(4,),
+        seconds=15.0,
     ),
 )

@@ -17,6 +17,7 @@ import trio
 from vectron_p2p.membership.config import SwimConfig
 from vectron_p2p.node.config import Limits
 from vectron_p2p.testing.checks.agreement import Agreement
+from vectron_p2p.testing.checks.promises import Promises
 from vectron_p2p.testing.checks.violations import Violation
 from vectron_p2p.testing.cluster import open_cluster
 from vectron_p2p.testing.determinism import run_deterministic
@@ -174,9 +175,14 @@ class Run:
         )
 
     async def _look(self, world: World, agreement: Agreement) -> None:
+        moves = bool({"moves", "admin"} & self._plan.rules.groups)
+        promises = Promises(world.violated)
         while True:
             hosts = [host for host in world.cluster.up if host.name not in world.doubted]
-            agreement.look([host.node for host in hosts if host.node is not None])
+            nodes = [host.node for host in hosts if host.node is not None]
+            agreement.look(nodes)
+            if not moves:
+                promises.look(nodes)
             await trio.sleep(LOOK_EVERY)
 
     async def _break_things(self, world: World) -> None:

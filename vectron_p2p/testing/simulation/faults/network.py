@@ -120,7 +120,13 @@ async def lag(world: World, action: Action) -> None:
     await slow(world, action)
 
 
-@fault("island", "narrow", anyone(3.0, 9.0))
+@fault("clog", "narrow", hosts_apart(1.0, 3.0, (1.5, 2.5)))
+async def clog(world: World, action: Action) -> None:
+    """A `lag` so long that a process is killed and back before what was sent comes: still within a round's patience."""
+    await slow(world, action)
+
+
+@fault("island", "narrow", anyone(3.0, 9.0), weight=0.15)
 async def island(world: World, action: Action) -> None:
     """The clients reach a host, the other nodes do not: it has to refuse them."""
     others = [name for name in _others(world, action.hosts) if name != CLIENT]

@@ -1,0 +1,268 @@
+"""A search of one layer with a filter. Never fewer than min(k, matches) hits.
+
+The payload index says which slots pass. Usually it is sure of all, or of all but a few, which are then looked up: the
+matches are scanned, or picked from a wider beam of the graph, and scanned after all if that leaves a query short.
+Where it leaves many open, `keep` is asked, best candidates first and only until k have passed: it reads the disk.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vectron_p2p.index.candidates import Found, collect, collect_from, ordered, rank_slots, scores
+from vectron_p2p.index.copies import Copy, live_slots
+from vectron_p2p.index.hnsw import NONE
+from vectron_p2p.index.payload.fields import Masks
+from vectron_p2p.index.scan import BLOCK_FLOATS, blocks_of_copy, blocks_of_slots, margins, ranks_of
+from vectron_p2p.index.search import Hits, Searcher
+from vectron_p2p.query import planner
+from vectron_p2p.query.scoring import meets
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+
+    from vectron_p2p.index.layer import Layer
+    from vectron_p2p.index.scan import Block, Slots
+    from vectron_p2p.index.search import Request
+    from vectron_p2p.index.slots import Mask, View
+    from vectron_p2p.query.scoring import Matrix
+
+FIRST_KEEP, LAST_KEEP = 32, 1024  # ids asked of `keep` at a time: more and more, as it proves to keep few
+
+
+class FilteredSearcher(Searcher):
+    """One batch of prepared queries with one filter on one layer; used once."""
+
+    def __init__(self, layer: Layer, mutex: threading.Lock, queries: Matrix, request: Request) -> None:
+        super().__init__(layer, mutex, queries, request)
+        self._seen: Masks | None = None
+        self._copy: Copy | None = None
+        self._kept: dict[int, bool] = {}  # what `keep` said: slots are one version of one point, so that stands
+
+    def run(self) -> tuple[list[Hits], dict[str, Any]]:
+        """Hits of each query, and the plan as `explain` shows it."""
+        request, layer = self._request, self._layer
+        with self._mutex:
+            labels, dead, live = layer.labels, layer.dead_labels, layer.table.live
+            view = layer.table.view()
+        masks = self._masks(view)
+        alive = view.alive_between(0, view.end)
+        possible = int(np.count_nonzero(masks.possible & alive))
+        open_slots = 0 if masks.exact else possible - int(np.count_nonzero(masks.sure & alive))
+        decided = open_slots <= planner.CHECK_AT_ONCE
+        matches = int(np.count_nonzero(self._decided(view) & alive)) if decided and open_slots else possible
+        if (
+            masks.exact
+            and request.filter is not None
+            and planner.worth_copying(planner.effective_ef(request.k, request.ef), live, matches)
+        ):
+            self._copy = layer.copies.get(repr(request.filter), view, masks.sure, matches)
+        plan = planner.choose_filtered(
+            k=request.k,
+            ef=request.ef,
+            exact=request.exact,
+            labels=labels,
+            live_labels=labels - dead,
+            points=live,
+            matches=matches,
+            queries=len(self._queries),
+            copied=self._copy is not None,
+        )
+        self._plan = {
+            "plan": plan.kind,
+            "ef": plan.ef,
+            "fetch": plan.fetch,
+            "points": live,
+            "matches": matches,
+            "scanned": 0,
+            "rounds": 1,
+        }
+        if not decided:
+            self._plan["undecided"] = open_slots  # of `matches`, which are then those that may match
+        if plan.kind == "empty":
+            nothing = Hits([], np.empty(0, dtype=np.float32), [])
+            return [nothing] * len(self._queries), self._plan
+        if decided:
+            self._search_decided(plan, labels)
+        else:
+            self._search_open(plan, labels)
+        if self._kept:
+            self._plan["checked"] = len(self._kept)
+        return [hits for hits in self._hits if hits is not None], self._plan
+
+    # --- which slots pass ---------------------------------------------------------------------------------------------
+
+    def _masks(self, view: View) -> Masks:
+        filter = self._request.filter
+        if filter is None:
+            return Masks(np.zeros(view.end, dtype=np.bool_), np.ones(view.end, dtype=np.bool_))
+        if self._seen is None or len(self._seen.sure) != view.end:
+            self._seen = self._layer.payloads.masks(filter, view.end)
+        return self._seen
+
+    def _possible(self, view: View) -> Mask:
+        return self._masks(view).possible
+
+    def _decided(self, view: View) -> Mask:
+        """Exactly the slots that pass; what the index leaves open is asked."""
+        masks = self._masks(view)
+        if masks.exact:
+            return masks.sure
+        mask = masks.sure.copy()
+        undecided = np.flatnonzero(masks.possible & ~masks.sure & view.alive_between(0, view.end))
+        mask[undecided] = self._ask(view, undecided.tolist())
+        return mask
+
+    def _pass(self, view: View, slots: Slots) -> list[bool]:
+        """Whether the points in `slots` pass; only those that the index leaves open are asked about."""
+        masks = self._masks(view)
+        verdicts: Mask = masks.sure[slots]
+        undecided = np.flatnonzero(masks.possible[slots] & ~verdicts)
+        if len(undecided):
+            verdicts[undecided] = self._ask(view, slots[undecided].tolist())
+        result: list[bool] = verdicts.tolist()
+        return result
+
+    def _ask(self, view: View, slots: list[int]) -> list[bool]:
+        """What `keep` says of the points in `slots`; each is asked once."""
+        unknown = [slot for slot in slots if slot not in self._kept]
+        if unknown:
+            keep = self._request.keep
+            if keep is None:
+                raise ValueError("a filter that the index cannot decide, and nothing to ask")
+            verdicts = keep([view.ids[slot] for slot in unknown])
+            self._kept.update(zip(unknown, verdicts, strict=True))
+        return [self._kept[slot] for slot in slots]
+
+    # --- all decided --------------------------------------------------------------------------------------------------
+
+    def _search_decided(self, plan: planner.Plan, labels: int) -> None:
+        k = self._request.k
+        depth = planner.enough(k, plan.ef)
+        rows = np.arange(len(self._queries))
+        while plan.kind == "graph" and len(rows):
+            found = collect(
+                self._layer,
+                self._mutex,
+                self._queries[rows],
+                plan,
+                depth=depth,
+                wanted=self._decided,
+            )
+            self._plan.update(scanned=found.scanned, fetch=plan.fetch)
+            want, need = min(k, found.live), min(depth, found.live)
+            if not want:
+                enough = np.ones(len(rows), dtype=np.bool_)
+            elif found.slots.shape[1] < need:
+                enough = np.zeros(len(rows), dtype=np.bool_)
+            else:
+                enough = (found.slots[:, need - 1] != NONE) & (found.ranks[:, want - 1] >= found.bound)
+            self._finish_many(found, rows, enough)
+            rows = rows[~enough]
+            fetch = planner.wider(fetch=plan.fetch, wanted=k, found=0, labels=labels)
+            plan = planner.Plan("graph" if fetch else "exact", plan.ef, fetch)
+            self._plan["rounds"] += bool(len(rows))
+        if len(rows):
+            self._plan["plan"] = "exact"
+            with self._mutex:
+                view = self._layer.table.view()
+            found = collect_from(view, self._queries[rows], self._matching(view), self._metric, depth=k)
+            self._plan["scanned"] = found.scanned
+            self._finish_many(found, rows, np.ones(len(rows), dtype=np.bool_))
+
+    def _matching(self, view: View) -> Iterator[Block]:
+        """The rows that pass: copied together, those below the copy's end, and picked one by one, the others."""
+        mask, copy = self._decided(view), self._copy
+        if copy is not None:
+            yield from blocks_of_copy(copy.slots, copy.rows, view.alive(copy.slots))
+        yield from blocks_of_slots(view.rows, live_slots(view, mask, 0 if copy is None else copy.end))
+
+    # --- much left open -----------------------------------------------------------------------------------------------
+
+    def _search_open(self, plan: planner.Plan, labels: int) -> None:
+        rows = list(range(len(self._queries)))
+        while plan.kind == "graph" and rows:
+            found = collect(
+                self._layer, self._mutex, self._queries[rows], plan, depth=plan.fetch, wanted=self._possible
+            )
+            self._plan.update(scanned=found.scanned, fetch=plan.fetch)
+            seen = [self._walk(found, at) for at in range(len(rows))]
+            for at, row in enumerate(rows):
+                places, done = seen[at]
+                if done:
+                    slots, ranks = found.slots[at, places], found.ranks[at, places]
+                    self._finish(row, found.view, *ordered(found.view, slots, ranks, self._request.k))
+            open_rows = [at for at in range(len(rows)) if not seen[at][1]]
+            scarcest = min((len(seen[at][0]) for at in open_rows), default=0)
+            rows = [rows[at] for at in open_rows]
+            fetch = planner.wider(fetch=plan.fetch, wanted=self._request.k, found=scarcest, labels=labels)
+            plan = planner.Plan("graph" if fetch else "exact", plan.ef, fetch)
+            self._plan["rounds"] += bool(rows)
+        for row in rows:
+            self._plan["plan"] = "exact"
+            self._scan_open(row)
+
+    def _walk(self, found: Found, at: int) -> tuple[list[int], bool]:
+        """Places of the candidates of one query that pass, and whether that is final."""
+        request = self._request
+        sure = int(np.count_nonzero((found.ranks[at] >= found.bound[at]) & (found.slots[at] != NONE)))
+        passed: list[int] = []
+        place, chunk = 0, FIRST_KEEP
+        while place < sure and len(passed) < request.k:
+            end = min(sure, place + chunk)
+            verdicts = self._pass(found.view, found.slots[at, place:end])
+            passed.extend(place + i for i, verdict in enumerate(verdicts) if verdict)
+            place, chunk = end, min(chunk * 2, LAST_KEEP)
+        done = len(passed) >= request.k or bool(found.bound[at] == -np.inf)
+        if not done and request.score_threshold is not None and sure:
+            worst = scores(found.ranks[at, sure - 1 : sure], self._metric)
+            done = not meets(self._metric, float(worst[0]), request.score_threshold)  # no better one can come
+        return passed, done
+
+    def _scan_open(self, row: int) -> None:
+        """All points that may pass by rank, best first, until k have passed."""
+        request, query = self._request, self._queries[row : row + 1]
+        with self._mutex:
+            view = self._layer.table.view()
+        slots = live_slots(view, self._possible(view))
+        rough, margin = self._rough(view, slots, query)
+        self._plan["scanned"] = len(slots)
+        order = np.argsort(-rough, kind="stable")
+        passed: list[int] = []
+        place, chunk, floor = 0, FIRST_KEEP, -np.inf
+        if request.score_threshold is not None:
+            floor = self._rough_floor(query, request.score_threshold) - margin
+        while place < len(order) and rough[order[place]] >= floor:
+            part = order[place : place + chunk]
+            for position, verdict in zip(part.tolist(), self._pass(view, slots[part]), strict=True):
+                if verdict:
+                    passed.append(position)
+                    if len(passed) == request.k:  # those so close behind that the order may turn are looked at too
+                        floor = max(floor, float(rough[position]) - margin)
+            place, chunk = place + len(part), min(chunk * 2, LAST_KEEP)
+        chosen = slots[passed]
+        ranks = rank_slots(view, self._queries[row], chosen, self._metric)
+        best = np.argsort(-ranks, kind="stable")
+        self._finish(row, view, *ordered(view, chosen[best], ranks[best], request.k))
+
+    def _rough(self, view: View, slots: Slots, query: Matrix) -> tuple[Matrix, float]:
+        """Ranks of `slots` as products give them, and how far they may be off."""
+        parts, largest = [np.empty(0, dtype=np.float32)], 0.0
+        for rows in self._blocks(view, slots):
+            parts.append(ranks_of(query, rows, self._metric)[0])
+            largest = max(largest, float(np.einsum("ij,ij->i", rows, rows).max()))
+        return np.concatenate(parts), float(margins(query, largest, self._metric)[0])
+
+    def _rough_floor(self, query: Matrix, threshold: float) -> float:
+        """`score_threshold` on the scale of `ranks_of`."""
+        if self._metric != "l2":
+            return threshold
+        return float(np.einsum("ij,ij->", query, query)) - max(threshold, 0.0) ** 2
+
+    def _blocks(self, view: View, slots: Slots) -> Iterator[Matrix]:
+        step = max(1, BLOCK_FLOATS // self._queries.shape[1])
+        for start in range(0, len(slots), step):
+            yield view.rows[slots[start : start + step]]

@@ -1,0 +1,112 @@
+"""All fields of a shard's payloads, and the verdicts of filters over them.
+
+Memory: a term costs 8 to 12 bytes, a distinct text is kept once; fields, distinct texts and all together are bounded.
+What goes beyond is not indexed and "may pass" every filter that it could: `opaque` slots any, `partial` ones those on
+paths that have no field here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vectron_p2p.index.payload.columns import Column
+from vectron_p2p.index.payload.evaluate import evaluate
+from vectron_p2p.index.payload.extract import ELEMENT, SCALAR
+from vectron_p2p.index.payload.fields import Field, moved
+from vectron_p2p.index.payload.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from vectron_p2p.index.payload.columns import Int32s
+    from vectron_p2p.index.payload.extract import Terms
+    from vectron_p2p.index.payload.fields import Masks
+    from vectron_p2p.query.filters import Filter
+
+MAX_FIELDS = 512  # paths; payloads with ids as keys have new ones in every row, and each costs some 2 KB when empty
+MAX_BYTES = 256 << 20  # of a shard: some 5 million rows of four fields; as much as a graph of half as many points
+FIELD_BYTES = 2_000  # of an empty field
+
+
+class PayloadIndex:
+    """One writer at a time; readers take no lock, and ask about slots below a count they took after the writer."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Field] = {}
+        self.opaque = Column(np.int8)
+        self.partial = Column(np.int8)
+        self._verdicts = Verdicts()
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the fields, and of what filters said."""
+        held = sum(field.nbytes for field in self.fields.copy().values()) + FIELD_BYTES * len(self.fields)
+        return held + self.opaque.nbytes + self.partial.nbytes + self._verdicts.nbytes
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def add(self, terms: Terms, slots: Int32s) -> None:
+        """Index rows: `slots` has the slot of each row of `terms`, -1 for those left out."""
+        if self.nbytes > MAX_BYTES:
+            _mark(self.opaque, slots[slots >= 0])
+            return
+        whole = bool((slots >= 0).all())
+        partial: list[int] = []
+        for (path, kind), (rows, values) in terms.groups.items():
+            at = slots[rows].tolist()
+            if not whole:
+                pairs = [(slot, value) for slot, value in zip(at, values, strict=True) if slot >= 0]
+                at, values = [slot for slot, _ in pairs], [value for _, value in pairs]
+            field = self._field(path)
+            if field is None:
+                partial += at
+            elif kind == SCALAR:
+                field.scalars.add(at, values)
+            elif kind == ELEMENT:
+                field.elements.add(at, values)
+            else:
+                _mark(field.containers, np.array(at, dtype=np.int32))
+        _mark(self.partial, np.unique(np.array(partial, dtype=np.int32)))
+        opaque = slots[terms.opaque]
+        _mark(self.opaque, opaque[opaque >= 0])
+
+    def copy(self, other: PayloadIndex, chosen: Int32s, first: int) -> None:
+        """Take over what `other` knows of its slots `chosen`, as slots `first` and following here."""
+        if not len(chosen):
+            return
+        if self.nbytes > MAX_BYTES:
+            _mark(self.opaque, np.arange(first, first + len(chosen), dtype=np.int32))
+            return
+        for path, theirs in other.fields.copy().items():
+            if theirs.touches(chosen):
+                field = self._field(path)
+                assert (
+                    field is not None
+                )  # only `copy` fills an index before it is used, so there are no more than there
+                field.copy(theirs, chosen, first)
+        # A partial slot lacks terms of a path that may get a field here: it is open for all filters from now on.
+        _mark(self.opaque, np.union1d(moved(other.opaque, chosen, first)[0], moved(other.partial, chosen, first)[0]))
+
+    def sort(self) -> None:
+        """After rows were added in another order than that of their slots. Nobody reads meanwhile."""
+        for field in self.fields.values():
+            field.sort()
+        self.opaque.sort()
+        self.partial.sort()
+
+    def _field(self, path: str) -> Field | None:
+        """The field of a path, made if there is room."""
+        field = self.fields.get(path)
+        if field is None and len(self.fields) < MAX_FIELDS:
+            field = self.fields[path] = Field()
+        return field
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def masks(self, tree: Filter, end: int) -> Masks:
+        """Which of the slots below `end` pass, dead ones too."""
+        return self._verdicts.get(tree, end, lambda start, stop: evaluate(self, tree, start, stop))
+
+
+def _mark(column: Column, slots: Int32s) -> None:
+    column.append(slots, np.zeros(len(slots), dtype=np.int8))
