@@ -150,8 +150,8 @@ MUTANTS = (
         scenario="tombstones",
         seconds=12.0,
         subsumed_by=(
-            "no owner misses a floor: all agree to it, synced, before anybody collects (§7.1, collected_by_a_majority), and "
-            "an owner that lost that record is a learner (§5, replaced_and_whole) or turned away (§1.4, rollback_unseen): "
+            "none misses a floor: all agree, synced, before anybody collects (§7.1, collected_by_a_majority), and "
+            "an owner that lost that record is a learner (§5, replaced_and_whole) or turned away (§1.4): "
             "this is the second line behind them"
         ),
     ),
