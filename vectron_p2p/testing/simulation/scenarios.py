@@ -108,7 +108,7 @@ SCENARIOS: dict[str, Scenario] = {
         points=4,
     ),
     "moving": Scenario(
-        frozenset({"schedules"}),
+        frozenset({"narrow"}),
         plain=(5, 7),
         linear=(0, 0),
         churn=(0, 0),
@@ -146,7 +146,7 @@ SCENARIOS: dict[str, Scenario] = {
         doors=3,
     ),
     "forgetful": Scenario(
-        frozenset({"disk", "schedules"}),
+        frozenset({"disk", "narrow"}),
         plain=(3, 5),
         linear=(2, 4),
         churn=(0, 0),
@@ -160,7 +160,7 @@ SCENARIOS: dict[str, Scenario] = {
         doors=3,
     ),
     "interval": Scenario(
-        frozenset({"schedules"}),
+        frozenset({"narrow"}),
         plain=(4, 6),
         linear=(0, 1),
         churn=(0, 0),
@@ -188,7 +188,7 @@ SCENARIOS: dict[str, Scenario] = {
         doors=3,
     ),
     "tombstones": Scenario(
-        frozenset({"network", "process", "disk", "schedules"}),
+        frozenset({"network", "process", "disk", "narrow"}),
         plain=(3, 4),
         linear=(0, 0),
         churn=(0, 0),
@@ -203,7 +203,7 @@ SCENARIOS: dict[str, Scenario] = {
         doors=3,
     ),
     "restored": Scenario(
-        frozenset({"network", "process", "disk", "schedules"}),
+        frozenset({"network", "process", "disk", "narrow"}),
         plain=(3, 4),
         linear=(0, 0),
         churn=(0, 0),

@@ -79,7 +79,7 @@ def _catalog_lag(world: World, name: str) -> Iterator[None]:
         del catalog.receive
 
 
-@fault("late", "schedules", _seeded(1.0, 6.0))
+@fault("late", "narrow", _seeded(1.0, 6.0))
 async def late(world: World, action: Action) -> None:
     """What one host sends gets to each other one at another time: a request is old when it comes, or comes after what
     was sent later by others.
@@ -92,7 +92,7 @@ async def late(world: World, action: Action) -> None:
         await trio.sleep(action.lasts)
 
 
-@fault("contested move", "schedules", _seeded(1.5, 4.0))
+@fault("contested move", "narrow", _seeded(1.5, 4.0))
 async def contested_move(world: World, action: Action) -> None:
     """A shard is moved while it is written by hosts that one of its owners hears late. What they write is at a bare
     majority of the old owners, the one that leaves among them; its disk, or that of the node that comes, may be slow,
@@ -125,7 +125,7 @@ async def contested_move(world: World, action: Action) -> None:
         await trio.sleep(action.lasts)
 
 
-@fault("old shards", "schedules", _seeded(2.5, 7.0))
+@fault("old shards", "narrow", _seeded(2.5, 7.0))
 async def old_shards(world: World, action: Action) -> None:
     """The victim's shards, but not its own records, are restored from a copy `lasts` seconds old: each of which the
     node knows that it had come further. (Of the last second it may not know, and nothing else tells.)
@@ -150,7 +150,7 @@ async def old_shards(world: World, action: Action) -> None:
         await trio.sleep(DOWN)
 
 
-@fault("relay with rot", "schedules", _seeded(12.0, 16.0))
+@fault("relay with rot", "narrow", _seeded(12.0, 16.0))
 async def relay_with_rot(world: World, action: Action) -> None:
     """What is acknowledged while one host is down, another one has and the victim. Then the victim's shards rot, and
     the other one goes down instead: of those who are there now none knows. The victim may notice at its next start.
@@ -171,7 +171,7 @@ async def relay_with_rot(world: World, action: Action) -> None:
         await _relay(world, action, rng, harm)
 
 
-@fault("relay with power", "schedules", _seeded(6.0, 9.0))
+@fault("relay with power", "narrow", _seeded(6.0, 9.0))
 async def relay_with_power(world: World, action: Action) -> None:
     """The same, but the victim's machine loses power, and what it had not synced."""
 
