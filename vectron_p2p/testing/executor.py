@@ -30,18 +30,19 @@ LATENCY = {  # seconds, (shortest, mean of what comes on top): the order of what
 
 
 class SimExecutor:
-    """Of one node. `slow` stretches every job (a slow disk or machine)."""
+    """Of one node. `slow` stretches every job (a slow disk or machine), `stretched` those of some lanes."""
 
     def __init__(self, clock: Clock, rng: random.Random) -> None:
         self._clock = clock
         self._random = rng
         self.slow = 1.0
+        self.stretched: dict[str, float] = {}
         self.dead = False
 
     async def run(self, lane: str, fn: Callable[..., T], *args: object) -> T:
         shortest, mean = LATENCY[lane]
         before = self._random.random()
-        delay = self.slow * (shortest + self._random.expovariate(1.0 / mean))
+        delay = self.slow * self.stretched.get(lane, 1.0) * (shortest + self._random.expovariate(1.0 / mean))
         # Part of the time before the work and part after it: a crash may fall on either side of the effect.
         await self._pass(delay * before)
         result = fn(*args)

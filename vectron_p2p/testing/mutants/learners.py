@@ -22,6 +22,8 @@ MUTANTS = (
             ),
         ),
         scenario="forgetful",
+        seeds=(3,),
+        seconds=20.0,
     ),
     Mutant(
         "learner_promises",
@@ -36,8 +38,7 @@ MUTANTS = (
             Edit("storage.shard:ShardStore.promise", "stamp(ballot) <= self.refuse_below or", ""),
         ),
         scenario="forgetful",
-        seeds=(2,),
-        seconds=15.0,
+        seconds=20.0,
     ),
     Mutant(
         "learned_from_one",
@@ -51,7 +52,7 @@ MUTANTS = (
             ),
         ),
         scenario="forgetful",
-        seeds=(6,),
+        seconds=20.0,
     ),
     Mutant(
         "learner_takes_old_stamps",
@@ -79,6 +80,8 @@ MUTANTS = (
             ),
         ),
         scenario="forgetful",
+        seeds=(3,),
+        seconds=20.0,
     ),
     Mutant(
         "unclean_restart_unseen",

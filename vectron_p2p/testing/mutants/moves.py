@@ -19,7 +19,6 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seeds=(1,),
         seconds=12.0,
     ),
     Mutant(
@@ -75,6 +74,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seeds=(1,),
         seconds=12.0,
     ),
     Mutant(
@@ -104,6 +104,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seeds=(1,),
         seconds=12.0,
     ),
     Mutant(
@@ -118,6 +119,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seeds=(2,),
         seconds=12.0,
     ),
     Mutant(
@@ -132,6 +134,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
+        seeds=(1,),
         seconds=12.0,
     ),
     Mutant(

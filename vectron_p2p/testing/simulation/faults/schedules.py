@@ -14,6 +14,7 @@ import trio
 
 from vectron_p2p.catalog.commands import StartMove
 from vectron_p2p.node.node import SYSTEM
+from vectron_p2p.node.replica import kv_name
 from vectron_p2p.testing.simulation.faults import moves
 from vectron_p2p.testing.simulation.faults.table import fault
 from vectron_p2p.testing.simulation.workload.clients import POINTS
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from vectron_p2p.testing.simulation.world import World
 
 LATE = (0.3, 1.0, 3.0)  # seconds
-STRETCH = (1.0, 30.0, 100.0, 300.0)  # of what a disk does: 100 makes a synced batch take a third of a second
+STRETCH = (1.0, 100.0, 300.0)  # of a synced batch of rows: a third of a second, one second
 DOWN = 0.3  # seconds without power: as short as it can be, before others have what was lost
 
 
@@ -51,15 +52,16 @@ def _slowed(world: World, pairs: Iterable[tuple[str, str]], seconds: float) -> I
 
 
 @contextmanager
-def _slow_disk(world: World, name: str, stretch: float) -> Iterator[None]:
+def _slow_commits(world: World, name: str, stretch: float) -> Iterator[None]:
+    """Rows take long to get on disk; reads and the catalog do not."""
     executor = world.host(name).executor
     if executor is not None:
-        executor.slow = stretch
+        executor.stretched["disk"] = stretch
     try:
         yield
     finally:
         if executor is not None:
-            executor.slow = 1.0
+            executor.stretched.clear()
 
 
 @contextmanager
@@ -97,7 +99,7 @@ async def contested_move(world: World, action: Action) -> None:
     so that requests are under way for long; and some node may not hear of the move.
     """
     rng, state = random.Random(action.value), moves.state_of(world, action)
-    if state is None or state.moves or any(host.executor and host.executor.slow > 1 for host in world.cluster.up):
+    if state is None or state.moves or any(host.executor and host.executor.stretched for host in world.cluster.up):
         return  # one at a time: with every disk slow nothing happens at all
     names = {member.node: name for name in moves.up(world, action) for member in state.active() if member.name == name}
     possible = [each for each in moves.possible(state) if state.collections[each[0].collection].name == POINTS]
@@ -110,17 +112,42 @@ async def contested_move(world: World, action: Action) -> None:
         return
     behind = names[rng.choice(staying)]
     writers = [name for node, name in names.items() if name != behind and node != coming]
+    apart = [name for node, name in names.items() if node not in involved]
     with ExitStack() as stack:
-        early = [name for name in writers if rng.random() < 0.7]
-        stack.enter_context(_slowed(world, [(name, behind) for name in early], rng.choice(LATE)))
-        stack.enter_context(_slow_disk(world, names[leaving], rng.choice(STRETCH)))
-        stack.enter_context(_slow_disk(world, names[coming], rng.choice(STRETCH[:2])))
-        apart = [name for node, name in names.items() if node not in involved]
-        if apart and rng.random() < 0.6:
+        early = [name for name in writers if name in apart or rng.random() < 0.7]
+        stack.enter_context(_slowed(world, [(name, behind) for name in early], rng.choice(LATE[1:])))
+        stack.enter_context(_slow_commits(world, names[leaving], rng.choice(STRETCH)))
+        stack.enter_context(_slow_commits(world, names[coming], rng.choice((1.0, 1.0, 50.0))))
+        if apart and rng.random() < 0.7:
             stack.enter_context(_catalog_lag(world, rng.choice(apart)))
         await trio.sleep(rng.uniform(0.1, 0.5))
         await moves.propose(world, action, StartMove(shard.collection, shard.index, leaving, coming))
         await trio.sleep(action.lasts)
+
+
+@fault("old shards", "schedules", _seeded(2.5, 7.0))
+async def old_shards(world: World, action: Action) -> None:
+    """The victim's shards, but not its own records, are restored from a copy `lasts` seconds old: each of which the
+    node knows that it had come further. (Of the last second it may not know, and nothing else tells.)
+    """
+    victim = action.hosts[-1]
+    host = world.host(victim)
+    node = host.node
+    if not world.may_destroy() or node is None or not node.serving:
+        return
+    image = host.disk.image()
+    had = {kv_name(replica.shard): replica.store.sequence for replica in node.replicas.all()}
+    await trio.sleep(action.lasts)
+    if not world.may_destroy() or host.node is not node:
+        return
+    known = {name: node._records.sequence(name) for name in had}
+    with world.kept_down(victim):
+        world.cluster.kill(victim)
+        now = host.disk.image()
+        old = {name: image[name] for name in had if name in now and name in image and known[name] > had[name]}
+        host.disk.restore({**now, **old})
+        world.note(f"{victim}: {len(old)} shards are of {action.lasts:.1f} s ago")
+        await trio.sleep(DOWN)
 
 
 @fault("relay with rot", "schedules", _seeded(12.0, 16.0))
