@@ -1,8 +1,8 @@
 """§2: clocks.
 
 While each clock is drawn to those of a majority nobody stamps far ahead, so the rules about such stamps are a second
-line: two mutants leave out that first rule with theirs. Seed 2 of `astray` is well without the first rule alone, and
-is not without the second too.
+line: two mutants leave out that first rule with theirs (a seed of `astray` was well without the first rule alone, and
+was not without the second too).
 """
 
 from __future__ import annotations

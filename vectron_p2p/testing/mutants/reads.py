@@ -17,7 +17,10 @@ MUTANTS = (
             ),
         ),
         scenario="lag",
-        seeds=(9,),
+        seeds=(
+            5,
+            9,
+        ),
         seconds=10.0,
     ),
     Mutant(

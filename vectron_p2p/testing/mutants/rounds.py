@@ -25,7 +25,10 @@ MUTANTS = (
         "a ballot is refused that is not above the version held and the promise given",
         (Edit("storage.shard:ShardStore.promise", "if ballot <= ballot_of(above):", "if False:"),),
         scenario="lag",
-        seeds=(7,),
+        seeds=(
+            2,
+            7,
+        ),
         seconds=10.0,
     ),
     Mutant(
@@ -116,7 +119,7 @@ MUTANTS = (
         "who meets a promise older than a second finishes it",
         (Edit("node.services.promises:Promises.run_once", "if points:", "if False:"),),
         scenario=LINEAR,
-        seeds=(1,),
+        seeds=(6, 1),
     ),
     Mutant(
         "busy_counts_as_held",
@@ -145,7 +148,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
-        seeds=(1,),
+        seeds=(9, 1),
     ),
     Mutant(
         "failed_condition_answered_at_once",
@@ -256,7 +259,10 @@ MUTANTS = (
             ),
         ),
         scenario="cut off",
-        seeds=(4,),
+        seeds=(
+            7,
+            4,
+        ),
         seconds=15.0,
     ),
 )

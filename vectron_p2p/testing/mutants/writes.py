@@ -130,7 +130,10 @@ MUTANTS = (
             Edit("node.coordinator.writes:Writes._check_reachable", "if not quorum.met(living):", "if False:"),
         ),
         scenario="island",
-        seeds=(2,),
+        seeds=(
+            1,
+            2,
+        ),
         seconds=12.0,
     ),
     Mutant(
