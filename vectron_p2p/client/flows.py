@@ -25,6 +25,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from vectron_p2p.client.leases import unsettled
 from vectron_p2p.client.steps import SILENCE_S, Call, Flow, LinkLost, Sleep
 from vectron_p2p.model.errors import (
     ConsistencyError,
@@ -117,6 +118,7 @@ class _Attempts:
         self.reached = False
         self.out_of_reach: ConsistencyError | None = None
         self.until = 0.0
+        self.message: Any = None
         self.conditional = False
         self.last: Exception | None = None
 
@@ -125,6 +127,7 @@ class _Attempts:
         first, self.again = not self.again, True
         if isinstance(message, Search) and not first:
             return replace(message, timeout=left)
+        self.message = message
         self.conditional = isinstance(message, CONDITIONAL)
         if self.conditional and self.sent:
             return replace(message, retried=True)
@@ -156,10 +159,10 @@ class _Attempts:
         return Unavailable(f"no node can be reached at {asked}{cause}; is the cluster running?")
 
     def _out_of_reach(self, error: ConsistencyError) -> ConsistencyError:
-        """`error`, which knows only of its own attempt: one that was lost before may have been done."""
+        """`error`, which knows only of its own attempt: one before it may have been done, or be done yet."""
         if not self.until:
             return error
-        text = f"{error.message}; an earlier attempt was lost on its way: the outcome is unknown"
+        text = f"{error.message}; an earlier attempt may have reached some owner: the outcome is unknown"
         return ConsistencyError(text, acked=1, required=error.required, retryable=not self.conditional)
 
     def after_loss(self, address: Address, error: LinkLost) -> float:
@@ -196,6 +199,8 @@ class _Attempts:
         self.last = error
         if not error.retryable or isinstance(error, DeadlineExceeded):
             raise error
+        if isinstance(error, ConsistencyError) and error.acked:
+            self.until = max(self.until, unsettled(self.message, self.session.now()))
         if isinstance(error, ConsistencyError) and error.acked == 0:
             self.out_of_reach = error
             if not self.untried:

@@ -16,7 +16,7 @@ from vectron_p2p.protocol.messages import ChangePayload, Delete, DeleteIf, Upser
 from vectron_p2p.protocol.silence import SLOWEST_BYTES_PER_S
 
 LEASE_S = 1.0  # four times what a node's loop may ever be blocked; a call that loses its node waits as long
-SKEW_S = 0.5  # by which two nodes' clocks, and so their stamps, may differ
+SKEW_S = 1.0  # by which the stamps of two nodes may differ: each clock keeps within 500 ms of the majority's
 FRESH_S = 600.0  # a connection tells the node's clock once: in ten minutes two clocks drift apart by some 0.1 s
 
 _CHANGES = (Upsert, Delete, UpsertIf, DeleteIf, ChangePayload)
@@ -33,6 +33,11 @@ def leased(message: Any, now: float, ahead: float | None, queued: int) -> tuple[
         return message, 0.0
     until = now + LEASE_S + (queued + _weight(message)) / SLOWEST_BYTES_PER_S
     return replace(message, expires=until + ahead), until + SKEW_S
+
+
+def unsettled(message: Any, now: float) -> float:
+    """Until when a call is not over whose attempt was refused at `now`, though some owner may have taken it."""
+    return now + SKEW_S if isinstance(message, _CHANGES) else 0.0
 
 
 def _weight(message: Any) -> int:

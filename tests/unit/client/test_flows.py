@@ -12,6 +12,7 @@ import pytest
 from tests.unit.client.fake_node import cluster_info, collection_info, node_info
 from vectron_p2p.client import operations, point_operations
 from vectron_p2p.client.flows import DIAL_ELSEWHERE_S, DIAL_S, GRACE_S, SILENCE_ELSEWHERE_S, ask, ask_each
+from vectron_p2p.client.leases import SKEW_S
 from vectron_p2p.client.session import RetryPolicy, Session
 from vectron_p2p.client.steps import SILENCE_S, Call, Flow, LinkLost
 from vectron_p2p.model.errors import (
@@ -33,6 +34,7 @@ from vectron_p2p.protocol import messages
 A, B, C = (Address("127.0.0.1", port) for port in (1, 2, 3))
 DONE = messages.Done()
 ASK = messages.ListCollections()
+DELETE = messages.Delete("docs", [1], "quorum", "op")
 
 
 class World:
@@ -247,6 +249,25 @@ def test_out_of_reach_stays_the_answer_when_the_others_are_down() -> None:
     with pytest.raises(ConsistencyError):
         world.ask()
     assert not world.sleeps
+
+
+def test_a_write_that_too_few_owners_took_is_unknown_whatever_a_later_attempt_says() -> None:
+    few, none = (ConsistencyError("too few", acked=acked, required=2) for acked in (1, 0))
+    world = World(script(few, none))
+    with pytest.raises(ConsistencyError) as caught:
+        world.ask(DELETE)
+    assert caught.value.acked == 1
+    assert "unknown" in caught.value.message
+
+
+def test_a_write_that_too_few_owners_took_at_first_is_not_over_before_its_stamp_is_behind_every_clock() -> None:
+    first = ConsistencyError("one of two", acked=1, required=2)
+    world = World(script(first, DONE))
+    assert world.ask(DELETE) == DONE
+    assert world.now >= SKEW_S
+    read = World(script(first, DONE))
+    assert read.ask() == DONE
+    assert read.now < SKEW_S
 
 
 def test_overload_is_waited_out() -> None:
