@@ -5,13 +5,14 @@ Sans-IO like `flows`. What the two clients offer is written here once; their met
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.client import requests, results
 from vectron_p2p.client.flows import ask
 from vectron_p2p.client.steps import Sleep
 from vectron_p2p.model.collections import CollectionInfo, check_name
-from vectron_p2p.model.errors import InvalidArgument
+from vectron_p2p.model.errors import InvalidArgument, VectronError
 from vectron_p2p.protocol import messages
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ SILENCE_S = (
 )
 
 
-def cluster(session: Session, *, shards: bool = True) -> Flow[ClusterInfo]:
+def cluster(session: Session, *, shards: bool = True, timeout: float | None = None) -> Flow[ClusterInfo]:
     """The cluster; its nodes become addresses to fail over to."""
-    reply = yield from ask(session, messages.GetCluster(shards), messages.ClusterReply)
+    reply = yield from ask(session, messages.GetCluster(shards), messages.ClusterReply, timeout=timeout)
     info = results.cluster_info(reply.info)
     session.saw(session.generation, info.epoch)
     session.learn(results.addresses(info.nodes))
@@ -75,23 +76,31 @@ def repair(
 
 def create_collection(session: Session, name: object, **options: Any) -> Flow[CollectionInfo]:
     """Creates it, and learns the epoch that knows of it."""
+    began = session.now()
     request = requests.create_collection(name, **options, operation_id=session.operation_id())
     reply = yield from ask(session, request, messages.CollectionReply)
-    yield from _catch_up(session)
+    yield from _catch_up(session, began)
     return results.collection_info(reply.info)
 
 
 def delete_collection(session: Session, name: object) -> Flow[None]:
     """Deletes it, and learns the epoch that no longer knows of it."""
+    began = session.now()
     yield from ask(session, messages.DeleteCollection(check_name(name), session.operation_id()), messages.Done)
-    yield from _catch_up(session)
+    yield from _catch_up(session, began)
 
 
-def _catch_up(session: Session) -> Flow[None]:
-    """Learn the epoch after a change: from now on connections say it, and a node that is behind pulls the catalog
-    before it answers that it knows no such collection.
+def _catch_up(session: Session, began: float) -> Flow[None]:
+    """Learn the epoch after a change, in what time the call that `began` then has left: from now on connections say it,
+    and a node that is behind pulls the catalog before it answers.
+
+    Without an answer the change is made all the same; a node that is behind then asks others before it says that it
+    knows no such collection.
     """
-    yield from cluster(session, shards=False)
+    left = began + session.timeout - session.now()
+    if left > 0:
+        with contextlib.suppress(VectronError):
+            yield from cluster(session, shards=False, timeout=left)
 
 
 def list_collections(session: Session) -> Flow[list[CollectionInfo]]:

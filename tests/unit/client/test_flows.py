@@ -340,6 +340,18 @@ def test_creating_retries_with_one_operation_id_and_learns_the_epoch() -> None:
     assert world.session.addresses[3:] == (Address("10.0.0.9", 7700),)
 
 
+def test_what_follows_a_creation_has_the_time_that_is_left_and_fails_without_harm() -> None:
+    created = messages.CollectionReply(asdict(collection_info()))
+    silent = LinkLost("no answer", sent=True)
+    world = World(lambda call: script(created if len(world.calls) == 1 else silent)(call), latency=2.0, timeout=5.0)
+    options = {"dimension": 3, "metric": "l2", "shards": None, "replicas": 3, "m": 16, "ef_construction": 100}
+    assert world.run(operations.create_collection(world.session, "docs", **options, if_not_exists=False)) == (
+        collection_info()
+    )
+    assert len(world.calls) > 1
+    assert world.now <= 5.0 + world.latency  # a call that began in time may end a little later
+
+
 def test_members_are_learnt_whatever_the_node_that_answers_thinks_of_their_liveness() -> None:
     info = asdict(cluster_info())
     info["nodes"] = [
