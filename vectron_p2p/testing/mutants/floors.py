@@ -98,6 +98,7 @@ MUTANTS = (
         ),
         scenario="tombstones",
         seconds=12.0,
+        seeds=(19,),
     ),
     Mutant(
         "learned_without_the_floors",

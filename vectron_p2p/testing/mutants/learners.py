@@ -39,6 +39,7 @@ MUTANTS = (
         ),
         scenario="forgetful",
         seconds=20.0,
+        seeds=(5,),
     ),
     Mutant(
         "learned_from_one",
@@ -53,6 +54,7 @@ MUTANTS = (
         ),
         scenario="forgetful",
         seconds=20.0,
+        seeds=(6,),
     ),
     Mutant(
         "learner_takes_old_stamps",

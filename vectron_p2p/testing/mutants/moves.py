@@ -20,6 +20,7 @@ MUTANTS = (
         ),
         scenario=MOVING,
         seconds=12.0,
+        seeds=(16,),
     ),
     Mutant(
         "leaving_owner_unfenced",
@@ -39,6 +40,7 @@ MUTANTS = (
         ),
         scenario=MOVING,
         seconds=12.0,
+        seeds=(11,),
     ),
     Mutant(
         "old_requests_accepted",
