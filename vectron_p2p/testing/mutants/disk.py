@@ -54,6 +54,7 @@ MUTANTS = (
         "a store that is damaged is put aside, and its replacement learns",
         (Edit("node.opening:Opening.replace", "await self._forgot(replica, why, others)", "pass"),),
         scenario="forgetful",
+        seeds=(3,),
     ),
     Mutant(
         "acknowledged_before_indexed",

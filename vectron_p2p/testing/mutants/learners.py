@@ -69,6 +69,7 @@ MUTANTS = (
             Edit("storage.shard:ShardStore.promise", "stamp(ballot) <= self.refuse_below or", ""),
         ),
         scenario="forgetful",
+        seeds=(17,),
     ),
     Mutant(
         "replaced_and_whole",

@@ -49,6 +49,7 @@ MUTANTS = (
         (Edit("node.fences:Fences.check", "if epoch < fence:", "if False:"),),
         scenario=MOVING,
         seconds=12.0,
+        seeds=(27,),
     ),
     Mutant(
         "fence_passed_by_requests_under_way",
@@ -63,6 +64,7 @@ MUTANTS = (
         ),
         scenario=MOVING,
         seconds=12.0,
+        seeds=(22,),
     ),
     Mutant(
         "copied_from_another_owner",

@@ -35,7 +35,7 @@ MUTANTS = (
             ),
         ),
         scenario="handoff",
-        seeds=(2,),
+        seeds=(8,),
     ),
     Mutant(
         "search_not_confirmed",
