@@ -66,6 +66,7 @@ class ClientService:
         self._writes = coordinator.writes
         self._reads = coordinator.reads
         self._searches = coordinator.searches
+        self._local_searches = coordinator.local_searches
         self._conditional = coordinator.conditional
         self._reports = reports
         self._runtime = runtime
@@ -107,8 +108,9 @@ class ClientService:
             NotFound: There is none.
             Unavailable: This node knows of none, and could ask nobody whether it is behind.
         """
-        check_name(name, field="collection")
         found, seen, asked = self._catalog.state.collection(name), -1, True
+        if found is None:
+            check_name(name, field="collection")
         while found is None and seen != self._catalog.state.epoch:  # each that is found may be followed by the next
             seen = self._catalog.state.epoch
             asked = await self._catalog.catch_up_with_peers()
@@ -339,7 +341,10 @@ class ClientService:
                 raise InvalidArgument(f"{message.count} queries announced, {len(queries)} sent", field="vector")
         else:
             check_point_id(message.id)
-        return await self._searches.search(collection, message, timeout=min(timeout, message.timeout or timeout))
+        bounded = message.timeout is None and timeout != DEFAULT_TIMEOUT  # the request's own scope ends then
+        timeout = min(timeout, message.timeout or timeout)
+        reply = await self._local_searches.search(collection, message, timeout=timeout, bounded=bounded)
+        return reply or await self._searches.search(collection, message, timeout=timeout)
 
     async def _count(self, message: m.Count, timeout: float) -> m.CountReply:
         collection = await self._collection(message.collection)

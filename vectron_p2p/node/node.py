@@ -220,7 +220,14 @@ class Node:
         self._heartbeat = Heartbeat(identity, system, records, self.replicas, runtime, limits)
         routes = self._routes = Routes(lambda: self.catalog.state, self.catalog.catch_up)
         coordinator = Coordinator.build(
-            peers, runtime, stamps, self.hints, limits, routes=routes, background=background
+            peers,
+            runtime,
+            stamps,
+            self.hints,
+            limits,
+            routes=routes,
+            answer=self._replica_service.search,
+            background=background,
         )
         self._promises = Promises(runtime.clock, runtime.random, self.replicas, coordinator.rounds)
         reports = Reports(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vectron_p2p.node.coordinator.conditional import Conditional
+from vectron_p2p.node.coordinator.local_searches import LocalSearches
 from vectron_p2p.node.coordinator.reads import Reads
 from vectron_p2p.node.coordinator.rounds import Rounds
 from vectron_p2p.node.coordinator.searches import Searches
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import trio
 
     from vectron_p2p.node.config import Limits
+    from vectron_p2p.node.coordinator.local_searches import Answer
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.routes import Routes
     from vectron_p2p.node.runtime import Runtime
@@ -28,6 +30,7 @@ class Coordinator:
     writes: Writes
     reads: Reads
     searches: Searches
+    local_searches: LocalSearches
     conditional: Conditional
 
     @classmethod
@@ -40,6 +43,7 @@ class Coordinator:
         limits: Limits,
         *,
         routes: Routes,
+        answer: Answer,
         background: trio.Nursery,
     ) -> Coordinator:
         clock = runtime.clock
@@ -50,5 +54,6 @@ class Coordinator:
             writes=Writes(peers, clock, routes, stamps, hints, rounds, limits, background=background),
             reads=reads,
             searches=Searches(peers, clock, routes, reads, limits),
+            local_searches=LocalSearches(peers.me, clock, routes, answer),
             conditional=Conditional(peers, clock, routes, rounds, limits),
         )
