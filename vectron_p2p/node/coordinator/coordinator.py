@@ -10,6 +10,7 @@ from vectron_p2p.node.coordinator.reads import Reads
 from vectron_p2p.node.coordinator.rounds import Rounds
 from vectron_p2p.node.coordinator.searches import Searches
 from vectron_p2p.node.coordinator.writes import Writes
+from vectron_p2p.node.hedging import Hedging
 
 if TYPE_CHECKING:
     import trio
@@ -29,6 +30,7 @@ class Coordinator:
     reads: Reads
     searches: Searches
     conditional: Conditional
+    hedging: Hedging
 
     @classmethod
     def build(
@@ -44,11 +46,13 @@ class Coordinator:
     ) -> Coordinator:
         clock = runtime.clock
         rounds = Rounds(peers, clock, runtime.random, stamps, hints, limits, routes=routes, background=background)
-        reads = Reads(peers, clock, routes, rounds, limits)
+        hedging = Hedging(peers, clock, limits)
+        reads = Reads(peers, clock, routes, rounds, hedging, limits)
         return cls(
             rounds=rounds,
             writes=Writes(peers, clock, routes, stamps, hints, rounds, limits, background=background),
             reads=reads,
-            searches=Searches(peers, clock, routes, reads, limits),
-            conditional=Conditional(peers, clock, routes, rounds, limits),
+            searches=Searches(peers, clock, routes, reads, hedging),
+            conditional=Conditional(peers, clock, routes, rounds, hedging, limits),
+            hedging=hedging,
         )

@@ -23,6 +23,7 @@ from vectron_p2p.model.errors import (
     from_wire,
 )
 from vectron_p2p.model.ids import NodeId, PointId, decode_point_id, encode_point_id
+from vectron_p2p.node.peers import KINDS, OTHER
 from vectron_p2p.node.scatter import Scatter, scatter
 from vectron_p2p.node.shard_search import from_hit_list, score_row, to_hit_list
 from vectron_p2p.protocol import messages as m
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from vectron_p2p.catalog.state import Collection
-    from vectron_p2p.node.config import Limits
     from vectron_p2p.node.coordinator.reads import Reads
+    from vectron_p2p.node.hedging import Hedging
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.routes import Routes
     from vectron_p2p.node.scatter import AskAt
@@ -44,20 +45,27 @@ if TYPE_CHECKING:
 
 MAX_REPLY_BYTES = 24 * 1024 * 1024  # of payloads and vectors in one reply: a message has at most 32 MiB
 MAX_REFILLS = 4  # each doubles the depth: 16 x k rows deleted or changed in the newest owners' view and in no others'
+SEARCH = KINDS[m.SearchShards]
 
 
 class Searches:
     """Searches of a coordinator."""
 
-    def __init__(self, peers: Peers, clock: Clock, routes: Routes, reads: Reads, limits: Limits) -> None:
+    def __init__(self, peers: Peers, clock: Clock, routes: Routes, reads: Reads, hedging: Hedging) -> None:
         self._peers = peers
         self._clock = clock
         self._routes = routes
         self._reads = reads
-        self._limits = limits
+        self._hedging = hedging
 
     async def _scatter(
-        self, collection: Collection, shards: Iterable[int], ask: AskAt, level: Consistency, timeout: float
+        self,
+        collection: Collection,
+        shards: Iterable[int],
+        ask: AskAt,
+        level: Consistency,
+        timeout: float,
+        kind: str = OTHER,
     ) -> Scatter:
         """Raises why, if no shard has answered."""
         asked = await scatter(
@@ -68,7 +76,8 @@ class Searches:
             shards,
             ask,
             level=level,
-            hedge_after=self._limits.hedge_after,
+            hedging=self._hedging,
+            kind=kind,
             timeout=timeout,
         )
         asked.raise_if_nothing()
@@ -138,7 +147,7 @@ class Searches:
             replies.append(reply)
             return [None if why is None else from_wire(why) for why in reply.refused]
 
-        asked = await self._scatter(collection, range(collection.shards), ask, Consistency.ONE, timeout)
+        asked = await self._scatter(collection, range(collection.shards), ask, Consistency.ONE, timeout, SEARCH)
         lists = [
             merge_hits([from_hit_list(reply.results[0][q]) for reply in replies], message.k, collection.options.metric)
             for q in range(message.count)
@@ -204,7 +213,7 @@ class Searches:
                     answers[shard][node] = hits
             return [None if why is None else from_wire(why) for why in reply.refused]
 
-        asked = await self._scatter(collection, shards, ask, level, timeout)
+        asked = await self._scatter(collection, shards, ask, level, timeout, SEARCH)
         return answers, asked.missing, plans
 
     async def _verified(
