@@ -18,6 +18,7 @@ from vectron_p2p.catalog.state import BadCatalog
 from vectron_p2p.model.errors import NotFound, PermissionDenied, Unavailable, VectronError
 from vectron_p2p.model.ids import Address, NodeId, parse_address
 from vectron_p2p.model.nodes import Liveness, NodeState
+from vectron_p2p.model.traffic import TrafficFigures
 from vectron_p2p.net.pool import Pool
 from vectron_p2p.net.rpc import Caller, RpcServer
 from vectron_p2p.node.administration import Administration
@@ -222,6 +223,7 @@ class Node:
         coordinator = Coordinator.build(
             peers, runtime, stamps, self.hints, limits, routes=routes, background=background
         )
+        self._hedging = coordinator.hedging
         self._promises = Promises(runtime.clock, runtime.random, self.replicas, coordinator.rounds)
         reports = Reports(
             peers,
@@ -344,6 +346,10 @@ class Node:
         self.stop()
 
     # --- requests ---------------------------------------------------------------------------------------------------
+
+    def traffic(self) -> TrafficFigures:
+        """What this node's calls and requests came to."""
+        return TrafficFigures(peers=self._peers.figures(), hedges=self._hedging.figures())
 
     async def answer_client(self, message: Any) -> Any:
         """The reply to a client's request, within the deadline of the scope it is called in."""
