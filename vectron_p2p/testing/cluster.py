@@ -130,6 +130,7 @@ class Cluster:
             network=self.network.host(name),
             disk=host.disk,
             link_threads=1,
+            search_threads=2,
             machine=f"{name}-{host.boots}",
         )
         config = NodeConfig(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vectron_p2p.node.coordinator.conditional import Conditional
 from vectron_p2p.node.coordinator.reads import Reads
 from vectron_p2p.node.coordinator.rounds import Rounds
+from vectron_p2p.node.coordinator.scrolls import Scrolls
 from vectron_p2p.node.coordinator.searches import Searches
 from vectron_p2p.node.coordinator.writes import Writes
 from vectron_p2p.node.hedging import Hedging
@@ -29,6 +30,7 @@ class Coordinator:
     writes: Writes
     reads: Reads
     searches: Searches
+    scrolls: Scrolls
     conditional: Conditional
     hedging: Hedging
 
@@ -53,6 +55,7 @@ class Coordinator:
             writes=Writes(peers, clock, routes, stamps, hints, rounds, limits, background=background),
             reads=reads,
             searches=Searches(peers, clock, routes, reads, hedging),
+            scrolls=Scrolls(peers, clock, routes, hedging),
             conditional=Conditional(peers, clock, routes, rounds, hedging, limits),
             hedging=hedging,
         )

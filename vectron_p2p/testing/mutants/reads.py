@@ -58,8 +58,8 @@ MUTANTS = (
         (
             Edit(
                 "node.coordinator.searches:Searches._gather",
-                "asked = await self._scatter(collection, shards, ask, level, timeout, SEARCH)",
-                "asked = await self._scatter(collection, shards, ask, Consistency.ONE, timeout, SEARCH)",
+                "asked = await self._scatter(collection, shards, ask, level, timeout)",
+                "asked = await self._scatter(collection, shards, ask, Consistency.ONE, timeout)",
             ),
         ),
         scenario="handoff",
