@@ -92,6 +92,11 @@ class RpcConnection:
         return self._goodbye
 
     @property
+    def fell_silent(self) -> bool:
+        """Whether it ended because the other side gave no sign of life."""
+        return self._link is not None and self._link.silent
+
+    @property
     def in_flight(self) -> int:
         return len(self._calls)
 

@@ -18,6 +18,7 @@ from vectron_p2p.catalog.state import BadCatalog
 from vectron_p2p.model.errors import NotFound, PermissionDenied, Unavailable, VectronError
 from vectron_p2p.model.ids import Address, NodeId, parse_address
 from vectron_p2p.model.nodes import Liveness, NodeState
+from vectron_p2p.model.traffic import TrafficFigures
 from vectron_p2p.net.pool import Pool
 from vectron_p2p.net.rpc import Caller, RpcServer
 from vectron_p2p.node.administration import Administration
@@ -168,7 +169,7 @@ class Node:
             runtime.random,
             lambda: self._greeting.hello(),
             self._resolve,
-            on_broken=lambda node: self.gossip.suspect(node),
+            on_broken=self._broken,
             on_refused=self._turned_away,
         )
         records = self._records
@@ -229,6 +230,7 @@ class Node:
             answer=self._replica_service.search,
             background=background,
         )
+        self._hedging = coordinator.hedging
         self._promises = Promises(runtime.clock, runtime.random, self.replicas, coordinator.rounds)
         reports = Reports(
             peers,
@@ -309,10 +311,17 @@ class Node:
     def _member_changed(self, node: NodeId, before: Liveness | None, after: Liveness | None) -> None:
         if after is None or after is Liveness.DEAD:
             self._pool.drop(node)  # calls under way fail now, and go to another owner
+            if after is None:
+                self._peers.forget(node)
         elif after is Liveness.ALIVE:
             self._pool.reset(node)
+            self._peers.seen(node)
             self.hints.returned()
             self.repair.soon()
+
+    def _broken(self, node: NodeId, silent: bool) -> None:
+        self._peers.broken(node, silent)
+        self.gossip.suspect(node)
 
     def _resolve(self, node: NodeId) -> Address | None:
         """Where a node is now, or was when it was last heard of."""
@@ -344,6 +353,10 @@ class Node:
         self.stop()
 
     # --- requests ---------------------------------------------------------------------------------------------------
+
+    def traffic(self) -> TrafficFigures:
+        """What this node's calls and requests came to."""
+        return TrafficFigures(peers=self._peers.figures(), hedges=self._hedging.figures())
 
     async def answer_client(self, message: Any) -> Any:
         """The reply to a client's request, within the deadline of the scope it is called in."""

@@ -124,7 +124,7 @@ class _Batch:
         self.dimension = options.dimension
         self._metric = options.metric
         self._shards = options.shards or 1
-        self._filter = parse_filter(message.filter) if message.filter else None
+        self._filter = parse_filter(message.filter, between_nodes=True) if message.filter else None
 
     @property
     def key(self) -> Hashable:

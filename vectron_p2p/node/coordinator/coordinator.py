@@ -9,8 +9,10 @@ from vectron_p2p.node.coordinator.conditional import Conditional
 from vectron_p2p.node.coordinator.local_searches import LocalSearches
 from vectron_p2p.node.coordinator.reads import Reads
 from vectron_p2p.node.coordinator.rounds import Rounds
+from vectron_p2p.node.coordinator.scrolls import Scrolls
 from vectron_p2p.node.coordinator.searches import Searches
 from vectron_p2p.node.coordinator.writes import Writes
+from vectron_p2p.node.hedging import Hedging
 
 if TYPE_CHECKING:
     import trio
@@ -31,7 +33,9 @@ class Coordinator:
     reads: Reads
     searches: Searches
     local_searches: LocalSearches
+    scrolls: Scrolls
     conditional: Conditional
+    hedging: Hedging
 
     @classmethod
     def build(
@@ -48,12 +52,15 @@ class Coordinator:
     ) -> Coordinator:
         clock = runtime.clock
         rounds = Rounds(peers, clock, runtime.random, stamps, hints, limits, routes=routes, background=background)
-        reads = Reads(peers, clock, routes, rounds, limits)
+        hedging = Hedging(peers, clock, limits)
+        reads = Reads(peers, clock, routes, rounds, hedging, limits)
         return cls(
             rounds=rounds,
             writes=Writes(peers, clock, routes, stamps, hints, rounds, limits, background=background),
             reads=reads,
-            searches=Searches(peers, clock, routes, reads, limits),
+            searches=Searches(peers, clock, routes, reads, hedging),
             local_searches=LocalSearches(peers.me, clock, routes, answer),
-            conditional=Conditional(peers, clock, routes, rounds, limits),
+            scrolls=Scrolls(peers, clock, routes, hedging),
+            conditional=Conditional(peers, clock, routes, rounds, hedging, limits),
+            hedging=hedging,
         )
