@@ -220,15 +220,9 @@ class Node:
         self.health = LoopHealth(runtime.clock, on_lag=self.gossip.lag, on_pause=self.gossip.paused)
         self._heartbeat = Heartbeat(identity, system, records, self.replicas, runtime, limits)
         routes = self._routes = Routes(lambda: self.catalog.state, self.catalog.catch_up)
+        answer = self._replica_service.search
         coordinator = Coordinator.build(
-            peers,
-            runtime,
-            stamps,
-            self.hints,
-            limits,
-            routes=routes,
-            answer=self._replica_service.search,
-            background=background,
+            peers, runtime, stamps, self.hints, limits, routes=routes, answer=answer, background=background
         )
         self._hedging = coordinator.hedging
         self._promises = Promises(runtime.clock, runtime.random, self.replicas, coordinator.rounds)
