@@ -18,6 +18,17 @@ from vectron_p2p.model.moves import MoveInfo, MovesReport
 from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
 from vectron_p2p.model.points import Hit, Page, Point, SearchResult, unpack_payload
 from vectron_p2p.model.repair import NodeRepair, RepairReport
+from vectron_p2p.model.statistics import (
+    ClusterStatistics,
+    CollectionTotals,
+    ConnectionStatistics,
+    History,
+    NodeStatistics,
+    OperationStatistics,
+    PeerStatistics,
+    ReplicaStatistics,
+    TrafficStatistics,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -61,6 +72,38 @@ def cluster_info(info: dict[str, Any]) -> ClusterInfo:
 def cluster_status(status: dict[str, Any]) -> ClusterStatus:
     """The answer to `status()`."""
     return build(ClusterStatus, {**status, "nodes": _each(NodeStatus, status.get("nodes", ()))})
+
+
+def cluster_statistics(fields: dict[str, Any]) -> ClusterStatistics:
+    """The answer to `statistics()`."""
+    return build(
+        ClusterStatistics,
+        {
+            **fields,
+            "nodes": [node_statistics(each) for each in fields.get("nodes", ())],
+            "operations": _each(OperationStatistics, fields.get("operations", ())),
+            "collections": _each(CollectionTotals, fields.get("collections", ())),
+            "replicas": _each(ReplicaStatistics, fields.get("replicas", ())),
+        },
+    )
+
+
+def node_statistics(fields: dict[str, Any]) -> NodeStatistics:
+    return build(
+        NodeStatistics,
+        {
+            **fields,
+            "traffic": build(TrafficStatistics, fields.get("traffic", {})),
+            "operations": _each(OperationStatistics, fields.get("operations", ())),
+            "callers": _each(ConnectionStatistics, fields.get("callers", ())),
+            "peers": _each(PeerStatistics, fields.get("peers", ())),
+        },
+    )
+
+
+def history(fields: dict[str, Any]) -> History:
+    """The answer to `history()`."""
+    return build(History, fields)
 
 
 def moves_report(report: dict[str, Any]) -> MovesReport:

@@ -17,7 +17,7 @@ import psutil
 from vectron_p2p.membership.config import SwimConfig
 from vectron_p2p.node.config import Limits, NodeConfig
 from vectron_p2p.node.runtime import Runtime
-from vectron_p2p.runtime.real import Lane, TrioClock, open_executor
+from vectron_p2p.runtime.real import Lane, ProcessUsage, TrioClock, open_executor
 from vectron_p2p.storage.folder import LevelDisk
 from vectron_p2p.storage.memory import MemoryDisk
 
@@ -79,6 +79,7 @@ def open_runtime(config: NodeConfig, network: Network) -> Iterator[Runtime]:
                 network=network,
                 disk=disk,
                 link_threads=os.cpu_count() or 1,
+                usage=ProcessUsage(),
                 machine=machine_boot(),
             )
     finally:
