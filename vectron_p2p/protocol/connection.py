@@ -220,7 +220,7 @@ class Connection:
             self.respond_error(request_id, InvalidArgument(f"this request cannot be understood: {error}"))
             return
         milliseconds = int.from_bytes(body[:4], "big")
-        events.append(Request(request_id, message, milliseconds / 1000 if milliseconds else None, len(body)))
+        events.append(Request(request_id, message, milliseconds / 1000 if milliseconds else None, len(body) - 4))
 
     def _take_response(self, request_id: int, body: bytes, events: list[Event]) -> None:
         del self._in_flight[request_id]

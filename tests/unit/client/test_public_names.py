@@ -23,6 +23,8 @@ CLIENT = {
     "delete_collection",
     "cluster",
     "status",
+    "statistics",
+    "history",
     "repair",
     "drain",
     "remove",
