@@ -38,8 +38,7 @@ async def test_what_was_done_is_what_is_counted() -> None:
     async with open_cluster(seed=11) as cluster, cluster.client("n1") as one, cluster.client("n2") as two:
         await worked(one)
         await two.collection("docs").count()
-        for db in (one, two):  # the same at every node
-            found = await db.statistics()
+        for found in (await one.statistics(), await two.statistics()):  # the same at every node
             for window_s in (60, 300, 3600):
                 assert of(found, "upsert", window_s).count == UPSERTS
                 assert of(found, "search", window_s).count == SEARCHES + 1
@@ -50,6 +49,7 @@ async def test_what_was_done_is_what_is_counted() -> None:
             assert 0 < upserts.p50_ms <= upserts.p95_ms <= upserts.p99_ms <= upserts.max_ms
             assert upserts.bytes_in > UPSERTS * 2 * 8
             assert upserts.bytes_out > 0
+        found = await one.statistics()
         by_name = {node.name: node for node in found.nodes}
         assert {node.name: node.points for node in found.nodes} == dict.fromkeys(cluster.hosts, 2 * UPSERTS)
         assert [each.count for each in by_name["n1"].operations if each.operation == "upsert"] == [UPSERTS] * 3
@@ -90,8 +90,8 @@ async def test_rates_and_processor_time_of_the_last_second() -> None:
             await trio.sleep(0.5)
         (node,) = (await db.statistics(replicas=False)).nodes
         assert node.cpu_percent == pytest.approx(50.0, rel=0.3)
-        assert node.traffic.client_in_per_s > 0
-        assert node.traffic.client_in_bytes > 0
+        assert node.network.client_in_per_s > 0
+        assert node.network.client_in_bytes > 0
         assert node.uptime_s > 5
         assert 0 < node.disk_free_bytes <= node.disk_total_bytes
 

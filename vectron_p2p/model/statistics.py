@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from vectron_p2p.model.traffic import TrafficFigures
+
 WINDOWS_S = (60, 300, 3600)
 """The windows of `OperationStatistics`, seconds."""
 
@@ -47,7 +49,7 @@ class OperationStatistics:
 
 
 @dataclass(frozen=True, slots=True)
-class TrafficStatistics:
+class NetworkStatistics:
     """Bytes on this process's TCP connections and in its gossip packets; rates over the last sampled second."""
 
     client_in_per_s: float = 0.0
@@ -165,13 +167,16 @@ class NodeStatistics:
     """Requests being answered."""
     connections: int = 0
     """Connections being served; the busiest of them are in `callers`."""
-    traffic: TrafficStatistics = field(default_factory=TrafficStatistics)
+    network: NetworkStatistics = field(default_factory=NetworkStatistics)
     queues: dict[str, int] = field(default_factory=dict)
     """Jobs that wait for a thread, by lane."""
     operations: list[OperationStatistics] = field(default_factory=list)
     """Those that happened in a window, by kind, operation and window."""
     callers: list[ConnectionStatistics] = field(default_factory=list)
     peers: list[PeerStatistics] = field(default_factory=list)
+    """Connections to other nodes."""
+    traffic: TrafficFigures = field(default_factory=TrafficFigures)
+    """Calls to other nodes (breakers, round trips, hedges) and limits on clients' requests."""
 
     @property
     def answered(self) -> bool:

@@ -49,6 +49,8 @@ class Link:
         self.core = core
         self.reason = ""
         """Why it ended."""
+        self.silent = False
+        """Whether it ended because the other side gave no sign of life."""
         self._clock = clock
         self._greet_within = greet_within
         self.heard = clock.now()
@@ -173,6 +175,7 @@ class Link:
                     silence.heard(heard)
                 verdict = silence.look(clock.now(), OWING_PATIENCE)
                 if verdict is Verdict.LOST:
+                    self.silent = True
                     self.end("no sign of life")
                 elif verdict is Verdict.PING:
                     silence.sent(core.pending_bytes)
@@ -191,6 +194,7 @@ class Link:
                 self.end(f"the other side took no data for {now - since:.0f} s")
             silent = now - self.heard
             if silent >= DEAD_AFTER:
+                self.silent = True
                 self.end(f"nothing heard for {silent:.0f} s")
             elif silent >= PING_EVERY and self.core.state is State.OPEN:
                 self.core.ping()

@@ -257,7 +257,7 @@ class RpcServer:
         """The connections that are open now."""
         return [serving.served() for serving in self._serving]
 
-    def traffic(self, role: str) -> tuple[int, int]:
+    def transferred(self, role: str) -> tuple[int, int]:
         """Bytes in and out on connections of callers of this role, since the start."""
         bytes_in, bytes_out = self._ended[role]
         for serving in self._serving:

@@ -71,7 +71,8 @@ def open_runtime(config: NodeConfig, network: Network) -> Iterator[Runtime]:
         disk = locked = LevelDisk(config.data)
         locked.lock()
     try:
-        with open_executor(lanes()) as executor:
+        threads = lanes()
+        with open_executor(threads) as executor:
             yield Runtime(
                 clock=TrioClock(),
                 random=random.Random(os.urandom(16)),
@@ -79,6 +80,7 @@ def open_runtime(config: NodeConfig, network: Network) -> Iterator[Runtime]:
                 network=network,
                 disk=disk,
                 link_threads=os.cpu_count() or 1,
+                search_threads=threads["search"].threads,
                 usage=ProcessUsage(),
                 machine=machine_boot(),
             )

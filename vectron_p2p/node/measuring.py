@@ -18,9 +18,10 @@ from vectron_p2p.node.services.sampler import Bytes, Sampler
 from vectron_p2p.observability.meter import Meter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from vectron_p2p.model.errors import VectronError
+    from vectron_p2p.model.traffic import TrafficFigures
     from vectron_p2p.net.pool import Pool
     from vectron_p2p.net.rpc import Caller, RpcServer
     from vectron_p2p.node.catalog import Catalog
@@ -91,6 +92,8 @@ class Measuring:
         pool: Pool,
         gossip: Gossip,
         server: RpcServer,
+        *,
+        traffic: Callable[[], TrafficFigures],
     ) -> None:
         self._identity = identity
         self._runtime = runtime
@@ -100,6 +103,7 @@ class Measuring:
         self._pool = pool
         self._gossip = gossip
         self._server = server
+        self._traffic = traffic
         self._meter = requests.meter
         self.disk_used = 0
         """As of the last look at the disk."""
@@ -107,7 +111,7 @@ class Measuring:
             runtime.clock,
             runtime.usage,
             requests.meter,
-            traffic=self._traffic,
+            transferred=self._transferred,
             points=self._points,
             disk_used=lambda: self.disk_used,
         )
@@ -147,10 +151,11 @@ class Measuring:
             read_only=self._replicas.read_only,
             in_flight=self._server.in_flight,
             connections=self._server.connections,
-            traffic=self.sampler.rates,
+            network=self.sampler.rates,
             queues=self._runtime.executor.waiting(),
             callers=self._callers(),
             peers=self._pool.statistics(),
+            traffic=self._traffic(),
         )
 
     def operations(self) -> list[dict[str, Any]]:
@@ -211,10 +216,10 @@ class Measuring:
             for each in busiest
         ]
 
-    def _traffic(self) -> Bytes:
-        client_in, client_out = self._server.traffic(CLIENT)
-        peer_in, peer_out = self._server.traffic(PEER)
-        pool_in, pool_out = self._pool.traffic()
+    def _transferred(self) -> Bytes:
+        client_in, client_out = self._server.transferred(CLIENT)
+        peer_in, peer_out = self._server.transferred(PEER)
+        pool_in, pool_out = self._pool.transferred()
         return Bytes(
             client_in,
             client_out,

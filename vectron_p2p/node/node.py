@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from vectron_p2p.catalog import commands
 from vectron_p2p.catalog.state import BadCatalog
 from vectron_p2p.model.errors import NotFound, PermissionDenied, Unavailable, VectronError
-from vectron_p2p.model.ids import Address, NodeId, parse_address
+from vectron_p2p.model.ids import Address, NodeId
 from vectron_p2p.model.nodes import Liveness, NodeState
+from vectron_p2p.model.traffic import TrafficFigures
 from vectron_p2p.net.pool import Pool
 from vectron_p2p.net.rpc import Caller, RpcServer
 from vectron_p2p.node.administration import Administration
@@ -28,7 +28,7 @@ from vectron_p2p.node.fences import Fences
 from vectron_p2p.node.gossip import Gossip
 from vectron_p2p.node.greeting import Greeting
 from vectron_p2p.node.identity import LOST_SELF, Identity, check_owned
-from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
+from vectron_p2p.node.joining import found_cluster, join_cluster, let_in, meet_others, persisted_catalog
 from vectron_p2p.node.measuring import Measuring, Requests
 from vectron_p2p.node.peers import Peers
 from vectron_p2p.node.recovery import Recovery
@@ -63,7 +63,6 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 SYSTEM = "system"  # the key-value store of identity, catalog and clock mark
-JOIN_TIMEOUT = 5.0  # for the entry that lets a node in
 ANNOUNCE = 0.3  # seconds for the news of a clean stop to leave: one round of gossip
 INSPECTION = (m.GetNodeStatus, m.MerkleRoots, m.MerkleLeaves, m.LeafVersions, m.FetchRows)
 """Requests between nodes that clients may make too: reads of one replica, for tools that compare replicas."""
@@ -86,22 +85,6 @@ class Node:
         self.serving = False
         self.left = False
         """Whether it has left its cluster for good: drained, with nothing to do any more."""
-        self.identity: Identity
-        self.address: Address
-        self.catalog: Catalog
-        self.gossip: Gossip
-        self.replicas: Replicas
-        self.hints: Hints
-        self.upkeep: Upkeep
-        self.measuring: Measuring
-        self._client_service: ClientService
-        self._replica_service: ReplicaService
-        self._status: Status
-        self._server: RpcServer
-        self._greeting: Greeting
-        self._recovery: Recovery
-        self._standing: Standing
-        self._pool: Pool
 
     def stop(self) -> None:
         """Begin the orderly end."""
@@ -169,7 +152,7 @@ class Node:
             runtime.random,
             lambda: self._greeting.hello(),
             self._resolve,
-            on_broken=lambda node: self.gossip.suspect(node),
+            on_broken=self._broken,
             on_refused=self._turned_away,
         )
         records = self._records
@@ -227,7 +210,16 @@ class Node:
             on_answered=requests.answered,
         )
         measuring = self.measuring = Measuring(
-            identity, runtime, requests, self.catalog, self.replicas, self.hints, self._pool, self.gossip, self._server
+            identity,
+            runtime,
+            requests,
+            self.catalog,
+            self.replicas,
+            self.hints,
+            self._pool,
+            self.gossip,
+            self._server,
+            traffic=self.traffic,
         )
         self._statistics = Statistics(
             measuring, peers, runtime.clock, self.catalog, self.gossip.liveness, self.upkeep.repair, self.upkeep.moves
@@ -239,6 +231,7 @@ class Node:
         coordinator = Coordinator.build(
             peers, runtime, stamps, self.hints, limits, routes=routes, background=background
         )
+        self._hedging = coordinator.hedging
         self._promises = Promises(runtime.clock, runtime.random, self.replicas, coordinator.rounds)
         reports = Reports(
             peers,
@@ -318,10 +311,17 @@ class Node:
     def _member_changed(self, node: NodeId, before: Liveness | None, after: Liveness | None) -> None:
         if after is None or after is Liveness.DEAD:
             self._pool.drop(node)  # calls under way fail now, and go to another owner
+            if after is None:
+                self._peers.forget(node)
         elif after is Liveness.ALIVE:
             self._pool.reset(node)
+            self._peers.seen(node)
             self.hints.returned()
             self.repair.soon()
+
+    def _broken(self, node: NodeId, silent: bool) -> None:
+        self._peers.broken(node, silent)
+        self.gossip.suspect(node)
 
     def _resolve(self, node: NodeId) -> Address | None:
         """Where a node is now, or was when it was last heard of."""
@@ -354,6 +354,10 @@ class Node:
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
+    def traffic(self) -> TrafficFigures:
+        """What this node's calls and requests came to."""
+        return TrafficFigures(peers=self._peers.figures(), hedges=self._hedging.figures())
+
     async def answer_client(self, message: Any) -> Any:
         """The reply to a client's request, within the deadline of the scope it is called in."""
         remaining = trio.current_effective_deadline() - self._runtime.clock.now()
@@ -382,13 +386,8 @@ class Node:
         if isinstance(message, m.GetNodeStatus):
             return await self._status.reply(message)
         if isinstance(message, m.JoinCluster):
-            return await self._let_in(message)
+            return await let_in(self.catalog, message)
         raise NotFound(f"this node answers no {type(message).__name__}", field="message")
-
-    async def _let_in(self, message: m.JoinCluster) -> m.JoinReply:
-        command = commands.AddMember(NodeId(message.node), message.name, parse_address(message.address), message.zone)
-        await self.catalog.propose(command, timeout=JOIN_TIMEOUT)
-        return m.JoinReply(self.catalog.state.to_bytes())
 
     def _take_note(self, message: Any, caller: Caller) -> None:
         if caller.role != "peer" or caller.node is None:

@@ -24,6 +24,8 @@ class Runtime:
     disk: Disk
     link_threads: int
     """Threads of one linking turn: all cores in production, 1 where runs must be repeatable."""
+    search_threads: int
+    """Of the executor's "search" lane: batches that it searches at once."""
     usage: Usage
     machine: str = ""
     """Names this boot of the machine: another one next time means that what was not on disk is lost."""

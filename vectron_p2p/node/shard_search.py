@@ -18,10 +18,12 @@ import numpy.typing as npt
 import trio
 
 from vectron_p2p.catalog.placement import shard_of
+from vectron_p2p.index.executor import MAX_BATCH
 from vectron_p2p.model.errors import Unavailable, VectronError
 from vectron_p2p.model.points import unpack_payload
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
+from vectron_p2p.query import planner
 from vectron_p2p.query.filters import Filter, matches, parse_filter
 from vectron_p2p.query.merge import Scored, merge_hits, sort_hits
 from vectron_p2p.query.scoring import FLOAT_BYTES, WIRE, meets, score_rows, vectors_from_bytes
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 Queries = npt.NDArray[np.float32]
-SLICE = 256  # queries of one job: a larger request is cut, so that all search threads share it and others get between
+SLICE = (
+    MAX_BATCH  # queries of one job: a larger request is cut, so that all search threads share it and others get between
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +95,11 @@ async def _submit(message: m.SearchShards, batch: _Batch, searcher: SearchExecut
         for piece in (message.vectors[at : at + step] for at in range(0, len(message.vectors), step))
     ]
     if len(parts) == 1:
-        return [await searcher.submit(batch.key, batch.run, parts[0], parts[0].count)]
+        return [await batch.submit(searcher, parts[0])]
     answers: list[_Answer | None] = [None] * len(parts)
 
     async def one(number: int) -> None:
-        answers[number] = await searcher.submit(batch.key, batch.run, parts[number], parts[number].count)
+        answers[number] = await batch.submit(searcher, parts[number])
 
     async with trio.open_nursery() as nursery:
         for number in range(len(parts)):
@@ -113,7 +117,7 @@ class _Batch:
         self.dimension = options.dimension
         self._metric = options.metric
         self._shards = options.shards or 1
-        self._filter = parse_filter(message.filter) if message.filter else None
+        self._filter = parse_filter(message.filter, between_nodes=True) if message.filter else None
 
     @property
     def key(self) -> Hashable:
@@ -129,6 +133,17 @@ class _Batch:
             flags,
             len(message.shards),
         )
+
+    async def submit(self, searcher: SearchExecutor, part: _Part) -> _Answer:
+        message = self._message
+        one = sum(
+            planner.weight(
+                k=message.k, ef=message.ef, exact=message.exact, points=each.index.live, dimension=self.dimension
+            )
+            for each in self._replicas.values()
+        )
+        answer: _Answer = await searcher.submit(message.collection, self.key, self.run, part, one * part.count)
+        return answer
 
     def run(self, parts: list[_Part]) -> Sequence[_Answer | VectronError]:
         """The answers to `parts`, in their order."""

@@ -132,6 +132,7 @@ class Cluster:
             network=self.network.host(name),
             disk=host.disk,
             link_threads=1,
+            search_threads=2,
             usage=host.usage,
             machine=f"{name}-{host.boots}",
         )

@@ -34,7 +34,11 @@ async def setup(world: World, nursery: trio.Nursery, *nodes: Node) -> Setup:
         await nursery.start(node.run)
     addresses = {node.node: node.address for node in nodes}
     broken: list[NodeId] = []
-    pool = Pool(world.host("a"), world.clock, random.Random(5), lambda: HELLO, addresses.get, on_broken=broken.append)
+
+    def note(node: NodeId, silent: bool) -> None:
+        broken.append(node)
+
+    pool = Pool(world.host("a"), world.clock, random.Random(5), lambda: HELLO, addresses.get, on_broken=note)
     await nursery.start(pool.run)
     return Setup(pool, addresses, broken)
 

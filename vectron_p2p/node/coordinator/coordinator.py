@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from vectron_p2p.node.coordinator.conditional import Conditional
 from vectron_p2p.node.coordinator.reads import Reads
 from vectron_p2p.node.coordinator.rounds import Rounds
+from vectron_p2p.node.coordinator.scrolls import Scrolls
 from vectron_p2p.node.coordinator.searches import Searches
 from vectron_p2p.node.coordinator.writes import Writes
+from vectron_p2p.node.hedging import Hedging
 
 if TYPE_CHECKING:
     import trio
@@ -28,7 +30,9 @@ class Coordinator:
     writes: Writes
     reads: Reads
     searches: Searches
+    scrolls: Scrolls
     conditional: Conditional
+    hedging: Hedging
 
     @classmethod
     def build(
@@ -44,11 +48,14 @@ class Coordinator:
     ) -> Coordinator:
         clock = runtime.clock
         rounds = Rounds(peers, clock, runtime.random, stamps, hints, limits, routes=routes, background=background)
-        reads = Reads(peers, clock, routes, rounds, limits)
+        hedging = Hedging(peers, clock, limits)
+        reads = Reads(peers, clock, routes, rounds, hedging, limits)
         return cls(
             rounds=rounds,
             writes=Writes(peers, clock, routes, stamps, hints, rounds, limits, background=background),
             reads=reads,
-            searches=Searches(peers, clock, routes, reads, limits),
-            conditional=Conditional(peers, clock, routes, rounds, limits),
+            searches=Searches(peers, clock, routes, reads, hedging),
+            scrolls=Scrolls(peers, clock, routes, hedging),
+            conditional=Conditional(peers, clock, routes, rounds, hedging, limits),
+            hedging=hedging,
         )

@@ -144,7 +144,7 @@ class AntiEntropy:
                     await self._wake.wait()
 
     async def _round(self, peers: Peers, peer: NodeId, replicas: list[Replica], pair: _Pair) -> None:
-        if peers.alive(peer):
+        if peers.ready(peer):
             before = self.tally.pulled + self.tally.pushed
             if await self.compare(peers, peer, replicas) and self.tally.pulled + self.tally.pushed == before:
                 pair.interval = min(pair.interval * LATER, self._interval * LONGEST)

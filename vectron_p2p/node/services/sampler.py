@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vectron_p2p.model.statistics import CLIENT, FIGURES, TrafficStatistics
+from vectron_p2p.model.statistics import CLIENT, FIGURES, NetworkStatistics
 from vectron_p2p.observability.history import Rings
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Bytes:
 class _Totals:
     at: float
     cpu_s: float
-    traffic: Bytes
+    transferred: Bytes
     requests: int
     errors: int
 
@@ -52,20 +52,20 @@ class Sampler:
         usage: Usage,
         meter: Meter,
         *,
-        traffic: Callable[[], Bytes],
+        transferred: Callable[[], Bytes],
         points: Callable[[], int],
         disk_used: Callable[[], int],
     ) -> None:
         self._clock = clock
         self._usage = usage
         self._meter = meter
-        self._traffic = traffic
+        self._transferred = transferred
         self._points = points
         self._disk_used = disk_used
         self._started = clock.wall() - clock.now()  # a step of the wall clock later on tears no hole into the history
         self._last: _Totals | None = None
         self.cpu_percent = 0.0
-        self.rates = TrafficStatistics()
+        self.rates = NetworkStatistics()
         self.history = Rings({name: name in LARGEST for name in FIGURES})
 
     def run_once(self, lag: float) -> None:
@@ -79,17 +79,17 @@ class Sampler:
         if seconds < LEAST_S:
             return
         self._last = totals
-        traffic, before = totals.traffic, last.traffic
+        sent, before = totals.transferred, last.transferred
         self.cpu_percent = 100 * (totals.cpu_s - last.cpu_s) / seconds
-        self.rates = TrafficStatistics(
-            client_in_per_s=(traffic.client_in - before.client_in) / seconds,
-            client_out_per_s=(traffic.client_out - before.client_out) / seconds,
-            peer_in_per_s=(traffic.peer_in - before.peer_in) / seconds,
-            peer_out_per_s=(traffic.peer_out - before.peer_out) / seconds,
-            client_in_bytes=traffic.client_in,
-            client_out_bytes=traffic.client_out,
-            peer_in_bytes=traffic.peer_in,
-            peer_out_bytes=traffic.peer_out,
+        self.rates = NetworkStatistics(
+            client_in_per_s=(sent.client_in - before.client_in) / seconds,
+            client_out_per_s=(sent.client_out - before.client_out) / seconds,
+            peer_in_per_s=(sent.peer_in - before.peer_in) / seconds,
+            peer_out_per_s=(sent.peer_out - before.peer_out) / seconds,
+            client_in_bytes=sent.client_in,
+            client_out_bytes=sent.client_out,
+            peer_in_bytes=sent.peer_in,
+            peer_out_bytes=sent.peer_out,
         )
         p50, p95, p99 = self._meter.operation(CLIENT, "search").window(now, 60).histogram.quantiles(0.5, 0.95, 0.99)
         self.history.add(
@@ -112,4 +112,4 @@ class Sampler:
 
     def _totals(self) -> _Totals:
         requests, errors = self._meter.totals(CLIENT)
-        return _Totals(self._clock.now(), self._usage.cpu_seconds(), self._traffic(), requests, errors)
+        return _Totals(self._clock.now(), self._usage.cpu_seconds(), self._transferred(), requests, errors)
