@@ -31,7 +31,7 @@ from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.filters import Filter, parse_filter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from vectron_p2p.catalog.state import Collection
     from vectron_p2p.model.moves import MovesReport
@@ -57,7 +57,10 @@ class ClientService:
         repairs: Repairs,
         administration: Administration,
         runtime: Runtime,
+        *,
+        more: Mapping[type, Callable[[Any, float], Awaitable[Any]]],
     ) -> None:
+        """`more`: handlers of requests that have services of their own."""
         self._catalog = catalog
         self._writes = coordinator.writes
         self._reads = coordinator.reads
@@ -90,6 +93,7 @@ class ClientService:
             m.DrainNode: self._drain,
             m.RemoveNode: self._remove,
             m.GetMoves: self._moves,
+            **more,
         }
 
     def handles(self, message: object) -> bool:
