@@ -90,6 +90,14 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     show_default=True,
     help="When a write is acknowledged: on disk, or in memory and on disk within 100 ms.",
 )
+@click.option(
+    "--search-cache",
+    type=click.IntRange(0),
+    default=32,
+    show_default=True,
+    metavar="MIB",
+    help="Memory for answers to queries that are asked again; 0: none.",
+)
 @click.option("--insecure", is_flag=True, help="Listen beyond this machine, although nothing is encrypted.")
 @click.option(
     "--config",
@@ -107,6 +115,7 @@ def node(
     zone: str,
     name: str | None,
     durability: str,
+    search_cache: int,
     insecure: bool,
 ) -> int:
     """Run a node until SIGTERM or Ctrl-C.
@@ -132,6 +141,7 @@ def node(
             zone=zone,
             name=name,
             durability=durability,
+            search_cache=search_cache * 1024 * 1024,
             insecure=insecure,
         )
     )

@@ -157,7 +157,7 @@ class Node:
         )
         records = self._records
         self.replicas = Replicas(
-            identity.node, runtime, records, durability=self.config.durability, latest=lambda: hlc.last
+            identity.node, runtime, records, self.config.durability, self.config.search_cache, latest=lambda: hlc.last
         )
         self.replicas.assign(persisted.state)
         self.catalog = Catalog(
