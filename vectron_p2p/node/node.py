@@ -18,7 +18,6 @@ from vectron_p2p.catalog.state import BadCatalog
 from vectron_p2p.model.errors import NotFound, PermissionDenied, Unavailable, VectronError
 from vectron_p2p.model.ids import Address, NodeId, parse_address
 from vectron_p2p.model.nodes import Liveness, NodeState
-from vectron_p2p.model.traffic import TrafficFigures
 from vectron_p2p.net.pool import Pool
 from vectron_p2p.net.rpc import Caller, RpcServer
 from vectron_p2p.node.administration import Administration
@@ -30,6 +29,7 @@ from vectron_p2p.node.gossip import Gossip
 from vectron_p2p.node.greeting import Greeting
 from vectron_p2p.node.identity import LOST_SELF, Identity, check_owned
 from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
+from vectron_p2p.node.limiter import Limiter
 from vectron_p2p.node.peers import Peers
 from vectron_p2p.node.recovery import Recovery
 from vectron_p2p.node.replica import KV_PREFIX
@@ -47,6 +47,7 @@ from vectron_p2p.node.shard_records import ShardRecords
 from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.standing import Standing
 from vectron_p2p.node.status import Status
+from vectron_p2p.node.traffic import Traffic
 from vectron_p2p.node.warnings import warnings_of
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
@@ -223,7 +224,8 @@ class Node:
         coordinator = Coordinator.build(
             peers, runtime, stamps, self.hints, limits, routes=routes, background=background
         )
-        self._hedging = coordinator.hedging
+        self._limiter = Limiter(self.config, runtime.clock)
+        self.traffic = Traffic(peers, coordinator.hedging, self._limiter)
         self._promises = Promises(runtime.clock, runtime.random, self.replicas, coordinator.rounds)
         reports = Reports(
             peers,
@@ -347,10 +349,6 @@ class Node:
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
-    def traffic(self) -> TrafficFigures:
-        """What this node's calls and requests came to."""
-        return TrafficFigures(peers=self._peers.figures(), hedges=self._hedging.figures())
-
     async def answer_client(self, message: Any) -> Any:
         """The reply to a client's request, within the deadline of the scope it is called in."""
         remaining = trio.current_effective_deadline() - self._runtime.clock.now()
@@ -361,9 +359,10 @@ class Node:
             if not self.serving and not isinstance(message, LOOKING):
                 # Its catalog may be as old as its last stop: a name in it may be another collection's by now.
                 raise Unavailable("this node is starting; ask another one", node=self.identity.node)
-            if caller.hello.generation == self.catalog.state.generation:
-                await self.catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
-            return await self.answer_client(message)
+            with self._limiter.admitted(message, caller.address):
+                if caller.hello.generation == self.catalog.state.generation:
+                    await self.catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
+                return await self.answer_client(message)
         if isinstance(message, m.Recover):
             return await self._recovery.answer(message)
         if caller.role != "peer" and not isinstance(message, INSPECTION):
