@@ -47,7 +47,7 @@ async def test_a_client_that_is_too_fast_is_told_when_to_come_again_and_gets_thr
 async def test_a_client_without_time_to_wait_gets_the_typed_refusal() -> None:
     async with open_cluster(nodes=1, options={"max_requests_per_second": 1.0}) as cluster, cluster.client() as db:
         docs = await small(db)
-        bucket = cluster.node("n1")._limiter._node
+        bucket = cluster.node("n1").traffic.limiter._node
         assert bucket is not None
         bucket.take(1.0, cluster.clock.now())
         with pytest.raises(Overloaded, match="1 requests a second") as caught:
@@ -88,9 +88,9 @@ async def test_requests_at_once_are_bounded_and_whoever_looks_or_administers_is_
         docs = await small(db)
         node = cluster.node("n1")
         with (
-            node._limiter.admitted(m.Count("docs", None), node.address),
-            node._limiter.admitted(m.Count("docs", None), node.address),
-            node._limiter.admitted(m.Count("docs", None), node.address),
+            node.traffic.limiter.admitted(m.Count("docs", None), node.address),
+            node.traffic.limiter.admitted(m.Count("docs", None), node.address),
+            node.traffic.limiter.admitted(m.Count("docs", None), node.address),
         ):
             assert limits(cluster).under_way == 3
             with pytest.raises(Overloaded, match="3 requests are under way"):

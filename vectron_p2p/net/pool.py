@@ -8,12 +8,12 @@ never waits for a peer that is backing off; a connection is used only when the n
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from vectron_p2p.model.errors import DeadlineExceeded, Unavailable, VectronError
+from vectron_p2p.model.statistics import PeerStatistics
 from vectron_p2p.net.interfaces import ConnectionLost, ConnectionRefused
 from vectron_p2p.net.rpc_client import DIAL_TIMEOUT, RpcConnection
 
@@ -33,20 +33,6 @@ JITTER = 0.5  # share of each pause that is drawn: peers of a restarted node mus
 
 class Unreachable(Unavailable):
     """Said here, not answered there: the node cannot be reached now, nothing was sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class PeerStatistics:
-    """One peer, as the pool sees it."""
-
-    node: NodeId
-    connections: int
-    in_flight: int
-    pending_bytes: int
-    failures: int
-    """Dials in a row that failed."""
-    retry_in: float
-    """Seconds until calls may dial again; 0: now."""
 
 
 class _Lane:
@@ -103,6 +89,8 @@ class Pool:
         self._on_broken = on_broken
         self._on_refused = on_refused
         self._peers: dict[NodeId, _Peer] = {}
+        self._open: dict[RpcConnection, None] = {}
+        self._ended = (0, 0)
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -188,10 +176,19 @@ class Pool:
                     in_flight=sum(connection.in_flight for connection in open_lanes),
                     pending_bytes=sum(connection.pending_bytes for connection in open_lanes),
                     failures=peer.failures,
-                    retry_in=max(peer.retry_at - now, 0.0),
+                    retry_in_s=max(peer.retry_at - now, 0.0),
                 )
             )
         return found
+
+    def transferred(self) -> tuple[int, int]:
+        """Bytes in and out on all connections since the start."""
+        bytes_in, bytes_out = self._ended
+        for connection in self._open:
+            more_in, more_out = connection.transferred
+            bytes_in += more_in
+            bytes_out += more_out
+        return bytes_in, bytes_out
 
     # --- connections --------------------------------------------------------------------------------------------------
 
@@ -273,7 +270,13 @@ class Pool:
         *,
         task_status: trio.TaskStatus[RpcConnection] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        await connection.run(DIAL_TIMEOUT, task_status=task_status)
+        self._open[connection] = None
+        try:
+            await connection.run(DIAL_TIMEOUT, task_status=task_status)
+        finally:
+            del self._open[connection]
+            (bytes_in, bytes_out), (more_in, more_out) = self._ended, connection.transferred
+            self._ended = bytes_in + more_in, bytes_out + more_out
         if lane.connection is connection:
             lane.connection = None
             if not connection.left_orderly:

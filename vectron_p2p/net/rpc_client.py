@@ -101,6 +101,11 @@ class RpcConnection:
         return len(self._calls)
 
     @property
+    def transferred(self) -> tuple[int, int]:
+        """Bytes in and out so far."""
+        return (0, 0) if self._link is None else (self._link.bytes_in, self._link.bytes_out)
+
+    @property
     def pending_bytes(self) -> int:
         return 0 if self._link is None else self._link.core.pending_bytes
 

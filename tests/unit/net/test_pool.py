@@ -127,7 +127,7 @@ async def test_while_backing_off_calls_fail_at_once_and_dials_get_rarer(
     assert len(set(pauses[8:])) > 3, "jitter"
     assert at.broken == [B] * len(dials)
     assert at.pool.statistics()[0].failures == len(dials)
-    assert at.pool.statistics()[0].retry_in > 0
+    assert at.pool.statistics()[0].retry_in_s > 0
 
 
 async def test_a_sign_of_life_or_a_new_address_ends_the_backoff(
