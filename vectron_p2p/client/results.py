@@ -19,6 +19,24 @@ from vectron_p2p.model.moves import MoveInfo, MovesReport
 from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
 from vectron_p2p.model.points import Group, Hit, Page, Point, SearchResult, unpack_payload
 from vectron_p2p.model.repair import NodeRepair, RepairReport
+from vectron_p2p.model.statistics import (
+    ClusterStatistics,
+    CollectionTotals,
+    ConnectionStatistics,
+    History,
+    NetworkStatistics,
+    NodeStatistics,
+    OperationStatistics,
+    PeerStatistics,
+    ReplicaStatistics,
+)
+from vectron_p2p.model.traffic import (
+    HedgeFigures,
+    LimitFigures,
+    PeerFigures,
+    RoundTripFigures,
+    TrafficFigures,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -63,6 +81,59 @@ def cluster_info(info: dict[str, Any]) -> ClusterInfo:
 def cluster_status(status: dict[str, Any]) -> ClusterStatus:
     """The answer to `status()`."""
     return build(ClusterStatus, {**status, "nodes": _each(NodeStatus, status.get("nodes", ()))})
+
+
+def cluster_statistics(fields: dict[str, Any]) -> ClusterStatistics:
+    """The answer to `statistics()`."""
+    return build(
+        ClusterStatistics,
+        {
+            **fields,
+            "nodes": [node_statistics(each) for each in fields.get("nodes", ())],
+            "operations": _each(OperationStatistics, fields.get("operations", ())),
+            "collections": _each(CollectionTotals, fields.get("collections", ())),
+            "replicas": _each(ReplicaStatistics, fields.get("replicas", ())),
+        },
+    )
+
+
+def node_statistics(fields: dict[str, Any]) -> NodeStatistics:
+    return build(
+        NodeStatistics,
+        {
+            **fields,
+            "network": build(NetworkStatistics, fields.get("network", {})),
+            "operations": _each(OperationStatistics, fields.get("operations", ())),
+            "callers": _each(ConnectionStatistics, fields.get("callers", ())),
+            "peers": _each(PeerStatistics, fields.get("peers", ())),
+            "traffic": traffic_figures(fields.get("traffic", {})),
+        },
+    )
+
+
+def traffic_figures(fields: dict[str, Any]) -> TrafficFigures:
+    peers = [
+        build(
+            PeerFigures,
+            {
+                **each,
+                "round_trips": {
+                    kind: build(RoundTripFigures, figures) for kind, figures in each.get("round_trips", {}).items()
+                },
+            },
+        )
+        for each in fields.get("peers", ())
+    ]
+    return TrafficFigures(
+        peers=peers,
+        hedges=build(HedgeFigures, fields.get("hedges", {})),
+        limits=build(LimitFigures, fields.get("limits", {})),
+    )
+
+
+def history(fields: dict[str, Any]) -> History:
+    """The answer to `history()`."""
+    return build(History, fields)
 
 
 def moves_report(report: dict[str, Any]) -> MovesReport:

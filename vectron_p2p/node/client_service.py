@@ -32,7 +32,7 @@ from vectron_p2p.query.filters import Filter, parse_filter
 from vectron_p2p.query.ordering import parse_order
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from vectron_p2p.catalog.state import Collection
     from vectron_p2p.model.moves import MovesReport
@@ -58,11 +58,15 @@ class ClientService:
         repairs: Repairs,
         administration: Administration,
         runtime: Runtime,
+        *,
+        more: Mapping[type, Callable[[Any, float], Awaitable[Any]]],
     ) -> None:
+        """`more`: handlers of requests that have services of their own."""
         self._catalog = catalog
         self._writes = coordinator.writes
         self._reads = coordinator.reads
         self._searches = coordinator.searches
+        self._local_searches = coordinator.local_searches
         self._scrolls = coordinator.scrolls
         self._conditional = coordinator.conditional
         self._reports = reports
@@ -90,6 +94,7 @@ class ClientService:
             m.DrainNode: self._drain,
             m.RemoveNode: self._remove,
             m.GetMoves: self._moves,
+            **more,
         }
 
     def handles(self, message: object) -> bool:
@@ -105,8 +110,9 @@ class ClientService:
             NotFound: There is none.
             Unavailable: This node knows of none, and could ask nobody whether it is behind.
         """
-        check_name(name, field="collection")
         found, seen, asked = self._catalog.state.collection(name), -1, True
+        if found is None:
+            check_name(name, field="collection")
         while found is None and seen != self._catalog.state.epoch:  # each that is found may be followed by the next
             seen = self._catalog.state.epoch
             asked = await self._catalog.catch_up_with_peers()
@@ -309,7 +315,10 @@ class ClientService:
     async def _search(self, message: m.Search, timeout: float) -> m.SearchReply:
         collection = await self._collection(message.collection)
         admit_search(message, collection.options)
-        return await self._searches.search(collection, message, timeout=min(timeout, message.timeout or timeout))
+        bounded = message.timeout is None and timeout != DEFAULT_TIMEOUT  # the request's own scope ends then
+        timeout = min(timeout, message.timeout or timeout)
+        reply = await self._local_searches.search(collection, message, timeout=timeout, bounded=bounded)
+        return reply or await self._searches.search(collection, message, timeout=timeout)
 
     async def _count(self, message: m.Count, timeout: float) -> m.CountReply:
         collection = await self._collection(message.collection)

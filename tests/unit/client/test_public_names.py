@@ -24,6 +24,8 @@ CLIENT = {
     "delete_collection",
     "cluster",
     "status",
+    "statistics",
+    "history",
     "repair",
     "drain",
     "remove",

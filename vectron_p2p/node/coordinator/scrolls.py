@@ -21,7 +21,7 @@ from vectron_p2p.query.ordering import from_cursor, parse_order, to_cursor
 
 if TYPE_CHECKING:
     from vectron_p2p.catalog.state import Collection
-    from vectron_p2p.node.config import Limits
+    from vectron_p2p.node.hedging import Hedging
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.routes import Routes
     from vectron_p2p.node.scatter import AskAt
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 class Scrolls:
     """Counts and scrolls of a coordinator."""
 
-    def __init__(self, peers: Peers, clock: Clock, routes: Routes, limits: Limits) -> None:
+    def __init__(self, peers: Peers, clock: Clock, routes: Routes, hedging: Hedging) -> None:
         self._peers = peers
         self._clock = clock
         self._routes = routes
-        self._limits = limits
+        self._hedging = hedging
 
     async def _ask(self, collection: Collection, ask: AskAt, timeout: float) -> Scatter:
         asked = await scatter(
@@ -46,7 +46,7 @@ class Scrolls:
             range(collection.shards),
             ask,
             level=Consistency.ONE,
-            hedge_after=self._limits.hedge_after,
+            hedging=self._hedging,
             timeout=timeout,
         )
         asked.raise_if_nothing()

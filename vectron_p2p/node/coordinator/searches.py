@@ -22,6 +22,7 @@ from vectron_p2p.model.errors import (
 )
 from vectron_p2p.model.ids import NodeId, PointId, encode_point_id
 from vectron_p2p.node.coordinator.groups import Answer, GroupSearch
+from vectron_p2p.node.peers import KINDS
 from vectron_p2p.node.scatter import Scatter, scatter
 from vectron_p2p.node.shard_search import from_hit_list, score_row, to_hit_list
 from vectron_p2p.protocol import messages as m
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from vectron_p2p.catalog.state import Collection
-    from vectron_p2p.node.config import Limits
     from vectron_p2p.node.coordinator.reads import Reads
+    from vectron_p2p.node.hedging import Hedging
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.routes import Routes
     from vectron_p2p.node.scatter import AskAt
@@ -44,17 +45,18 @@ if TYPE_CHECKING:
 
 MAX_REPLY_BYTES = 24 * 1024 * 1024  # of payloads and vectors in one reply: a message has at most 32 MiB
 MAX_REFILLS = 4  # each doubles the depth: 16 x k rows deleted or changed in the newest owners' view and in no others'
+SEARCH = KINDS[m.SearchShards]
 
 
 class Searches:
     """Searches of a coordinator."""
 
-    def __init__(self, peers: Peers, clock: Clock, routes: Routes, reads: Reads, limits: Limits) -> None:
+    def __init__(self, peers: Peers, clock: Clock, routes: Routes, reads: Reads, hedging: Hedging) -> None:
         self._peers = peers
         self._clock = clock
         self._routes = routes
         self._reads = reads
-        self._limits = limits
+        self._hedging = hedging
 
     async def search(self, collection: Collection, asked: m.Search, *, timeout: float) -> m.SearchReply:
         """The reply to an admitted request."""
@@ -157,7 +159,8 @@ class Searches:
             shards,
             ask,
             level=level,
-            hedge_after=self._limits.hedge_after,
+            hedging=self._hedging,
+            kind=SEARCH,
             timeout=timeout,
         )
         asked.raise_if_nothing()
