@@ -28,8 +28,19 @@ class NodeConfig:
     """None: made from the node's UUID."""
     durability: str = "fsync"
     """"fsync": an ack is on disk; "interval": it is in memory of W owners and on disk within 100 ms."""
+    search_cache: int = 32 * 1024 * 1024
+    """Bytes of answers to queries asked again, of all shards together; 0: none. A fifth of what 100,000 vectors of 384
+    dimensions take, and some 10,000 answers of 10 hits."""
     insecure: bool = False
     """Listen beyond loopback although nothing is encrypted yet."""
+    max_requests_per_second: float = 0.0
+    """Of clients on points, as `node.limiter` weighs them; 0: no limit. Off by default: what a node bears depends on
+    its vectors and cores, and its bounded queues refuse what is too much in any case.
+    """
+    max_requests_per_second_per_connection: float = 0.0
+    """The same of one connection, so that one client does not take what all are to share; 0: no limit."""
+    max_concurrent_requests: int = 2048
+    """Of clients on points: some 20 kB each while they wait; far above the hundred that keep a node busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +59,13 @@ class Limits:
     replica that forgot its promises is a learner for both phases at least: then no round that has one is under way.
     """
     hedge_after: float = 0.3
-    """A search or read not answered by then is asked at another owner too: about 10x a slow search, and routing has
-    to leave
-    a dead node within 1 s."""
+    """A search or read not answered by then is asked at another owner too, while nothing is known of how long this one
+    takes: about 10x a slow search.
+    """
+    hedge_least: float = 0.05
+    """Sooner nobody is late: a busy node's loop may lag 20 ms, and a thread wait as long for a processor."""
+    hedge_most: float = 1.0
+    """Later nobody is in time, however slow it was before: routing has to leave a dead node within 1 s."""
     background_sends: int = 4096
     """Rows batches still being sent to slow owners after the ack; above it writes are refused as Overloaded."""
     hint_interval: float = 5.0

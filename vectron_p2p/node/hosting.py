@@ -17,7 +17,7 @@ import psutil
 from vectron_p2p.membership.config import SwimConfig
 from vectron_p2p.node.config import Limits, NodeConfig
 from vectron_p2p.node.runtime import Runtime
-from vectron_p2p.runtime.real import Lane, TrioClock, open_executor
+from vectron_p2p.runtime.real import Lane, ProcessUsage, TrioClock, open_executor
 from vectron_p2p.storage.folder import LevelDisk
 from vectron_p2p.storage.memory import MemoryDisk
 
@@ -81,6 +81,7 @@ def open_runtime(config: NodeConfig, network: Network) -> Iterator[Runtime]:
                 disk=disk,
                 link_threads=os.cpu_count() or 1,
                 search_threads=threads["search"].threads,
+                usage=ProcessUsage(),
                 machine=machine_boot(),
             )
     finally:

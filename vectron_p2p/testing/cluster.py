@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -31,10 +31,11 @@ from vectron_p2p.testing.clock import SimClock
 from vectron_p2p.testing.disk import SimDisk
 from vectron_p2p.testing.executor import SimExecutor
 from vectron_p2p.testing.network import MemoryNetwork
+from vectron_p2p.testing.usage import SimUsage
 from vectron_p2p.testing.virtual_time import PROCESS, VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from vectron_p2p.model.ids import NodeId
 
@@ -55,6 +56,7 @@ class Host:
     random: random.Random
     zone: str = "default"
     durability: str = "fsync"
+    usage: SimUsage = field(default_factory=SimUsage)
     node_name: str = ""
     """What the node here calls itself; "" for the host's name."""
     installs: int = 1
@@ -77,13 +79,16 @@ class Host:
 class Cluster:
     """Made by `open_cluster`."""
 
-    def __init__(self, seed: int, nursery: trio.Nursery, limits: Limits | None) -> None:
+    def __init__(
+        self, seed: int, nursery: trio.Nursery, limits: Limits | None, options: Mapping[str, Any] | None = None
+    ) -> None:
         self.random = random.Random(seed)
         self.clock = SimClock()
         self.network = MemoryNetwork(self.clock, random.Random(self.random.getrandbits(64)))
         self.hosts: dict[str, Host] = {}
         self.limits = limits or Limits(swim=SwimConfig.sim())
         self._nursery = nursery
+        self._options = dict(options or {})
 
     # --- hosts and processes ----------------------------------------------------------------------------------------
 
@@ -131,6 +136,7 @@ class Cluster:
             disk=host.disk,
             link_threads=1,
             search_threads=2,
+            usage=host.usage,
             machine=f"{name}-{host.boots}",
         )
         config = NodeConfig(
@@ -140,6 +146,7 @@ class Cluster:
             name=host.node_name or name,
             zone=host.zone,
             durability=host.durability,
+            **self._options,
         )
         node = Node(config, runtime, self.limits)
         host.node, host.executor, host.scope = node, executor, trio.CancelScope()
@@ -280,11 +287,16 @@ async def open_cluster(
     zones: Iterable[str] = (),
     limits: Limits | None = None,
     durability: str = "fsync",
+    options: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Cluster]:
-    """A cluster of hosts n1..nN, all started and agreed; killed at the end of the block."""
+    """A cluster of hosts n1..nN, all started and agreed; killed at the end of the block.
+
+    Args:
+        options: Further fields of each node's `NodeConfig`.
+    """
     places = list(zones)
     async with trio.open_nursery() as nursery:
-        cluster = Cluster(seed, nursery, limits)
+        cluster = Cluster(seed, nursery, limits, options)
         for number in range(1, nodes + 1):
             zone = places[(number - 1) % len(places)] if places else "default"
             cluster.add_host(f"n{number}", zone=zone, durability=durability)
