@@ -10,7 +10,7 @@ import pytest
 from textual.widgets import Input
 
 from tests.tui.factories import FakeCluster, node, node_id, status
-from tests.tui.helpers import SEED, STILL, FakeClock, console, settle, table, text, until
+from tests.tui.helpers import SEED, STILL, FakeClock, console, seen, settle, table, text, until
 from tui.app import ConsoleApp
 from tui.config import Config
 from tui.dialogs.confirm import ConfirmDialog
@@ -18,6 +18,7 @@ from tui.dialogs.form import FormDialog
 from tui.screens.point import PointScreen
 from tui.screens.points import PointsScreen
 from vectron_p2p.model.errors import ConsistencyError, VersionConflict
+from vectron_p2p.model.ids import PointId
 from vectron_p2p.model.points import Point
 
 pytestmark = pytest.mark.anyio
@@ -27,8 +28,8 @@ VECTOR = np.asarray([0.25, -0.5, 1.0], dtype=np.float32)
 
 @pytest.fixture
 def fake() -> FakeCluster:
-    points = {at: Point(at, VECTOR, {"pos": "noun", "rank": at}, f"v{at}") for at in range(1, 4)}
-    return FakeCluster(points={"docs": {**points}})
+    points: dict[PointId, Point] = {at: Point(at, VECTOR, {"pos": "noun", "rank": at}, f"v{at}") for at in range(1, 4)}
+    return FakeCluster(points={"docs": points})
 
 
 def said(app: ConsoleApp) -> list[str]:
@@ -326,7 +327,7 @@ class TestPace:
             await settle(app, pilot)
             assert "paused" in text(app)
             fake.figures = status(node(1, cpu_percent=91.0))
-            await until(lambda: len(app.shared.store.status.value.nodes) == 1, app)
+            await until(lambda: len(seen(app)) == 1, app)
             app._paint_figures()
             await pilot.pause()
             assert table(app).row_count == 5
@@ -343,7 +344,7 @@ class TestPace:
             assert "every 2 s" in text(app)
             app._paint_figures()
             fake.figures = status(node(1))
-            await until(lambda: len(app.shared.store.status.value.nodes) == 1, app)
+            await until(lambda: len(seen(app)) == 1, app)
             app._paint_figures()
             await pilot.pause()
             assert table(app).row_count == 5
