@@ -9,7 +9,6 @@ knows what a request is.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -112,15 +111,13 @@ class SearchExecutor:
             self._lines.clear()
             self.waiting = 0
 
-    async def submit(
-        self, name: Hashable, key: Hashable, job: Job, request: Any, weight: int, *, deadline: float = math.inf
-    ) -> Any:
+    async def submit(self, name: Hashable, key: Hashable, job: Job, request: Any, weight: int, deadline: float) -> Any:
         """The answer of `job` to `request`; requests under one `key` may share one call of the first one's job.
 
         Args:
             name: The line that it waits in.
             weight: What it costs, in ordinary queries.
-            deadline: After it nobody wants the answer, as after that of the scope that this is called in.
+            deadline: After it nobody wants the answer.
 
         Raises:
             Overloaded: Too much waits.
@@ -132,7 +129,7 @@ class SearchExecutor:
         group = line.groups.get(key)
         if group is None:
             group = line.groups[key] = _Group(job)
-        one = _Waiting(request, weight, min(deadline, trio.current_effective_deadline()))
+        one = _Waiting(request, weight, deadline)
         group.members[one] = None
         line.weight += weight
         self.waiting += weight

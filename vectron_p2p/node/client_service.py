@@ -29,6 +29,7 @@ from vectron_p2p.node.runtime import Runtime, new_uuid
 from vectron_p2p.node.search_admission import admit_search
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.filters import Filter, parse_filter
+from vectron_p2p.query.ordering import parse_order
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -65,6 +66,7 @@ class ClientService:
         self._writes = coordinator.writes
         self._reads = coordinator.reads
         self._searches = coordinator.searches
+        self._local_searches = coordinator.local_searches
         self._scrolls = coordinator.scrolls
         self._conditional = coordinator.conditional
         self._reports = reports
@@ -108,8 +110,9 @@ class ClientService:
             NotFound: There is none.
             Unavailable: This node knows of none, and could ask nobody whether it is behind.
         """
-        check_name(name, field="collection")
         found, seen, asked = self._catalog.state.collection(name), -1, True
+        if found is None:
+            check_name(name, field="collection")
         while found is None and seen != self._catalog.state.epoch:  # each that is found may be followed by the next
             seen = self._catalog.state.epoch
             asked = await self._catalog.catch_up_with_peers()
@@ -312,7 +315,10 @@ class ClientService:
     async def _search(self, message: m.Search, timeout: float) -> m.SearchReply:
         collection = await self._collection(message.collection)
         admit_search(message, collection.options)
-        return await self._searches.search(collection, message, timeout=min(timeout, message.timeout or timeout))
+        bounded = message.timeout is None and timeout != DEFAULT_TIMEOUT  # the request's own scope ends then
+        timeout = min(timeout, message.timeout or timeout)
+        reply = await self._local_searches.search(collection, message, timeout=timeout, bounded=bounded)
+        return reply or await self._searches.search(collection, message, timeout=timeout)
 
     async def _count(self, message: m.Count, timeout: float) -> m.CountReply:
         collection = await self._collection(message.collection)
@@ -323,6 +329,8 @@ class ClientService:
         collection = await self._collection(message.collection)
         parse_filter(message.filter)
         check_int(message.limit, 1, MAX_BATCH, field="limit")
+        if message.order_by is not None:
+            parse_order(message.order_by)
         return await self._scrolls.scroll(collection, message, timeout=timeout)
 
 

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from vectron_p2p.index.executor import SearchExecutor
+    from vectron_p2p.index.search import Hits
     from vectron_p2p.model.ids import PointId
     from vectron_p2p.node.replica import Replica
+    from vectron_p2p.node.replicas import Replicas
     from vectron_p2p.storage.records import Row
 
 log = get_logger(__name__)
@@ -43,6 +45,9 @@ Queries = npt.NDArray[np.float32]
 SLICE = (
     MAX_BATCH  # queries of one job: a larger request is cut, so that all search threads share it and others get between
 )
+
+
+NOTHING = m.HitList([], b"", [], [], b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +68,11 @@ class _Answer:
 
 
 async def search_shards(
-    message: m.SearchShards, find: Callable[[int], Replica], searcher: SearchExecutor
+    message: m.SearchShards, find: Callable[[int], Replica], owner: Replicas, deadline: float
 ) -> m.ShardsReply:
-    """Answers `message` from the replicas that `find` returns, or names why it does not (what it raises)."""
+    """Answers `message` from the replicas that `find` returns, or names why it does not (what it raises). What was not
+    begun before `deadline` is not searched.
+    """
     replicas: dict[int, Replica] = {}
     refused: dict[int, VectronError] = {}
     for shard in message.shards:
@@ -74,11 +81,18 @@ async def search_shards(
         except VectronError as error:
             refused[shard] = error
     if not replicas:
-        nothing = [m.HitList([], b"", [], [], b"")] * message.count
-        answers = [_Answer([nothing] if message.merge else [nothing for _ in message.shards])]
-    else:
-        answers = await _submit(message, _Batch(message, replicas), searcher)
-    refused |= {shard: error for answer in answers for shard, error in answer.refused.items()}
+        nothing = [NOTHING] * message.count
+        return _reply(message, [_Answer([nothing] if message.merge else [nothing for _ in message.shards])], refused)
+
+    async def search() -> m.ShardsReply:
+        answers = await _submit(message, _Batch(message, replicas, deadline), owner.searcher)
+        return _reply(message, answers, refused)
+
+    return await (search() if refused else owner.cache.answer(message, replicas.values(), search))
+
+
+def _reply(message: m.SearchShards, answers: list[_Answer], refused: dict[int, VectronError]) -> m.ShardsReply:
+    refused = refused | {shard: error for answer in answers for shard, error in answer.refused.items()}
     return m.ShardsReply(
         results=[
             [hits for part in parts for hits in part] for parts in zip(*(a.results for a in answers), strict=True)
@@ -89,13 +103,13 @@ async def search_shards(
 
 
 async def _submit(message: m.SearchShards, batch: _Batch, searcher: SearchExecutor) -> list[_Answer]:
+    if message.count <= SLICE:
+        return [await batch.submit(searcher, _Part(message.vectors, message.count))]
     step = SLICE * batch.dimension * FLOAT_BYTES
     parts = [
         _Part(piece, len(piece) // (batch.dimension * FLOAT_BYTES))
         for piece in (message.vectors[at : at + step] for at in range(0, len(message.vectors), step))
     ]
-    if len(parts) == 1:
-        return [await batch.submit(searcher, parts[0])]
     answers: list[_Answer | None] = [None] * len(parts)
 
     async def one(number: int) -> None:
@@ -110,8 +124,9 @@ async def _submit(message: m.SearchShards, batch: _Batch, searcher: SearchExecut
 class _Batch:
     """The job: parts of requests that have all but the queries in common. Runs on a search thread."""
 
-    def __init__(self, message: m.SearchShards, replicas: dict[int, Replica]) -> None:
+    def __init__(self, message: m.SearchShards, replicas: dict[int, Replica], deadline: float) -> None:
         self._message = message
+        self._deadline = deadline
         self._replicas = replicas
         options = next(iter(replicas.values())).options
         self.dimension = options.dimension
@@ -142,7 +157,9 @@ class _Batch:
             )
             for each in self._replicas.values()
         )
-        answer: _Answer = await searcher.submit(message.collection, self.key, self.run, part, one * part.count)
+        answer: _Answer = await searcher.submit(
+            message.collection, self.key, self.run, part, one * part.count, self._deadline
+        )
         return answer
 
     def run(self, parts: list[_Part]) -> Sequence[_Answer | VectronError]:
@@ -150,30 +167,27 @@ class _Batch:
         queries = vectors_from_bytes(b"".join([part.vectors for part in parts]), self.dimension)
         refused: dict[int, VectronError] = {}
         plans: dict[int, dict[str, Any]] = {}
-        found: dict[int, list[list[Scored]]] = {}
+        found: dict[int, list[Hits]] = {}
         for shard, replica in self._replicas.items():
             try:
                 found[shard], plans[shard] = self._search(replica, queries)
             except StorageError as error:
                 log.error("search_failed", shard=str(replica.shard), error=str(error))
                 refused[shard] = Unavailable(f"this owner's disk failed: {error}; ask another")
-        groups = self._grouped(found, len(queries))
-        if self._message.with_payload or self._message.with_vector:
-            try:
-                groups = self._read_rows(groups, queries)
-            except StorageError as error:
-                log.error("rows_of_hits_not_read", error=str(error))
-                return [Unavailable(f"this owner's disk failed: {error}; ask another") for _ in parts]
-        lists = [[to_hit_list(hits, self._message) for hits in group] for group in groups]
+        try:
+            lists = self._lists(found, queries)
+        except StorageError as error:
+            log.error("rows_of_hits_not_read", error=str(error))
+            return [Unavailable(f"this owner's disk failed: {error}; ask another") for _ in parts]
         answers, at = [], 0
         for part in parts:
             answers.append(_Answer([group[at : at + part.count] for group in lists], refused, plans))
             at += part.count
         return answers
 
-    def _search(self, replica: Replica, queries: Queries) -> tuple[list[list[Scored]], dict[str, Any]]:
+    def _search(self, replica: Replica, queries: Queries) -> tuple[list[Hits], dict[str, Any]]:
         message = self._message
-        hits, plan = replica.index.search(
+        return replica.index.search(
             queries,
             k=message.k,
             ef=message.ef,
@@ -182,12 +196,22 @@ class _Batch:
             keep=None if self._filter is None else replica.keep(self._filter),
             score_threshold=message.score_threshold,
         )
-        return [
-            [Scored(*hit) for hit in zip(each.ids, each.scores.tolist(), each.versions, strict=True)] for each in hits
-        ], plan
+
+    def _lists(self, found: dict[int, list[Hits]], queries: Queries) -> list[list[m.HitList]]:
+        """By shard asked and query; merged: one group of all shards. Columns of the index stay columns if they can."""
+        message, count = self._message, len(queries)
+        rows = message.with_payload or message.with_vector
+        if not rows and (not message.merge or len(found) == 1):
+            columns = {shard: [_columns(hits) for hits in lists] for shard, lists in found.items()}
+            if message.merge:
+                return list(columns.values())
+            return [columns.get(shard, [NOTHING] * count) for shard in message.shards]
+        groups = self._grouped({shard: [_scored(hits) for hits in lists] for shard, lists in found.items()}, count)
+        if rows:
+            groups = self._read_rows(groups, queries)
+        return [[to_hit_list(hits, message) for hits in group] for group in groups]
 
     def _grouped(self, found: dict[int, list[list[Scored]]], count: int) -> list[list[list[Scored]]]:
-        """By shard asked and query; merged: one group of all shards."""
         message = self._message
         if not message.merge:
             return [found.get(shard, [[]] * count) for shard in message.shards]
@@ -201,7 +225,7 @@ class _Batch:
         for group in groups:
             for hits in group:
                 for hit in hits:
-                    wanted[shard_of(hit.id, self._shards)][hit.id] = None
+                    wanted[shard_of(hit.id, self._shards) if self._shards > 1 else 0][hit.id] = None
         rows: dict[PointId, Row | None] = {}
         for shard, ids in wanted.items():
             rows.update(zip(ids, self._replicas[shard].store.get(list(ids)), strict=True))
@@ -226,6 +250,14 @@ class _Batch:
             if again is not None:
                 complete.append(again)
         return sort_hits(complete, self._metric) if changed else complete
+
+
+def _columns(hits: Hits) -> m.HitList:
+    return m.HitList(hits.ids, hits.scores.astype(WIRE, copy=False).tobytes(), hits.versions, [], b"")
+
+
+def _scored(hits: Hits) -> list[Scored]:
+    return [Scored(*hit) for hit in zip(hits.ids, hits.scores.tolist(), hits.versions, strict=True)]
 
 
 def score_row(

@@ -38,7 +38,7 @@ def job_of(target: ShardIndex, k: int) -> Callable[[list[Matrix]], list[list[Poi
 
 
 async def ask_for(searches: SearchExecutor, target: ShardIndex, queries: Matrix, k: int = 1) -> list[PointId]:
-    found: list[PointId] = await searches.submit("a", (target, k), job_of(target, k), queries, len(queries))
+    found: list[PointId] = await searches.submit("a", (target, k), job_of(target, k), queries, len(queries), math.inf)
     return found
 
 
@@ -140,7 +140,7 @@ async def recorded(searches: SearchExecutor, order: list[str], name: str, weight
         order.extend(requests)
         return [None] * len(requests)
 
-    await searches.submit(name[0], "key", job, name, weight)
+    await searches.submit(name[0], "key", job, name, weight, math.inf)
 
 
 async def test_collections_take_turns() -> None:
@@ -191,7 +191,7 @@ async def test_what_is_too_late_is_not_searched(autojump_clock: trio.testing.Moc
 
     async def ask(name: str, deadline: float) -> None:
         try:
-            await searches.submit("a", "key", job, name, 1, deadline=deadline)
+            await searches.submit("a", "key", job, name, 1, deadline)
         except DeadlineExceeded:
             refused.append(name)
 
@@ -210,26 +210,6 @@ async def test_what_is_too_late_is_not_searched(autojump_clock: trio.testing.Moc
     assert (searches.late, searches.waiting) == (2, 0)
 
 
-class Ahead(TrioClock):
-    """The loop is late: deadlines within the next minute have passed, and nothing was cancelled yet."""
-
-    def now(self) -> float:
-        return trio.current_time() + 60.0
-
-
-async def test_the_deadline_of_the_callers_scope_counts() -> None:
-    searches = SearchExecutor(InlineExecutor(), Ahead())
-    order: list[str] = []
-    async with trio.open_nursery() as nursery:
-        await nursery.start(searches.run)
-        with trio.move_on_after(30.0), pytest.raises(DeadlineExceeded):
-            await recorded(searches, order, "late")
-        with trio.move_on_after(90.0):
-            await recorded(searches, order, "in time")
-        nursery.cancel_scope.cancel()
-    assert order == ["in time"]
-
-
 async def test_errors_reach_the_callers_and_the_service_goes_on() -> None:
     def broken(requests: list[Matrix]) -> list[object]:
         raise OSError("disk")
@@ -241,9 +221,9 @@ async def test_errors_reach_the_callers_and_the_service_goes_on() -> None:
         searches = SearchExecutor(ThreadExecutor(), TrioClock())
         await nursery.start(searches.run)
         with pytest.raises(Internal, match="disk"):
-            await searches.submit("c", "a", broken, MATRIX[:1], 1)
+            await searches.submit("c", "a", broken, MATRIX[:1], 1, math.inf)
         with pytest.raises(ReadOnly):
-            await searches.submit("c", "b", refusing, MATRIX[:1], 1)
+            await searches.submit("c", "b", refusing, MATRIX[:1], 1, math.inf)
         assert await ask_for(searches, index(), MATRIX[:1]) == [0]
         nursery.cancel_scope.cancel()
 
