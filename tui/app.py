@@ -24,6 +24,7 @@ from tui.screens.overview import OverviewScreen
 from tui.screens.points import PointsScreen
 from tui.screens.sdk import SdkScreen
 from tui.screens.shards import ShardsScreen
+from tui.screens.traffic import TrafficScreen
 from tui.source import Opener, client_opener
 from tui.store import Store
 from tui.themes import DARK, LIGHT
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 AGE_S = 1.0  # ages are shown in whole seconds
 PACES = (0.0, 1.0, 2.0, 5.0, 10.0)  # seconds between figures on the screen; 0: as they come
-_SCREENS = (OverviewScreen, NodesScreen, ShardsScreen, CollectionsScreen, PointsScreen, SdkScreen)
+_SCREENS = (OverviewScreen, NodesScreen, ShardsScreen, CollectionsScreen, TrafficScreen, PointsScreen, SdkScreen)
 
 
 class ConsoleApp(App[None]):

@@ -16,6 +16,7 @@ MODES = (
     ("nodes", "Nodes"),
     ("shards", "Shards"),
     ("collections", "Collections"),
+    ("traffic", "Traffic"),
     ("points", "Points"),
     ("sdk", "SDK"),
 )
@@ -26,6 +27,7 @@ ALIASES = {
     "nodes": ("no", "node", "workers"),
     "shards": ("sh", "ring", "placement", "moves"),
     "collections": ("co", "cols"),
+    "traffic": ("tr", "gateway", "operations", "latency", "connections"),
     "points": ("po", "pt", "playground", "search"),
     "sdk": ("snippets", "code"),
 }
@@ -86,6 +88,11 @@ POINT = [
     _key("y", "copy", "Copy", "Copy the point as JSON.", id="copy-point"),
 ]
 
+TRAFFIC = [
+    _key("v", "view", "View", "Operations, by node, between nodes, connections.", id="traffic-view"),
+    _key("u", "window", "Window", "The last minute, 5 minutes, or hour.", id="traffic-window"),
+]
+
 SDK = [_key("c,enter", "copy", "Copy", "Copy the code in the chosen box.", id="copy-code")]
 
 WRITES = frozenset({"drain", "remove", "repair", "create", "replicas", "delete", "upsert", "edit"})
@@ -123,6 +130,7 @@ GROUPS = (
     COLLECTION_ACTIONS,
     POINTS,
     POINT,
+    TRAFFIC,
     SDK,
     CONFIRM,
     FORM,

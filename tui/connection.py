@@ -1,4 +1,4 @@
-"""The one worker that feeds the store: it connects, asks again and again, and changes the peer when one falls silent.
+"""The one worker that feeds the store: it connects, subscribes, and changes the peer when one falls silent.
 
 Owns the only client of the process, opened and closed in the one task that runs `run`. Must not know Textual: it calls
 `changed` after each write to the store. Invariants: one source is open at a time; it never gives up by itself; a peer
@@ -8,20 +8,24 @@ traceback.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
+from tui.snapshot import TOPICS, snapshot
+from tui.store import HISTORY
 from vectron_p2p.model.errors import Unavailable, VectronError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from tui.source import ClusterSource, Opener
-    from tui.store import Feed, Store
+    from tui.store import Store
     from vectron_p2p.model.nodes import ClusterStatus
+    from vectron_p2p.model.watching import WatchEvent
 
 T = TypeVar("T")
 
@@ -75,6 +79,7 @@ class Connection:
         self._changed = changed
         self._wake = anyio.Event()
         self._answers = 0
+        self._past_asked = False
         self._source: ClusterSource | None = None
 
     async def perform(self, ask: Callable[[ClusterSource], Awaitable[T]]) -> T:
@@ -89,7 +94,7 @@ class Connection:
         return await ask(self._source)
 
     def wake(self) -> None:
-        """Ends the pauses that are on, so that the next questions are asked at once."""
+        """Ends the pause that is on, and has everything come anew at once."""
         self._wake.set()
         self._wake = anyio.Event()
 
@@ -138,27 +143,53 @@ class Connection:
         """Follows one peer until it fails."""
         try:
             async with self._opener(address) as source:
-                await self._heartbeat(source, address)
-                self._source = source
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._follow_details, source)
-                    while True:
-                        await self._pause(self._timing.refresh)
-                        await self._heartbeat(source, address)
+                while True:
+                    events = source.watch(*TOPICS, interval=self._timing.refresh)
+                    await self._follow(events, source, address)
         except Exception as error:  # a console outlives whatever a peer does; the text is shown
             raise _PeerFailed(describe(error)) from error
         finally:
             self._source = None
 
-    async def _heartbeat(self, source: ClusterSource, address: str) -> None:
-        with anyio.fail_after(self._timing.answer):
-            status = await source.status()
-        self._check_cluster(status, address)
-        self._answers += 1
-        # The client may have gone on to another member by itself: what is shown is who answered.
-        answering = next((node.address for node in status.nodes if node.id == status.answered_by), address)
-        self._store.answered(answering, status, self._clock())
-        self._changed()
+    async def _follow(self, events: AsyncIterator[WatchEvent], source: ClusterSource, address: str) -> None:
+        """Takes what comes, until somebody asks for everything anew."""
+        while True:
+            event = await self._next(events)
+            if event is None:
+                return
+            if event.lost:
+                raise _PeerFailed(event.lost)
+            taken = snapshot(event)
+            self._check_cluster(taken.status, address)
+            self._answers += 1
+            self._source = source
+            # The client may have gone on to another member by itself: what is shown is who answered.
+            answering = next((node.address for node in taken.status.nodes if node.id == event.node), address)
+            self._store.answered(answering, taken, self._clock())
+            if not self._past_asked:
+                self._past_asked = True
+                await self._ask_past(source)
+            self._changed()
+
+    async def _ask_past(self, source: ClusterSource) -> None:
+        """The charts begin with what the nodes remember; without it they begin empty."""
+        with anyio.move_on_after(self._timing.answer), contextlib.suppress(VectronError):
+            self._store.begin_with(await source.history(seconds=HISTORY))
+
+    async def _next(self, events: AsyncIterator[WatchEvent]) -> WatchEvent | None:
+        """The next event; None when woken before it came."""
+        with anyio.fail_after(self._timing.refresh + self._timing.answer):
+            async with anyio.create_task_group() as tasks:
+
+                async def woken() -> None:
+                    await self._wake.wait()
+                    tasks.cancel_scope.cancel()
+
+                tasks.start_soon(woken)
+                event = await anext(events)
+                tasks.cancel_scope.cancel()
+                return event
+        return None
 
     def _check_cluster(self, status: ClusterStatus, address: str) -> None:
         held = self._store.status.value
@@ -166,30 +197,6 @@ class Connection:
             raise _PeerFailed(
                 f"{address} belongs to another cluster, {status.cluster_id[:8]}; start the console anew for it"
             )
-
-    async def _follow_details(self, source: ClusterSource) -> None:
-        """The slower feeds, apart from the heartbeat: a slow owner makes its figures old, not the whole console."""
-        store = self._store
-        while True:
-            info = await self._ask(source.cluster, store.cluster)
-            if info is not None:
-                store.put_cluster(info, self._clock())
-            infos = await self._ask(source.list_collections, store.collections)
-            if infos is not None:
-                store.put_collections(infos, self._clock())
-            report = await self._ask(source.moves, store.moves)
-            if report is not None:
-                store.moves.put(report, self._clock())
-            self._changed()
-            await self._pause(self._timing.refresh)
-
-    async def _ask(self, call: Callable[[], Awaitable[T]], feed: Feed[T]) -> T | None:
-        try:
-            with anyio.fail_after(self._timing.answer):
-                return await call()
-        except Exception as error:  # said on the screens that need this feed; the heartbeat judges the peer
-            self._store.detail_failed(feed, describe(error))
-            return None
 
     async def _pause(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):

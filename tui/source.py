@@ -1,7 +1,6 @@
 """Where the console gets its data: the part of the client that it uses, and how one is opened.
 
-The protocol is narrow on purpose: tests stand in for it with plain objects, and a subscription can replace the polling
-behind it without a change to any screen.
+The protocol is narrow on purpose: tests stand in for it with plain objects.
 """
 
 from __future__ import annotations
@@ -11,14 +10,16 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.ids import PointId
     from vectron_p2p.model.moves import MovesReport
-    from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
+    from vectron_p2p.model.nodes import ClusterInfo
     from vectron_p2p.model.points import Page, Point, SearchResult, WriteResult
     from vectron_p2p.model.repair import RepairReport
+    from vectron_p2p.model.statistics import History
+    from vectron_p2p.model.watching import WatchEvent
 
 
 class PointSource(Protocol):
@@ -48,18 +49,18 @@ class PointSource(Protocol):
 class ClusterSource(Protocol):
     """One open connection to one node of the cluster."""
 
-    async def status(self) -> ClusterStatus:
-        """Live figures of every node, as the answering node has them."""
+    def watch(self, *topics: str, interval: float = 1.0) -> AsyncIterator[WatchEvent]:
+        """The cluster as it is now, and again every `interval` seconds, with what has changed."""
+        ...
+
+    async def history(
+        self, figures: Iterable[str] | None = None, *, seconds: float = 600.0, node: str | None = None
+    ) -> History:
+        """Figures of the past, of one node or of all."""
         ...
 
     async def cluster(self) -> ClusterInfo:
-        """Members, placement and the figures of every replica."""
-        ...
-
-    async def list_collections(self) -> list[CollectionInfo]: ...
-
-    async def moves(self) -> MovesReport:
-        """Shards that are being moved, and how many more are to be."""
+        """With what only the owners know of each replica: Merkle roots, floors."""
         ...
 
     async def create_collection(

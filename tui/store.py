@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from tui.events import Event, Severity, collection_changes, status_changes
+from vectron_p2p.model.statistics import CLIENT, WINDOWS_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from tui.snapshot import Snapshot
     from vectron_p2p.model.collections import CollectionInfo
-    from vectron_p2p.model.moves import MovesReport
+    from vectron_p2p.model.moves import MoveInfo
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
+    from vectron_p2p.model.statistics import History, NodeStatistics, OperationStatistics
 
 T = TypeVar("T")
 
@@ -100,8 +103,19 @@ class Series:
         return list(self.values)[-count:] if count > 0 else []
 
 
-FIGURES = ("cpu", "memory", "lag")
+LOOKS = ("get_", "watch", "list_", "who_")  # operations that read figures, members, logs or alerts
+FIGURES = ("cpu", "memory", "lag", "requests", "p99", "network")
 """Figures kept for every node and for the cluster; the cluster has `points` besides."""
+
+
+HISTORIES = (
+    ("cpu", "cpu_percent", 1.0),
+    ("memory", "rss_bytes", 1.0),
+    ("lag", "loop_lag_ms", 1.0),
+    ("requests", "requests_per_s", 1.0),
+    ("p99", "search_p99_ms", 1.0),
+    ("points", "points", 1.0),
+)
 
 
 class Store:
@@ -110,9 +124,15 @@ class Store:
     def __init__(self) -> None:
         self.link = Link()
         self.status: Feed[ClusterStatus] = Feed(STALE_AFTER_S)
-        self.cluster: Feed[ClusterInfo] = Feed(DETAIL_STALE_AFTER_S)
-        self.collections: Feed[list[CollectionInfo]] = Feed(DETAIL_STALE_AFTER_S)
-        self.moves: Feed[MovesReport] = Feed(DETAIL_STALE_AFTER_S)
+        self.cluster: Feed[ClusterInfo] = Feed(STALE_AFTER_S)
+        self.details: Feed[ClusterInfo] = Feed(DETAIL_STALE_AFTER_S)
+        """As `cluster`, with Merkle roots; read only while somebody looks at them."""
+        self.collections: Feed[list[CollectionInfo]] = Feed(STALE_AFTER_S)
+        self.moves: Feed[list[MoveInfo]] = Feed(STALE_AFTER_S)
+        self.statistics: Feed[Mapping[str, NodeStatistics]] = Feed(STALE_AFTER_S)
+        """By node id."""
+        self.operations: Feed[Mapping[str, list[OperationStatistics]]] = Feed(STALE_AFTER_S)
+        """By node id; under the empty key those of all nodes together."""
         self.totals: dict[str, Series] = {name: Series() for name in (*FIGURES, "points")}
         self.nodes: dict[str, dict[str, Series]] = {}
         self.events: deque[Event] = deque(maxlen=EVENTS)
@@ -124,8 +144,8 @@ class Store:
         self.link.trying, self.link.known = address, known
         self.revision += 1
 
-    def answered(self, address: str, status: ClusterStatus, now: float) -> None:
-        link, old = self.link, self.status.value
+    def answered(self, address: str, taken: Snapshot, now: float) -> None:
+        link, old, status = self.link, self.status.value, taken.status
         if link.address and link.address != address:
             self._event(now, Severity.INFO, f"console: switched to {address}")
         elif link.exhausted:
@@ -135,8 +155,16 @@ class Store:
         if old is not None:
             for severity, text in status_changes(old, status):
                 self._event(now, severity, text)
+        if self.collections.value is not None:
+            for severity, text in collection_changes(self.collections.value, taken.collections):
+                self._event(now, severity, text)
         self.status.put(status, now)
-        self._record(status)
+        self.cluster.put(taken.cluster, now)
+        self.collections.put(taken.collections, now)
+        self.moves.put(taken.moves, now)
+        self.statistics.put(taken.statistics, now)
+        self.operations.put(taken.operations, now)
+        self._record(taken)
         self.revision += 1
 
     def failed(self, address: str, message: str, now: float) -> None:
@@ -152,20 +180,22 @@ class Store:
         self.link.exhausted = True
         self.revision += 1
 
-    def put_cluster(self, info: ClusterInfo, now: float) -> None:
-        self.cluster.put(info, now)
-        self.revision += 1
-
-    def put_collections(self, infos: list[CollectionInfo], now: float) -> None:
-        if self.collections.value is not None:
-            for severity, text in collection_changes(self.collections.value, infos):
-                self._event(now, severity, text)
-        self.collections.put(infos, now)
-        self.totals["points"].add(total_points(infos))
+    def put_details(self, info: ClusterInfo, now: float) -> None:
+        self.details.put(info, now)
         self.revision += 1
 
     def detail_failed(self, feed: Feed[T], message: str) -> None:
         feed.error = message
+        self.revision += 1
+
+    def begin_with(self, history: History) -> None:
+        """The cluster's past, where nothing has been recorded yet but the last moments."""
+        for name, figure, factor in HISTORIES:
+            past, series = history.figures.get(figure, []), self.totals[name]
+            seen = list(series.values)
+            series.values.clear()
+            series.values.extend(None if value is None else value * factor for value in past)
+            series.values.extend(seen)
         self.revision += 1
 
     # --- read by the screens ---
@@ -185,19 +215,46 @@ class Store:
     def _event(self, now: float, severity: Severity, text: str) -> None:
         self.events.append(Event(now, severity, text))
 
-    def _record(self, status: ClusterStatus) -> None:
+    def _record(self, taken: Snapshot) -> None:
+        status = taken.status
         alive = [node for node in status.nodes if node.answered]
         self.totals["cpu"].add(sum(node.cpu_percent for node in alive) / len(alive) if alive else None)
         self.totals["memory"].add(float(sum(node.rss_bytes for node in alive)) if alive else None)
         self.totals["lag"].add(max((node.loop_lag_ms for node in alive), default=None))
+        self.totals["points"].add(total_points(taken.collections))
+        for name, value in traffic_figures(taken.operations.get("", [])).items():
+            self.totals[name].add(value)
+        network = [network_rate(taken.statistics[node.id]) for node in alive if node.id in taken.statistics]
+        self.totals["network"].add(sum(network) if network else None)
         for gone in self.nodes.keys() - {node.id for node in status.nodes}:
             del self.nodes[gone]
         for node in status.nodes:
             series = self.nodes.setdefault(node.id, {name: Series() for name in FIGURES})
-            known = node.answered
+            known, said = node.answered, taken.statistics.get(node.id)
+            figures = traffic_figures(taken.operations.get(node.id, []))
             series["cpu"].add(node.cpu_percent if known else None)
             series["memory"].add(float(node.rss_bytes) if known else None)
             series["lag"].add(node.loop_lag_ms if known else None)
+            series["network"].add(network_rate(said) if known and said is not None else None)
+            for name, value in figures.items():
+                series[name].add(value if known else None)
+
+
+def traffic_figures(operations: Iterable[OperationStatistics]) -> dict[str, float]:
+    """Requests of clients on points per second, and the slowest of their p99 in milliseconds, over the last minute."""
+    minute = [each for each in operations if on_points(each) and each.window_s == WINDOWS_S[0]]
+    return {"requests": sum(each.rate for each in minute), "p99": max((each.p99_ms for each in minute), default=0.0)}
+
+
+def on_points(each: OperationStatistics) -> bool:
+    """Whether it is what the database is for, and not a look at the cluster, as this console's own."""
+    return each.kind == CLIENT and not each.operation.startswith(LOOKS)
+
+
+def network_rate(node: NodeStatistics) -> float:
+    """Bytes per second in and out, of clients and peers."""
+    network = node.network
+    return network.client_in_per_s + network.client_out_per_s + network.peer_in_per_s + network.peer_out_per_s
 
 
 def total_points(infos: Iterable[CollectionInfo]) -> float | None:

@@ -10,16 +10,19 @@ import anyio
 import anyio.lowlevel
 import numpy as np
 
+from tui.snapshot import Snapshot, snapshot
 from vectron_p2p.model.collections import CollectionInfo
 from vectron_p2p.model.errors import Unavailable
 from vectron_p2p.model.ids import PointId
-from vectron_p2p.model.moves import MovesReport
+from vectron_p2p.model.moves import MoveInfo, MovesReport
 from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
 from vectron_p2p.model.points import Hit, Page, Point, SearchResult, WriteResult
 from vectron_p2p.model.repair import NodeRepair, RepairReport
+from vectron_p2p.model.statistics import History, NodeStatistics, OperationStatistics, ReplicaStatistics
+from vectron_p2p.model.watching import WatchEvent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 CLUSTER = "c1057e50-0000-4000-8000-000000000000"
 
@@ -140,13 +143,92 @@ def _collections() -> list[CollectionInfo]:
     ]
 
 
+def statistics(member: NodeStatus) -> NodeStatistics:
+    """What the node of such a status says of itself."""
+    full = NodeStatistics(member.id, member.name, member.state, member.liveness, member.address, member.zone)
+    if not member.answered:
+        return full
+    return dataclasses.replace(
+        full,
+        version=member.version,
+        epoch=member.epoch,
+        uptime_s=member.uptime_s,
+        loop_lag_p99_ms=member.loop_lag_ms,
+        loop_lag_max_ms=member.loop_lag_max_ms,
+        rss_bytes=member.rss_bytes,
+        cpu_percent=member.cpu_percent,
+        disk_free_bytes=member.disk_free_bytes,
+        disk_used_bytes=member.data_bytes,
+        shards=member.shards,
+        points=member.points,
+        unlinked=member.unindexed,
+        hints=member.hints,
+        connections=member.connections,
+        read_only=member.read_only,
+    )
+
+
+def _replicas(shard: ShardInfo) -> Iterator[ReplicaStatistics]:
+    parts = {shard.leaving: "leaving", shard.coming: "coming"}
+    for each in shard.replicas:
+        yield ReplicaStatistics(
+            shard.collection,
+            shard.shard,
+            each.node,
+            each.state,
+            each.points,
+            each.tombstones,
+            each.bytes,
+            each.indexed,
+            moving=parts.get(each.node, ""),
+        )
+    if shard.coming:
+        yield ReplicaStatistics(shard.collection, shard.shard, shard.coming, "filling", moving="coming")
+
+
+def event(fake: FakeCluster, address: str) -> WatchEvent:
+    """What a node at `address` tells a subscriber."""
+    figures = fake.figures
+    here = [member.id for member in figures.nodes if member.address == address]
+    info = dataclasses.replace(
+        cluster(nodes=figures.nodes),
+        cluster_id=figures.cluster_id,
+        epoch=figures.epoch,
+        voters=figures.voters,
+        under_replicated=figures.under_replicated,
+        warnings=figures.warnings,
+        shards=[],
+    )
+    replicas = [each for shard in fake.info.shards for each in _replicas(shard)]
+    said = {each.id: dataclasses.replace(statistics(each), **fake.more.get(each.id, {})) for each in figures.nodes}
+    view: dict[str, dict[str, Any]] = {
+        "cluster": {"": info},
+        "statistics": {
+            member.id: dataclasses.replace(statistics(member), **fake.more.get(member.id, {}))
+            for member in figures.nodes
+        },
+        "operations": fake.operations,
+        "collections": {each.name: each for each in fake.infos},
+        "shards": {f"{each.collection}/{each.shard}/{each.node}": each for each in replicas},
+        "moves": {f"{each.collection}/{each.shard}": each for each in fake.moving},
+    }
+    return WatchEvent(here[0] if here else figures.answered_by, 1000.0, view=view)
+
+
+def taken(status: ClusterStatus, collections: Sequence[CollectionInfo] = ()) -> Snapshot:
+    """Of such a cluster, without shards."""
+    fake = FakeCluster(figures=status, infos=list(collections), info=dataclasses.replace(cluster(), shards=[]))
+    return snapshot(event(fake, status.nodes[0].address))
+
+
 @dataclasses.dataclass
 class FakeCluster:
     """Answers for any number of addresses; a test changes what it holds while the console runs.
 
-    `dead`: addresses that refuse. `hanging`: addresses that accept and then never answer. `failing`: an error that the
-    detail calls raise, `refusing`: one that the others do. `changes`: the other calls. `opened`: the
-    addresses in the order in which they were opened.
+    `dead`: addresses that refuse. `hanging`: addresses that accept and then never answer. `broken`: what a subscription
+    raises, `failing`: what reading the details does, `refusing`: what all other calls do. `changes`: those calls.
+    `more`: of the statistics of a node, by its id.
+    `opened`: the addresses in the order of opening.
     """
 
     figures: ClusterStatus = dataclasses.field(default_factory=_figures)
@@ -155,8 +237,12 @@ class FakeCluster:
     dead: set[str] = dataclasses.field(default_factory=set)
     hanging: set[str] = dataclasses.field(default_factory=set)
     failing: Exception | None = None
+    broken: Exception | None = None
     refusing: Exception | None = None
-    moving: MovesReport = dataclasses.field(default_factory=lambda: MovesReport([]))
+    moving: list[MoveInfo] = dataclasses.field(default_factory=list)
+    operations: dict[str, list[OperationStatistics]] = dataclasses.field(default_factory=dict)
+    more: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    past: History = dataclasses.field(default_factory=lambda: History("", 1, 0.0))
     points: dict[str, dict[PointId, Point]] = dataclasses.field(default_factory=dict)
     changes: list[tuple[Any, ...]] = dataclasses.field(default_factory=list)
     opened: list[str] = dataclasses.field(default_factory=list)
@@ -195,27 +281,27 @@ class FakeSource:
     def hanging_or_dead(self) -> set[str]:
         return self.cluster_.hanging | self.cluster_.dead
 
-    async def status(self) -> ClusterStatus:
+    async def watch(self, *topics: str, interval: float = 1.0) -> AsyncIterator[WatchEvent]:
+        """An event, and another one every `interval` seconds."""
+        while True:
+            await self._answer()
+            if self.cluster_.broken is not None:
+                raise self.cluster_.broken
+            self.cluster_.refreshes += 1
+            yield event(self.cluster_, self.address)
+            await anyio.sleep(interval)
+
+    async def history(
+        self, figures: Iterable[str] | None = None, *, seconds: float = 600.0, node: str | None = None
+    ) -> History:
         await self._answer()
-        self.cluster_.refreshes += 1
-        here = [member.id for member in self.cluster_.figures.nodes if member.address == self.address]
-        return dataclasses.replace(self.cluster_.figures, answered_by=here[0]) if here else self.cluster_.figures
+        return self.cluster_.past
 
     async def cluster(self) -> ClusterInfo:
         await self._answer()
         if self.cluster_.failing is not None:
             raise self.cluster_.failing
         return self.cluster_.info
-
-    async def list_collections(self) -> list[CollectionInfo]:
-        await self._answer()
-        if self.cluster_.failing is not None:
-            raise self.cluster_.failing
-        return self.cluster_.infos
-
-    async def moves(self) -> MovesReport:
-        await self._answer()
-        return self.cluster_.moving
 
     async def change(self, name: str, *arguments: Any) -> None:
         """A call that is recorded, unless it is refused."""

@@ -6,11 +6,12 @@ import dataclasses
 import anyio
 import pytest
 
-from tests.tui.factories import FakeCluster, collection, node, silent, status
+from tests.tui.factories import FakeCluster, collection, node, silent, status, taken
 from tests.tui.helpers import FAST, FakeClock, until
 from tui.connection import Connection, Timing, describe
-from tui.store import LinkState, Phase, Store
+from tui.store import LinkState, Store
 from vectron_p2p.model.errors import Unavailable
+from vectron_p2p.model.statistics import History
 
 pytestmark = pytest.mark.anyio
 
@@ -148,30 +149,45 @@ async def test_a_peer_of_another_cluster_is_refused():
         assert rig.epoch() == 42
 
 
-async def test_failing_details_do_not_change_the_peer():
-    rig = Rig(FakeCluster(figures=THREE, failing=Unavailable("shards silent")), [N1])
+async def test_the_charts_begin_with_what_the_nodes_remember():
+    past = History("", 1, 1000.0, {"cpu_percent": [1.0, None, 3.0], "points": [5.0, 5.0, 6.0]})
+    rig = Rig(FakeCluster(figures=THREE, past=past), [N1])
     async with rig.running():
-        await until(lambda: rig.store.cluster.error and rig.store.collections.error)
-        seen = rig.fake.refreshes
-        await until(lambda: rig.fake.refreshes > seen + 2)
-        assert rig.fake.opened == [N1]
-        assert rig.store.cluster.error == "unavailable: shards silent"
-        assert rig.store.phase(rig.store.cluster, rig.clock.now) is Phase.ERROR
-        rig.fake.failing = None
-        await until(lambda: rig.store.phase(rig.store.cluster, rig.clock.now) is Phase.LIVE)
+        await until(lambda: len(rig.store.totals["cpu"].values) > 3)
+        assert list(rig.store.totals["cpu"].values)[:3] == [1.0, None, 3.0]
+        assert list(rig.store.totals["points"].values)[:3] == [5.0, 5.0, 6.0]
 
 
 async def test_any_exception_of_a_peer_ends_on_the_screen():
-    rig = Rig(FakeCluster(figures=THREE, failing=KeyError("defect")), [N1])
+    rig = Rig(FakeCluster(figures=THREE, broken=KeyError("defect")), [N1])
     async with rig.running():
-        await until(lambda: rig.store.cluster.error)
-        assert rig.store.cluster.error == "KeyError: 'defect'"
+        await until(lambda: rig.state() is LinkState.LOST)
+        assert rig.store.link.error == "KeyError: 'defect'"
+
+
+async def test_a_node_that_falls_silent_between_events_is_left():
+    rig = Rig(FakeCluster(figures=THREE), [N1])
+    async with rig.running():
+        await until(lambda: rig.store.link.address == N1)
+        rig.fake.hanging.add(N1)
+        await until(lambda: rig.store.link.address == N2)
+
+
+async def test_calls_of_a_person_go_to_the_node_that_answers_or_fail():
+    rig = Rig(FakeCluster(figures=THREE, dead={N1}), [N1])
+    with pytest.raises(Unavailable):
+        await rig.connection.perform(lambda source: source.repair("n2"))
+    async with rig.running():
+        rig.fake.dead.clear()
+        await until(lambda: rig.state() is LinkState.LIVE)
+        await rig.connection.perform(lambda source: source.repair("n2"))
+        assert rig.fake.changes == [("repair", "n2")]
 
 
 class TestCandidates:
     def _after(self, *nodes, last: str, seeds: list[str]) -> list[str]:
         rig = Rig(FakeCluster(), seeds)
-        rig.store.answered(last, status(*nodes), 1.0)
+        rig.store.answered(last, taken(status(*nodes)), 1.0)
         return rig.connection.candidates()
 
     async def test_only_the_seeds_at_first(self):

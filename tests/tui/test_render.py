@@ -206,7 +206,7 @@ class TestOverview:
     def test_nobody_alive(self):
         dead = status(silent(1), silent(2))
         assert "✕ Node health    no node answers" in _said(overview.services(dead))
-        assert [chart.value for chart in overview.charts(Store(), dead)] == ["–"] * 4
+        assert [chart.value for chart in overview.charts(Store(), dead)] == ["–"] * 6
         assert [card.title for card in overview.cards(dead, None)] == ["Nodes", "Points", "Collections", "Storage"]
 
     def test_cards(self):

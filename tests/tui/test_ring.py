@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tui.factories import FakeCluster, cluster, collection, node, node_id, replica, shard
+from tests.tui.factories import FakeCluster, cluster, collection, node, node_id, replica, shard, status
 from tests.tui.helpers import console, first_column, settle, text
 from tui.render import ring
 from tui.render.text import plain
 from tui.screens.collections import ShardScreen
-from vectron_p2p.model.moves import MoveInfo, MovesReport
+from vectron_p2p.model.moves import MoveInfo
 from vectron_p2p.model.nodes import ShardInfo
 
 NODES = [node(1, zone="b"), node(2, zone="a"), node(3, zone="b"), node(4, zone="a", state="draining")]
 MOVING = ShardInfo("docs", 1, [replica(1), replica(4), replica(3)], leaving=node_id(4), coming=node_id(2))
 INFO = cluster(shard("docs", 0, replica(1), replica(2), replica(3)), MOVING, nodes=NODES)
-REPORT = MovesReport(
-    [MoveInfo("docs", 1, node_id(4), node_id(2), "both", "copy", rows=450, total=1000)], wanted=2, under_replicated=0
-)
+MOVES = [MoveInfo("docs", 1, "n4", "n2", "both", "copy", rows=450, total=1000)]
 
 
 def test_nodes_stand_by_zone_and_the_strip_has_a_column_for_each():
@@ -28,7 +26,7 @@ def test_nodes_stand_by_zone_and_the_strip_has_a_column_for_each():
         ("n1", "c", 2),
         ("n3", "d", 2),
     ]
-    rows = ring.table(INFO, [collection("docs")], placed, REPORT).rows
+    rows = ring.table(INFO, [collection("docs")], placed, MOVES).rows
     assert [row.cells["owners"].text for row in rows] == ["a·cd", "↓bcd"]
     assert rows[1].cells["move"].text == "n4 → n2 both copy 45%"
 
@@ -41,10 +39,10 @@ def test_shares_and_how_even_they_are():
     assert "↑1" in lines[1]
     assert "draining" in lines[1]
     assert lines[2].count("█") == 2 * lines[0].count("█")
-    said = plain(ring.summary(placed, REPORT))
+    said = plain(ring.summary(placed, MOVES))
     assert "1 to 2 replicas a node" in said
-    assert "1 being moved, 45% copied, 2 more to be" in said
-    assert "where it should" in plain(ring.summary(placed, MovesReport([])))
+    assert "1 shard being moved, 45% copied" in said
+    assert "nothing is being moved" in plain(ring.summary(placed, []))
 
 
 def test_more_nodes_than_lines_show_the_fullest_and_the_emptiest():
@@ -59,14 +57,14 @@ def test_more_nodes_than_lines_show_the_fullest_and_the_emptiest():
 
 def test_a_very_large_cluster_names_the_owners():
     info = cluster(shard("docs", 0, replica(1), replica(2)), nodes=[node(number) for number in range(1, 101)])
-    row = ring.table(info, [], ring.placement(info), None).rows[0]
+    row = ring.table(info, [], ring.placement(info), []).rows[0]
     assert row.cells["owners"].text == "n1 n2"
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("size", [(80, 24), (160, 48)])
 async def test_the_screen(size):
-    fake = FakeCluster(info=INFO, moving=REPORT)
+    fake = FakeCluster(figures=status(*NODES), info=INFO, moving=MOVES)
     async with console(fake, size=size) as (app, pilot):
         await pilot.press("3")
         await settle(app, pilot)

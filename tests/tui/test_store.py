@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tui.factories import cluster, collection, node, node_id, silent, status
+from tests.tui.factories import cluster, collection, node, node_id, silent, status, taken
 from tui.events import Severity, collection_changes, status_changes
 from tui.store import DETAIL_STALE_AFTER_S, EVENTS, HISTORY, STALE_AFTER_S, LinkState, Phase, Store, total_points
 
@@ -18,9 +18,8 @@ def store() -> Store:
 def live(store: Store) -> Store:
     """Answered at 100 s."""
     store.trying(ADDRESS, 1)
-    store.answered(ADDRESS, status(), 100.0)
-    store.put_cluster(cluster(), 100.0)
-    store.put_collections([collection()], 100.0)
+    store.answered(ADDRESS, taken(status(), [collection()]), 100.0)
+    store.put_details(cluster(), 100.0)
     return store
 
 
@@ -57,7 +56,7 @@ class TestLink:
         live.failed(ADDRESS, "refused", 101.0)
         live.exhausted(101.0)
         assert live.link.state(101) is LinkState.LOST
-        live.answered(ADDRESS, status(), 102.0)
+        live.answered(ADDRESS, taken(status(), [collection()]), 102.0)
         assert live.link.state(102) is LinkState.LIVE
         assert live.link.error == ""
         assert _texts(live) == [
@@ -70,68 +69,68 @@ class TestLink:
         for now in (101.0, 102.0):
             live.failed(ADDRESS, "refused", now)
             live.exhausted(now)
-        live.answered("127.0.0.1:7702", status(), 103.0)
+        live.answered("127.0.0.1:7702", taken(status(), [collection()]), 103.0)
         assert _texts(live)[-1] == "console: switched to 127.0.0.1:7702"
         assert len(live.events) == 3
 
 
 class TestPhase:
     def test_loading_then_live(self, store):
-        assert store.phase(store.cluster, 0) is Phase.LOADING
-        store.answered(ADDRESS, status(), 1.0)
+        assert store.phase(store.details, 0) is Phase.LOADING
+        store.answered(ADDRESS, taken(status()), 1.0)
         assert store.phase(store.status, 1) is Phase.LIVE
-        assert store.phase(store.cluster, 1) is Phase.LOADING
+        assert store.phase(store.details, 1) is Phase.LOADING
 
     def test_an_error_before_any_data(self, live):
         fresh = Store()
-        fresh.answered(ADDRESS, status(), 1.0)
-        fresh.detail_failed(fresh.cluster, "internal: broken")
-        assert fresh.phase(fresh.cluster, 1) is Phase.ERROR
-        assert fresh.phase(fresh.collections, 1) is Phase.LOADING
+        fresh.answered(ADDRESS, taken(status()), 1.0)
+        fresh.detail_failed(fresh.details, "internal: broken")
+        assert fresh.phase(fresh.details, 1) is Phase.ERROR
+        assert fresh.phase(fresh.collections, 1) is Phase.LIVE
 
     def test_an_error_after_data_keeps_the_data_as_stale(self, live):
-        live.detail_failed(live.cluster, "internal: broken")
-        assert live.phase(live.cluster, 100) is Phase.STALE
-        assert live.cluster.value is not None
+        live.detail_failed(live.details, "internal: broken")
+        assert live.phase(live.details, 100) is Phase.STALE
+        assert live.details.value is not None
         assert live.phase(live.collections, 100) is Phase.LIVE
-        live.put_cluster(cluster(), 101.0)
-        assert live.phase(live.cluster, 101) is Phase.LIVE
+        live.put_details(cluster(), 101.0)
+        assert live.phase(live.details, 101) is Phase.LIVE
 
     def test_nothing_is_live_when_the_link_is_not(self, live):
         live.failed(ADDRESS, "refused", 100.5)
-        for feed in (live.status, live.cluster, live.collections):
+        for feed in (live.status, live.details, live.collections):
             assert live.phase(feed, 100.5) is Phase.STALE
 
     def test_an_old_feed_is_stale_on_a_live_link(self, live):
         later = 100 + DETAIL_STALE_AFTER_S + 1
-        live.answered(ADDRESS, status(), later)
+        live.answered(ADDRESS, taken(status()), later)
         assert live.phase(live.status, later) is Phase.LIVE
-        assert live.phase(live.cluster, later) is Phase.STALE
+        assert live.phase(live.details, later) is Phase.STALE
 
 
 class TestHistory:
     def test_figures_are_kept_and_a_silent_node_leaves_a_gap(self, store):
-        store.answered(ADDRESS, status(node(1), node(2)), 1.0)
-        store.answered(ADDRESS, status(node(1), silent(2)), 2.0)
+        store.answered(ADDRESS, taken(status(node(1), node(2))), 1.0)
+        store.answered(ADDRESS, taken(status(node(1), silent(2))), 2.0)
         assert store.history(node_id(1), "cpu").last(9) == [7.0, 7.0]
         assert store.history(node_id(2), "cpu").last(9) == [14.0, None]
         assert store.totals["cpu"].last(9) == [10.5, 7.0]
         assert store.totals["lag"].last(9) == [3.0, 1.5]
 
     def test_nobody_alive(self, store):
-        store.answered(ADDRESS, status(silent(1)), 1.0)
-        assert [series.last(1) for series in store.totals.values()] == [[None], [None], [None], []]
+        store.answered(ADDRESS, taken(status(silent(1))), 1.0)
+        assert [store.totals[name].last(1) for name in ("cpu", "memory", "lag", "network")] == [[None]] * 4
 
     def test_it_is_bounded(self, store):
         for now in range(HISTORY + 50):
-            store.answered(ADDRESS, status(node(1)), float(now))
+            store.answered(ADDRESS, taken(status(node(1))), float(now))
             store.failed(ADDRESS, "x", float(now))
         assert len(store.history(node_id(1), "lag").values) == HISTORY
         assert len(store.events) == EVENTS
 
     def test_a_node_that_left_is_forgotten(self, store):
-        store.answered(ADDRESS, status(node(1), node(2)), 1.0)
-        store.answered(ADDRESS, status(node(1)), 2.0)
+        store.answered(ADDRESS, taken(status(node(1), node(2))), 1.0)
+        store.answered(ADDRESS, taken(status(node(1))), 2.0)
         assert store.history(node_id(2), "cpu").last(9) == []
         assert node_id(2) not in store.nodes
 
@@ -148,12 +147,11 @@ def test_every_write_is_a_new_revision(live):
     seen = [live.revision]
     for write in (
         lambda: live.trying("x:1", 1),
-        lambda: live.answered(ADDRESS, status(), 1.0),
+        lambda: live.answered(ADDRESS, taken(status()), 1.0),
         lambda: live.failed(ADDRESS, "x", 1.0),
         lambda: live.exhausted(1.0),
-        lambda: live.put_cluster(cluster(), 1.0),
-        lambda: live.put_collections([], 1.0),
-        lambda: live.detail_failed(live.cluster, "x"),
+        lambda: live.put_details(cluster(), 1.0),
+        lambda: live.detail_failed(live.details, "x"),
     ):
         write()
         seen.append(live.revision)
@@ -203,7 +201,6 @@ class TestEvents:
         ]
 
     def test_the_store_tells_them(self, live):
-        live.put_collections([], 101.0)
-        live.answered(ADDRESS, status(node(1)), 101.0)
-        assert _texts(live)[0] == "collection docs deleted"
+        live.answered(ADDRESS, taken(status(node(1))), 101.0)
+        assert "collection docs deleted" in _texts(live)
         assert "n5: no longer a member" in _texts(live)

@@ -8,7 +8,19 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.bindings import APP, BACK, COLLECTION_ACTIONS, HELP, NODE_ACTIONS, POINT, POINTS, SDK, TABLE, TABLE_SCREEN
+from tui.bindings import (
+    APP,
+    BACK,
+    COLLECTION_ACTIONS,
+    HELP,
+    NODE_ACTIONS,
+    POINT,
+    POINTS,
+    SDK,
+    TABLE,
+    TABLE_SCREEN,
+    TRAFFIC,
+)
 from tui.render.text import Line, Tone, line
 from tui.themes import block
 
@@ -22,7 +34,7 @@ if TYPE_CHECKING:
 
 GROUPS = (
     ("Screens", tuple(item.id for item in APP)),
-    ("Actions", tuple(item.id for item in (*NODE_ACTIONS, *COLLECTION_ACTIONS, *POINTS, *POINT, *SDK))),
+    ("Actions", tuple(item.id for item in (*NODE_ACTIONS, *COLLECTION_ACTIONS, *POINTS, *POINT, *TRAFFIC, *SDK))),
     ("This screen", tuple(item.id for item in (*BACK, *TABLE_SCREEN))),
     ("Rows", tuple(item.id for item in TABLE)),
 )

@@ -9,6 +9,7 @@ from tui.render import format as fmt
 from tui.render import marks
 from tui.render.panels import Chart
 from tui.render.text import Line, Span, Tone, clip, line
+from tui.render.traffic import rate
 from tui.store import Store, total_points
 
 if TYPE_CHECKING:
@@ -157,17 +158,24 @@ def services(status: ClusterStatus) -> list[Line]:
     return lines + [line(("▲ ", Tone.WARN), text) for text in status.warnings]
 
 
+def _last(store: Store, name: str) -> float:
+    values = store.totals[name].last(1)
+    return values[0] if values and values[0] is not None else -1.0
+
+
 def charts(store: Store, status: ClusterStatus) -> list[Chart]:
     alive = _alive(status)
     cpu = sum(node.cpu_percent for node in alive) / len(alive) if alive else -1.0
     memory = sum(node.rss_bytes for node in alive) if alive else -1
     lag = max((node.loop_lag_ms for node in alive), default=-1.0)
-    points = store.totals["points"].last(1)
+    requests, p99, network = (_last(store, name) for name in ("requests", "p99", "network"))
     figures = (
         ("CPU, mean", "cpu", fmt.percent(cpu), 100.0),
+        ("Requests/s", "requests", rate(requests), 1.0),
+        ("P99, slowest", "p99", fmt.milliseconds(p99), 10.0),
         ("Loop lag, max", "lag", fmt.milliseconds(lag), 10.0),
         ("Memory, sum", "memory", fmt.size(memory), 1.0),
-        ("Points", "points", fmt.count(points[0]) if points and points[0] is not None else fmt.UNKNOWN, 1.0),
+        ("Network", "network", fmt.size(network), 1024.0),
     )
     return [Chart(label, text, tuple(store.totals[key].values), floor) for label, key, text, floor in figures]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from vectron_p2p.model.collections import CollectionInfo
-    from vectron_p2p.model.moves import MoveInfo, MovesReport
+    from vectron_p2p.model.moves import MoveInfo
     from vectron_p2p.model.nodes import ClusterInfo, NodeInfo, ShardInfo
 
 STRIP = 48  # nodes: the widest strip that leaves room for a name beside it
@@ -67,7 +67,7 @@ def placement(info: ClusterInfo) -> Placement:
     )
 
 
-def summary(placed: Placement, report: MovesReport | None) -> Line:
+def summary(placed: Placement, moves: Sequence[MoveInfo]) -> Line:
     """How even the shares are, and what is under way."""
     taking = [share.replicas for share in placed.shares if share.node.state == "active"]
     if not taking or not placed.mean:
@@ -77,13 +77,11 @@ def summary(placed: Placement, report: MovesReport | None) -> Line:
         (f"{min(taking)} to {max(taking)}", Tone.STRONG),
         f" replicas a node, most/mean {ratio:.2f}",
     )
-    if report is None:
-        return even
-    if report.settled:
-        return (*even, Span(" · every shard lies where it should", Tone.MUTED))
-    rows, total = sum(move.rows for move in report.moves), sum(max(0, move.total) for move in report.moves)
+    if not moves:
+        return (*even, Span(" · nothing is being moved", Tone.MUTED))
+    rows, total = sum(move.rows for move in moves), sum(max(0, move.total) for move in moves)
     copied = f", {fmt.share(rows, total)} copied" if total else ""
-    return (*even, Span(f" · {len(report.moves)} being moved{copied}, {report.wanted} more to be", Tone.ACCENT))
+    return (*even, Span(f" · {fmt.plural(len(moves), 'shard')} being moved{copied}", Tone.ACCENT))
 
 
 def shares(placed: Placement, width: int, height: int) -> list[Line]:
@@ -146,18 +144,18 @@ DEFAULT_SORT = Sort("collection")
 
 
 def table(
-    info: ClusterInfo, collections: Iterable[CollectionInfo], placed: Placement, report: MovesReport | None
+    info: ClusterInfo, collections: Iterable[CollectionInfo], placed: Placement, moves: Sequence[MoveInfo]
 ) -> Table:
     """Every shard of the cluster."""
     wanted = {each.name: each.replicas for each in collections}
     names = {share.node.id: share.node.name for share in placed.shares}
-    moves = {(move.collection, move.shard): move for move in (report.moves if report is not None else [])}
+    moving = {(move.collection, move.shard): move for move in moves}
     letters = {share.node.id: share.letter for share in placed.shares}
     order = [share.node.id for share in placed.shares] if len(placed.shares) <= STRIP else []
     rows = []
     for shard in info.shards:
         word, tone, rank = health(shard, wanted.get(shard.collection, 0))
-        move = moves.get((shard.collection, shard.shard))
+        move = moving.get((shard.collection, shard.shard))
         points = max((replica.points for replica in shard.replicas), default=-1)
         size = max((replica.bytes for replica in shard.replicas), default=-1)
         rows.append(

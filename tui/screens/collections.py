@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.widget import Widget
 
+    from tui.source import ClusterSource
     from tui.store import Feed
     from vectron_p2p.model.collections import CollectionInfo
-    from vectron_p2p.model.nodes import ShardInfo
+    from vectron_p2p.model.nodes import ClusterInfo, ShardInfo
+
+
+READ_S = 1.0  # as other figures come
 
 
 class _CollectionActions(TableScreen):
@@ -134,19 +138,45 @@ class ShardScreen(TableScreen):
         self.key = collection
         self.shard = shard
         self._called = collection
+        self._reading = False
+
+    def on_mount(self) -> None:
+        self._read()
+        self.set_interval(READ_S, self._read)
+
+    def _read(self) -> None:
+        """Asks the owners for what no subscription carries, while this screen is the one on show."""
+        if self._reading or not self.is_current:
+            return
+        self._reading, store, clock = True, self.shared.store, self.shared.clock
+
+        async def read(source: ClusterSource) -> ClusterInfo:
+            return await source.cluster()
+
+        def done(info: ClusterInfo) -> None:
+            self._reading = False
+            store.put_details(info, clock())
+            self.paint()
+
+        def failed(error: str) -> None:
+            self._reading = False
+            store.detail_failed(store.details, error)
+            self.paint()
+
+        self.shared.actions.ask(read, done, "read the replicas", failed=failed)
 
     def crumbs(self) -> tuple[str, ...]:
         return (self._called, f"shard {self.shard}")
 
     def feeds(self) -> list[Feed[Any]]:
-        return [self.shared.store.cluster, self.shared.store.collections]
+        return [self.shared.store.details, self.shared.store.collections]
 
     def _found(self) -> tuple[str, int, ShardInfo | None]:
         store = self.shared.store
         info = collections.find(store.collections.value, self.key)
-        if info is None or store.cluster.value is None:
+        if info is None or store.details.value is None:
             return self.key, 0, None
-        shards = collections.shards_of(store.cluster.value, info)
+        shards = collections.shards_of(store.details.value, info)
         return info.name, info.replicas, next((shard for shard in shards if shard.shard == self.shard), None)
 
     def shown(self) -> Shown:

@@ -37,21 +37,21 @@ class ShardsScreen(TableScreen):
         yield Panel("Placement", classes="facts")
 
     def draw(self, now: float) -> None:
-        info, report = self.shared.store.cluster.value, self.shared.store.moves.value
+        info, moves = self.shared.store.cluster.value, self.shared.store.moves.value or []
         panel = self.query_one(".facts", Panel)
         panel.display = info is not None and bool(info.shards)
         if info is not None:
             placed = ring.placement(info)
             most = TALL_BARS if self.has_class("-tall") else MOST_BARS
             lines = ring.shares(placed, self.size.width - 4, most)
-            panel.show([*lines, ring.summary(placed, report)], self.app.theme)
+            panel.show([*lines, ring.summary(placed, moves)], self.app.theme)
         super().draw(now)
 
     def shown(self) -> Shown:
         store = self.shared.store
         info = store.cluster.value
         assert info is not None
-        table = ring.table(info, store.collections.value or [], ring.placement(info), store.moves.value)
+        table = ring.table(info, store.collections.value or [], ring.placement(info), store.moves.value or [])
         return Shown(ring.title(info), table, [line("No collections yet, so there is nothing to place.")])
 
     def open_row(self, key: str) -> None:

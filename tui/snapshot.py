@@ -1,0 +1,142 @@
+"""What a subscription gives, in the forms that the screens read.
+
+Pure. A node that did not answer has identity and liveness only; nothing is filled in from what it said before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeStatus, ReplicaInfo, ShardInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from vectron_p2p.model.collections import CollectionInfo
+    from vectron_p2p.model.moves import MoveInfo
+    from vectron_p2p.model.statistics import NodeStatistics, OperationStatistics, ReplicaStatistics
+    from vectron_p2p.model.watching import WatchEvent
+
+TOPICS = ("cluster", "statistics", "operations", "collections", "shards", "moves")
+FAILED = ("failed", "damaged")
+GONE = ("left", "removed")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The cluster at one moment, as one node sees it."""
+
+    status: ClusterStatus
+    cluster: ClusterInfo
+    collections: list[CollectionInfo]
+    moves: list[MoveInfo]
+    statistics: Mapping[str, NodeStatistics]
+    """By node id."""
+    operations: Mapping[str, list[OperationStatistics]]
+    """By node id; under the empty key those of all nodes together."""
+
+
+def snapshot(event: WatchEvent) -> Snapshot:
+    view: Mapping[str, Mapping[str, Any]] = event.view
+    info: ClusterInfo = view["cluster"][""]
+    statistics: Mapping[str, NodeStatistics] = view["statistics"]
+    replicas: list[ReplicaStatistics] = list(view["shards"].values())
+    moves: list[MoveInfo] = list(view["moves"].values())
+    shards = shards_of(replicas)
+    return Snapshot(
+        _status(info, statistics, replicas, len(view["collections"]), len(moves), event.node),
+        replace(info, shards=shards),
+        [view["collections"][name] for name in sorted(view["collections"])],
+        moves,
+        statistics,
+        view["operations"],
+    )
+
+
+def _status(
+    info: ClusterInfo,
+    statistics: Mapping[str, NodeStatistics],
+    replicas: Iterable[ReplicaStatistics],
+    collections: int,
+    moves: int,
+    answered_by: str,
+) -> ClusterStatus:
+    failed = Counter(replica.node for replica in replicas if replica.state in FAILED)
+    learners = Counter(replica.node for replica in replicas if replica.state == "learner")
+    nodes = []
+    for member in info.nodes:
+        if member.state in GONE:
+            continue
+        node = NodeStatus(member.id, member.name, member.address, member.zone, member.state, member.liveness)
+        said = statistics.get(member.id)
+        if said is not None and said.answered:
+            node = replace(
+                node,
+                version=said.version,
+                epoch=said.epoch,
+                uptime_s=said.uptime_s,
+                loop_lag_ms=said.loop_lag_p99_ms,
+                loop_lag_max_ms=said.loop_lag_max_ms,
+                rss_bytes=said.rss_bytes,
+                cpu_percent=said.cpu_percent,
+                disk_free_bytes=said.disk_free_bytes,
+                data_bytes=said.disk_used_bytes,
+                shards=said.shards,
+                points=said.points,
+                unindexed=said.unlinked,
+                hints=said.hints,
+                connections=said.connections,
+                read_only=said.read_only,
+                failed_shards=failed[member.id],
+                learners=learners[member.id],
+            )
+        nodes.append(node)
+    warnings = [
+        *info.warnings,
+        *(
+            f"{node.name} cannot open {node.failed_shards} of its shards: see its log"
+            for node in nodes
+            if node.failed_shards
+        ),
+        *(f"{node.name} learns {node.learners} of its shards; others answer" for node in nodes if node.learners),
+    ]
+    return ClusterStatus(
+        cluster_id=info.cluster_id,
+        epoch=info.epoch,
+        answered_by=answered_by,
+        nodes=nodes,
+        voters=list(info.voters),
+        collections=collections,
+        under_replicated=info.under_replicated,
+        warnings=warnings,
+        moves=moves,
+    )
+
+
+def shards_of(replicas: Iterable[ReplicaStatistics]) -> list[ShardInfo]:
+    """Shards in order of collection and number, each with its owners."""
+    found: dict[tuple[str, int], list[ReplicaStatistics]] = {}
+    for replica in replicas:
+        found.setdefault((replica.collection, replica.shard), []).append(replica)
+    return [_shard(name, number, found[name, number]) for name, number in sorted(found)]
+
+
+def _shard(name: str, number: int, replicas: list[ReplicaStatistics]) -> ShardInfo:
+    # A replica that comes is no owner yet.
+    owners = [
+        ReplicaInfo(
+            node=replica.node,
+            state=replica.state,
+            points=replica.points,
+            bytes=replica.bytes,
+            merkle_root="",
+            indexed=replica.indexed,
+            tombstones=replica.tombstones,
+        )
+        for replica in replicas
+        if replica.moving != "coming"
+    ]
+    parts = {replica.moving: replica.node for replica in replicas if replica.moving}
+    return ShardInfo(name, number, owners, parts.get("leaving", ""), parts.get("coming", ""))
