@@ -94,6 +94,14 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     show_default=True,
     help="When a write is acknowledged: on disk, or in memory and on disk within 100 ms.",
 )
+@click.option(
+    "--search-cache",
+    type=click.IntRange(0),
+    default=32,
+    show_default=True,
+    metavar="MIB",
+    help="Memory for answers to queries that are asked again; 0: none.",
+)
 @click.option("--insecure", is_flag=True, help="Listen beyond this machine, although nothing is encrypted.")
 @click.option(
     "--max-requests-per-second",
@@ -130,6 +138,7 @@ def node(
     zone: str,
     name: str | None,
     durability: str,
+    search_cache: int,
     insecure: bool,
     max_requests_per_second: float,
     max_requests_per_second_per_connection: float,
@@ -158,6 +167,7 @@ def node(
             zone=zone,
             name=name,
             durability=durability,
+            search_cache=search_cache * 1024 * 1024,
             insecure=insecure,
             max_requests_per_second=max_requests_per_second,
             max_requests_per_second_per_connection=max_requests_per_second_per_connection,
