@@ -12,6 +12,7 @@ import click
 from vectron_p2p.model.collections import check_name
 from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.ids import Address, parse_address
+from vectron_p2p.model.logs import LEVELS
 
 
 class HostPort(click.ParamType):  # type: ignore[type-arg]  # generic only in new releases of click
@@ -90,6 +91,21 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     show_default=True,
     help="When a write is acknowledged: on disk, or in memory and on disk within 100 ms.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "text", "json"]),
+    default="auto",
+    show_default=True,
+    help="Of stderr; auto: text on a terminal, else a JSON object per line.",
+)
+@click.option("--log-level", type=click.Choice(list(LEVELS)), default="info", show_default=True)
+@click.option(
+    "--slow-ms",
+    type=click.FloatRange(min=0),
+    default=500.0,
+    show_default=True,
+    help="Requests that take as long are logged as slow (`vectron logs --slow`); 0: all.",
+)
 @click.option("--insecure", is_flag=True, help="Listen beyond this machine, although nothing is encrypted.")
 @click.option(
     "--config",
@@ -108,6 +124,9 @@ def node(
     name: str | None,
     durability: str,
     insecure: bool,
+    log_format: str,
+    log_level: str,
+    slow_ms: float,
 ) -> int:
     """Run a node until SIGTERM or Ctrl-C.
 
@@ -133,5 +152,8 @@ def node(
             name=name,
             durability=durability,
             insecure=insecure,
+            log_format=log_format,
+            log_level=log_level,
+            slow_ms=slow_ms,
         )
     )

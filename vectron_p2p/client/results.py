@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from vectron_p2p.model.collections import CollectionInfo
 from vectron_p2p.model.errors import Internal, InvalidArgument
 from vectron_p2p.model.ids import Address, PointId, parse_address
+from vectron_p2p.model.logs import LogRecord
 from vectron_p2p.model.moves import MoveInfo, MovesReport
 from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
 from vectron_p2p.model.points import Hit, Page, Point, SearchResult, unpack_payload
@@ -61,6 +62,11 @@ def cluster_info(info: dict[str, Any]) -> ClusterInfo:
 def cluster_status(status: dict[str, Any]) -> ClusterStatus:
     """The answer to `status()`."""
     return build(ClusterStatus, {**status, "nodes": _each(NodeStatus, status.get("nodes", ()))})
+
+
+def log_record(record: dict[str, Any]) -> LogRecord:
+    """One of the answer to `logs()`."""
+    return build(LogRecord, record)
 
 
 def moves_report(report: dict[str, Any]) -> MovesReport:

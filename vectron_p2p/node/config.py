@@ -30,6 +30,13 @@ class NodeConfig:
     """"fsync": an ack is on disk; "interval": it is in memory of W owners and on disk within 100 ms."""
     insecure: bool = False
     """Listen beyond loopback although nothing is encrypted yet."""
+    slow_ms: float = 500.0
+    """Requests that take as long are logged: some 50 times what most take, beyond the 0.3 s after which a second owner
+    is asked, and where people notice. 0: all are.
+    """
+    log_level: str = "info"
+    log_format: str = "auto"
+    """Of stderr: "text", "json", or "auto" for text on a terminal and else JSON."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,15 @@ two histories exist) ends it: peers carry on, and a half-working node would only
 from __future__ import annotations
 
 import contextlib
-import math
 from typing import TYPE_CHECKING, Any
 
 import trio
 
-from vectron_p2p.catalog import commands
 from vectron_p2p.catalog.state import BadCatalog
-from vectron_p2p.model.errors import NotFound, PermissionDenied, Unavailable, VectronError
-from vectron_p2p.model.ids import Address, NodeId, parse_address
+from vectron_p2p.model.errors import PermissionDenied, Unavailable, VectronError
 from vectron_p2p.model.nodes import Liveness, NodeState
 from vectron_p2p.net.pool import Pool
-from vectron_p2p.net.rpc import Caller, RpcServer
+from vectron_p2p.net.rpc import RpcServer
 from vectron_p2p.node.administration import Administration
 from vectron_p2p.node.catalog import Catalog
 from vectron_p2p.node.client_service import ClientService
@@ -29,12 +26,14 @@ from vectron_p2p.node.gossip import Gossip
 from vectron_p2p.node.greeting import Greeting
 from vectron_p2p.node.identity import LOST_SELF, Identity, check_owned
 from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
+from vectron_p2p.node.logbook import Logbook
 from vectron_p2p.node.peers import Peers
 from vectron_p2p.node.recovery import Recovery
 from vectron_p2p.node.replica import KV_PREFIX
 from vectron_p2p.node.replica_service import ReplicaService
 from vectron_p2p.node.replicas import Replicas
 from vectron_p2p.node.reports import Reports
+from vectron_p2p.node.requests import Requests
 from vectron_p2p.node.routes import Routes
 from vectron_p2p.node.services.health import LoopHealth
 from vectron_p2p.node.services.heartbeat import Heartbeat
@@ -43,32 +42,28 @@ from vectron_p2p.node.services.lost import LookForLost
 from vectron_p2p.node.services.promises import Promises
 from vectron_p2p.node.services.upkeep import Upkeep
 from vectron_p2p.node.shard_records import ShardRecords
+from vectron_p2p.node.slow_requests import SlowRequests
 from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.standing import Standing
 from vectron_p2p.node.status import Status
 from vectron_p2p.node.warnings import warnings_of
-from vectron_p2p.observability.logs import get_logger
-from vectron_p2p.protocol import messages as m
+from vectron_p2p.observability import logs
+from vectron_p2p.observability.journal import Journal
 from vectron_p2p.replication.hlc import HybridClock
 from vectron_p2p.storage.kv import Corrupt
 
 if TYPE_CHECKING:
     from vectron_p2p.catalog.records import Persisted
     from vectron_p2p.catalog.state import ClusterState
+    from vectron_p2p.model.ids import Address, NodeId
     from vectron_p2p.net.interfaces import Endpoint
     from vectron_p2p.node.config import Limits, NodeConfig
     from vectron_p2p.node.runtime import Runtime
 
-log = get_logger(__name__)
+log = logs.get_logger(__name__)
 
 SYSTEM = "system"  # the key-value store of identity, catalog and clock mark
-JOIN_TIMEOUT = 5.0  # for the entry that lets a node in
 ANNOUNCE = 0.3  # seconds for the news of a clean stop to leave: one round of gossip
-INSPECTION = (m.GetNodeStatus, m.MerkleRoots, m.MerkleLeaves, m.LeafVersions, m.FetchRows)
-"""Requests between nodes that clients may make too: reads of one replica, for tools that compare replicas."""
-
-LOOKING = (m.GetStatus, m.GetCluster)
-"""Requests of clients that a node answers while it is still starting: what it waits for shows there."""
 
 
 class Node:
@@ -80,6 +75,7 @@ class Node:
         self._limits = limits
         self._stopping = trio.Event()
         self._refusal: PermissionDenied | None = None
+        self.journal = Journal(level=config.log_level)
         self.ended = trio.Event()
         """Set when `run` is over."""
         self.serving = False
@@ -93,14 +89,16 @@ class Node:
         self.hints: Hints
         self.upkeep: Upkeep
         self.health: LoopHealth
-        self._client_service: ClientService
         self._replica_service: ReplicaService
-        self._status: Status
+        self._requests: Requests
         self._server: RpcServer
         self._greeting: Greeting
-        self._recovery: Recovery
         self._standing: Standing
         self._pool: Pool
+
+    def enter(self) -> None:
+        """What this task logs from now on belongs to this node."""
+        logs.enter(self.journal, self._runtime.clock.wall)
 
     def stop(self) -> None:
         """Begin the orderly end."""
@@ -116,6 +114,7 @@ class Node:
             VectronError: The cluster does not take this node.
             WrongCluster: A seed is of another cluster than the folder.
         """
+        self.enter()
         endpoint = await self._runtime.network.listen(self.config.listen)
         try:
             try:
@@ -137,6 +136,7 @@ class Node:
         self.address = self.config.advertise or endpoint.address
         check_owned(system, holds_data=bool(runtime.disk.names(KV_PREFIX)))
         self.identity = Identity(system, runtime.random, name=self.config.name)
+        self.journal.life = str(self.identity.boot)
         persisted = persisted_catalog(system)
         self._records = ShardRecords(system, runtime.executor)
         epoch = 0
@@ -233,15 +233,12 @@ class Node:
         administration = Administration(
             peers, self.catalog, reports, self.upkeep.balancer, self.gossip.liveness, runtime.clock
         )
-        self._client_service = ClientService(self.catalog, coordinator, reports, passes, administration, runtime)
+        client_service = ClientService(self.catalog, coordinator, reports, passes, administration, runtime)
         self._look_for_lost = LookForLost(
             self._pool, runtime.clock, runtime.random, state=lambda: self.catalog.state, on_found=self._leave
         )
-        self._recovery = Recovery(self._peers, self.catalog, self.gossip.liveness, runtime, limits)
-        self._server = RpcServer(
-            endpoint, clock=runtime.clock, welcome=self._greeting.welcome, handler=self._handle, on_note=self._take_note
-        )
-        self._status = Status(
+        recovery = Recovery(self._peers, self.catalog, self.gossip.liveness, runtime, limits)
+        status = Status(
             identity,
             self.address,
             self.catalog,
@@ -251,6 +248,27 @@ class Node:
             runtime,
             connections=lambda: self._server.connections,
             moves=self.upkeep.moves.progress,
+        )
+        requests = self._requests = Requests(
+            identity,
+            self.catalog,
+            self.gossip,
+            client_service,
+            self._replica_service,
+            self.upkeep,
+            recovery,
+            status,
+            Logbook(self.journal, peers, runtime.clock, state=lambda: self.catalog.state),
+            SlowRequests(runtime.clock, self.config.slow_ms / 1000, state=lambda: self.catalog.state),
+            runtime.clock,
+            serving=lambda: self.serving,
+        )
+        self._server = RpcServer(
+            endpoint,
+            clock=runtime.clock,
+            welcome=self._greeting.welcome,
+            handler=requests.handle,
+            on_note=requests.take_note,
         )
 
     async def _start(self, nursery: trio.Nursery, epoch: int) -> None:
@@ -340,45 +358,7 @@ class Node:
 
     async def answer_client(self, message: Any) -> Any:
         """The reply to a client's request, within the deadline of the scope it is called in."""
-        remaining = trio.current_effective_deadline() - self._runtime.clock.now()
-        return await self._client_service.handle(message, None if math.isinf(remaining) else remaining)
-
-    async def _handle(self, message: Any, caller: Caller) -> Any:
-        if self._client_service.handles(message):
-            if not self.serving and not isinstance(message, LOOKING):
-                # Its catalog may be as old as its last stop: a name in it may be another collection's by now.
-                raise Unavailable("this node is starting; ask another one", node=self.identity.node)
-            if caller.hello.generation == self.catalog.state.generation:
-                await self.catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
-            return await self.answer_client(message)
-        if isinstance(message, m.Recover):
-            return await self._recovery.answer(message)
-        if caller.role != "peer" and not isinstance(message, INSPECTION):
-            raise PermissionDenied(f"{type(message).__name__} is a request between nodes")
-        return await self._serve_peer(message)
+        return await self._requests.answer_client(message)
 
     async def _serve_peer(self, message: Any) -> Any:
-        if self._replica_service.handles(message):
-            return await self._replica_service.handle(message)
-        if self.upkeep.handles(message):
-            return await self.upkeep.handle(message)
-        if isinstance(message, m.GetCatalogView):
-            return self._recovery.view()
-        if isinstance(message, m.GetNodeStatus):
-            return await self._status.reply(message)
-        if isinstance(message, m.JoinCluster):
-            return await self._let_in(message)
-        raise NotFound(f"this node answers no {type(message).__name__}", field="message")
-
-    async def _let_in(self, message: m.JoinCluster) -> m.JoinReply:
-        command = commands.AddMember(NodeId(message.node), message.name, parse_address(message.address), message.zone)
-        await self.catalog.propose(command, timeout=JOIN_TIMEOUT)
-        return m.JoinReply(self.catalog.state.to_bytes())
-
-    def _take_note(self, message: Any, caller: Caller) -> None:
-        if caller.role != "peer" or caller.node is None:
-            return
-        if isinstance(message, m.SwimNote):
-            self.gossip.receive_note(message, NodeId(caller.node))
-        elif isinstance(message, m.CatalogNote):
-            self.catalog.receive(message.body, NodeId(caller.node))
+        return await self._requests.serve_peer(message)

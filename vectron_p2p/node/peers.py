@@ -14,6 +14,7 @@ import trio
 from vectron_p2p.model.errors import DeadlineExceeded, Unavailable
 from vectron_p2p.model.nodes import Liveness
 from vectron_p2p.net.interfaces import ConnectionLost
+from vectron_p2p.observability import parts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -66,6 +67,7 @@ class Peers:
             VectronError: What it answered; Unavailable when it could not be reached; DeadlineExceeded after `timeout`.
         """
         self._in_flight[node] += 1
+        began = self._clock.now()
         try:
             if node == self.me:
                 with self._clock.fail_after(timeout):
@@ -77,3 +79,4 @@ class Peers:
             raise DeadlineExceeded(f"node {node} did not answer within {timeout:.1f} s", node=node) from error
         finally:
             self._in_flight[node] -= 1
+            parts.note(node, message, self._clock.now() - began)

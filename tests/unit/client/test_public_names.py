@@ -28,6 +28,7 @@ CLIENT = {
     "remove",
     "rebalance",
     "moves",
+    "logs",
     "set_replicas",
     "close",
 }

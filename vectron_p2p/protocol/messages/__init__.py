@@ -25,6 +25,7 @@ from vectron_p2p.protocol.messages.handshake import (
     Hello,
     Welcome,
 )
+from vectron_p2p.protocol.messages.logs import GetLogs, LogsPage, LogsReply, ReadLogs
 from vectron_p2p.protocol.messages.moves import DrainNode, GetMoves, MovesReply, RemoveNode, SetReplicas
 from vectron_p2p.protocol.messages.recovery import (
     CatalogView,
@@ -114,6 +115,7 @@ __all__ = [
     "Get",
     "GetCatalogView",
     "GetCluster",
+    "GetLogs",
     "GetMoves",
     "GetNodeStatus",
     "GetReply",
@@ -125,6 +127,8 @@ __all__ = [
     "LeafVersions",
     "LeafVersionsReply",
     "ListCollections",
+    "LogsPage",
+    "LogsReply",
     "MatchingIds",
     "MatchingIdsReply",
     "MerkleLeaves",
@@ -137,6 +141,7 @@ __all__ = [
     "PrepareReply",
     "Propose",
     "ProposeReply",
+    "ReadLogs",
     "Recover",
     "RecoverReply",
     "RemoveNode",
