@@ -16,7 +16,7 @@ from vectron_p2p.model.logs import MAX_LIMIT, check_level
 from vectron_p2p.protocol import messages as m
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from vectron_p2p.catalog.state import ClusterState
     from vectron_p2p.model.ids import NodeId
@@ -38,6 +38,14 @@ class Logbook:
         self._peers = peers
         self._clock = clock
         self._state = state
+        self.handlers: dict[type, Callable[[Any, float], Awaitable[Any]]] = {m.GetLogs: self.answer}
+        """For clients: (message, timeout)."""
+
+    def handles(self, message: object) -> bool:
+        return isinstance(message, m.ReadLogs)
+
+    async def handle(self, message: m.ReadLogs) -> m.LogsPage:
+        return self.read(message)
 
     def read(self, message: m.ReadLogs) -> m.LogsPage:
         """What this node has."""
@@ -51,7 +59,7 @@ class Logbook:
         )
         return m.LogsPage(records, cursor)
 
-    async def answer(self, message: m.GetLogs, timeout: float | None) -> m.LogsReply:
+    async def answer(self, message: m.GetLogs, timeout: float) -> m.LogsReply:
         """What the nodes asked for have, waiting for something if need be.
 
         Raises:
@@ -64,7 +72,7 @@ class Logbook:
             raise InvalidArgument("cursors are those of an earlier answer", field="cursors")
         nodes = self._nodes(message.node)
         # Half of a short timeout: the answer has to be there before it.
-        wait = max(0.0, min(message.wait, MAX_WAIT, MAX_WAIT if timeout is None else timeout / 2))
+        wait = max(0.0, min(message.wait, MAX_WAIT, timeout / 2))
         until = self._clock.now() + wait
         while True:
             reply = await self._look(nodes, message)

@@ -15,27 +15,28 @@ import trio
 from vectron_p2p.catalog.state import BadCatalog
 from vectron_p2p.model.errors import PermissionDenied, Unavailable, VectronError
 from vectron_p2p.model.nodes import Liveness, NodeState
+from vectron_p2p.model.traffic import TrafficFigures
 from vectron_p2p.net.pool import Pool
 from vectron_p2p.net.rpc import RpcServer
 from vectron_p2p.node.administration import Administration
 from vectron_p2p.node.catalog import Catalog
 from vectron_p2p.node.client_service import ClientService
 from vectron_p2p.node.coordinator.coordinator import Coordinator
+from vectron_p2p.node.dispatch import Dispatch
 from vectron_p2p.node.fences import Fences
 from vectron_p2p.node.gossip import Gossip
 from vectron_p2p.node.greeting import Greeting
 from vectron_p2p.node.identity import LOST_SELF, Identity, check_owned
 from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
 from vectron_p2p.node.logbook import Logbook
+from vectron_p2p.node.measuring import Measuring, Requests
 from vectron_p2p.node.peers import Peers
 from vectron_p2p.node.recovery import Recovery
 from vectron_p2p.node.replica import KV_PREFIX
 from vectron_p2p.node.replica_service import ReplicaService
 from vectron_p2p.node.replicas import Replicas
 from vectron_p2p.node.reports import Reports
-from vectron_p2p.node.requests import Requests
 from vectron_p2p.node.routes import Routes
-from vectron_p2p.node.services.health import LoopHealth
 from vectron_p2p.node.services.heartbeat import Heartbeat
 from vectron_p2p.node.services.hints import Hints
 from vectron_p2p.node.services.lost import LookForLost
@@ -45,6 +46,7 @@ from vectron_p2p.node.shard_records import ShardRecords
 from vectron_p2p.node.slow_requests import SlowRequests
 from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.standing import Standing
+from vectron_p2p.node.statistics import Statistics
 from vectron_p2p.node.status import Status
 from vectron_p2p.node.warnings import warnings_of
 from vectron_p2p.observability import logs
@@ -81,20 +83,6 @@ class Node:
         self.serving = False
         self.left = False
         """Whether it has left its cluster for good: drained, with nothing to do any more."""
-        self.identity: Identity
-        self.address: Address
-        self.catalog: Catalog
-        self.gossip: Gossip
-        self.replicas: Replicas
-        self.hints: Hints
-        self.upkeep: Upkeep
-        self.health: LoopHealth
-        self._replica_service: ReplicaService
-        self._requests: Requests
-        self._server: RpcServer
-        self._greeting: Greeting
-        self._standing: Standing
-        self._pool: Pool
 
     def enter(self) -> None:
         """What this task logs from now on belongs to this node."""
@@ -168,7 +156,7 @@ class Node:
             runtime.random,
             lambda: self._greeting.hello(),
             self._resolve,
-            on_broken=lambda node: self.gossip.suspect(node),
+            on_broken=self._broken,
             on_refused=self._turned_away,
         )
         records = self._records
@@ -216,12 +204,39 @@ class Node:
         self.hints = Hints(runtime.clock, limits, epoch=lambda: self.catalog.state.epoch)
         self.upkeep = Upkeep(peers, self.replicas, fences, self.catalog, stamps, runtime, limits, background)
         self.repair = self.upkeep.repair
-        self.health = LoopHealth(runtime.clock, on_lag=self.gossip.lag, on_pause=self.gossip.paused)
-        self._heartbeat = Heartbeat(identity, system, records, self.replicas, runtime, limits)
-        routes = self._routes = Routes(lambda: self.catalog.state, self.catalog.catch_up)
-        coordinator = Coordinator.build(
-            peers, runtime, stamps, self.hints, limits, routes=routes, background=background
+        requests = self.requests = Requests(runtime.clock)
+        self._server = RpcServer(
+            endpoint,
+            clock=runtime.clock,
+            welcome=self._greeting.welcome,
+            handler=lambda message, caller: self._dispatch.handle(message, caller),
+            on_note=lambda message, caller: self._dispatch.take_note(message, caller),
+            on_answered=requests.answered,
         )
+        measuring = self.measuring = Measuring(
+            identity,
+            runtime,
+            requests,
+            self.catalog,
+            self.replicas,
+            self.hints,
+            self._pool,
+            self.gossip,
+            self._server,
+            traffic=self.traffic,
+        )
+        self._statistics = Statistics(
+            measuring, peers, runtime.clock, self.catalog, self.gossip.liveness, self.upkeep.repair, self.upkeep.moves
+        )
+        self._heartbeat = Heartbeat(
+            identity, system, records, self.replicas, runtime, limits, look_at_disk=measuring.look_at_disk
+        )
+        routes = self._routes = Routes(lambda: self.catalog.state, self.catalog.catch_up)
+        answer = self._replica_service.search
+        coordinator = Coordinator.build(
+            peers, runtime, stamps, self.hints, limits, routes=routes, answer=answer, background=background
+        )
+        self._hedging = coordinator.hedging
         self._promises = Promises(runtime.clock, runtime.random, self.replicas, coordinator.rounds)
         reports = Reports(
             peers,
@@ -233,7 +248,9 @@ class Node:
         administration = Administration(
             peers, self.catalog, reports, self.upkeep.balancer, self.gossip.liveness, runtime.clock
         )
-        client_service = ClientService(self.catalog, coordinator, reports, passes, administration, runtime)
+        logbook = Logbook(self.journal, peers, runtime.clock, state=lambda: self.catalog.state)
+        more = {**self._statistics.handlers, **logbook.handlers}
+        clients = ClientService(self.catalog, coordinator, reports, passes, administration, runtime, more=more)
         self._look_for_lost = LookForLost(
             self._pool, runtime.clock, runtime.random, state=lambda: self.catalog.state, on_found=self._leave
         )
@@ -244,31 +261,22 @@ class Node:
             self.catalog,
             self.replicas,
             self.hints,
-            self.health,
+            measuring,
             runtime,
             connections=lambda: self._server.connections,
             moves=self.upkeep.moves.progress,
         )
-        requests = self._requests = Requests(
+        self._dispatch = Dispatch(
             identity,
             self.catalog,
             self.gossip,
-            client_service,
-            self._replica_service,
-            self.upkeep,
+            clients,
+            [self._replica_service, self._statistics, self.upkeep, logbook],
             recovery,
             status,
-            Logbook(self.journal, peers, runtime.clock, state=lambda: self.catalog.state),
             SlowRequests(runtime.clock, self.config.slow_ms / 1000, state=lambda: self.catalog.state),
             runtime.clock,
             serving=lambda: self.serving,
-        )
-        self._server = RpcServer(
-            endpoint,
-            clock=runtime.clock,
-            welcome=self._greeting.welcome,
-            handler=requests.handle,
-            on_note=requests.take_note,
         )
 
     async def _start(self, nursery: trio.Nursery, epoch: int) -> None:
@@ -278,7 +286,7 @@ class Node:
         nursery.start_soon(self.gossip.run)
         nursery.start_soon(self.replicas.run)
         await nursery.start(self._server.run)
-        nursery.start_soon(self.health.run)
+        nursery.start_soon(self.measuring.health.run)
         nursery.start_soon(self._heartbeat.run)
         await self._standing.become_active()
         with contextlib.suppress(Unavailable):  # gone again, whoever was ahead: better an old catalog than no node
@@ -320,10 +328,17 @@ class Node:
     def _member_changed(self, node: NodeId, before: Liveness | None, after: Liveness | None) -> None:
         if after is None or after is Liveness.DEAD:
             self._pool.drop(node)  # calls under way fail now, and go to another owner
+            if after is None:
+                self._peers.forget(node)
         elif after is Liveness.ALIVE:
             self._pool.reset(node)
+            self._peers.seen(node)
             self.hints.returned()
             self.repair.soon()
+
+    def _broken(self, node: NodeId, silent: bool) -> None:
+        self._peers.broken(node, silent)
+        self.gossip.suspect(node)
 
     def _resolve(self, node: NodeId) -> Address | None:
         """Where a node is now, or was when it was last heard of."""
@@ -356,9 +371,13 @@ class Node:
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
+    def traffic(self) -> TrafficFigures:
+        """What this node's calls and requests came to."""
+        return TrafficFigures(peers=self._peers.figures(), hedges=self._hedging.figures())
+
     async def answer_client(self, message: Any) -> Any:
         """The reply to a client's request, within the deadline of the scope it is called in."""
-        return await self._requests.answer_client(message)
+        return await self._dispatch.answer_client(message)
 
     async def _serve_peer(self, message: Any) -> Any:
-        return await self._requests.serve_peer(message)
+        return await self._dispatch.serve_peer(message)

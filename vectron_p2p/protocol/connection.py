@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import enum
 import math
-import struct
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
@@ -35,7 +34,7 @@ from vectron_p2p.protocol.events import (
     Request,
     Response,
 )
-from vectron_p2p.protocol.frames import MAX_BODY, MAX_MESSAGE, SPLITTABLE, Frame, FrameReader, Kind, Reassembly
+from vectron_p2p.protocol.frames import MAX_BODY, MAX_MESSAGE, PREFIX, SPLITTABLE, Frame, FrameReader, Kind, Reassembly
 from vectron_p2p.protocol.messages import Hello, Welcome
 from vectron_p2p.protocol.outgoing import Outgoing
 from vectron_p2p.protocol.registry import decode, encode
@@ -47,7 +46,6 @@ PROTOCOL_VERSIONS = (2,)
 MAGIC = b"vctrn"  # opens both greetings: a stranger is told apart before anything of his is decoded
 MAX_IN_FLIGHT = 1024  # requests per connection: far above any sane client, far below what tasks would cost
 MAX_TIMEOUT_MS = 2**32 - 1
-ENVELOPE = struct.Struct(">IQ")  # before the message of a request: its timeout in ms and its trace; 0 for none
 MAX_REASON = 500
 
 Side: TypeAlias = Literal["client", "server"]
@@ -215,14 +213,14 @@ class Connection:
             self.respond_error(request_id, Unavailable("this node is stopping; ask another"))
             return
         try:
-            if len(body) < ENVELOPE.size:
+            if len(body) < PREFIX.size:
                 raise RemoteProtocolError("a request begins with its timeout and its trace")
-            message = decode(memoryview(body)[ENVELOPE.size :])
+            message = decode(memoryview(body)[PREFIX.size :])
         except RemoteProtocolError as error:
             self.respond_error(request_id, InvalidArgument(f"this request cannot be understood: {error}"))
             return
-        milliseconds, trace = ENVELOPE.unpack_from(body)
-        events.append(Request(request_id, message, milliseconds / 1000 if milliseconds else None, trace))
+        (milliseconds, trace), size = PREFIX.unpack_from(body), len(body) - PREFIX.size
+        events.append(Request(request_id, message, milliseconds / 1000 if milliseconds else None, size, trace))
 
     def _take_response(self, request_id: int, body: bytes, events: list[Event]) -> None:
         del self._in_flight[request_id]
@@ -291,8 +289,8 @@ class Connection:
         self.goodbye(error.message)
         self.state = State.CLOSED
 
-    def respond(self, request_id: int, message: Any) -> None:
-        """Answers a request; nothing is sent when it was cancelled meanwhile.
+    def respond(self, request_id: int, message: Any) -> int:
+        """Answers a request, with so many bytes; nothing is sent when it was cancelled meanwhile: -1.
 
         Raises:
             LocalProtocolError: `message` is none; the request still wants an answer.
@@ -300,16 +298,19 @@ class Connection:
         # Encoded first: when that raises, the request is still to be answered.
         body = encode(message) if self._in_flight.get(request_id) else b""
         if not self._finish(request_id):
-            return
+            return -1
         if len(body) > MAX_MESSAGE:
             text = f"the answer takes {len(body)} bytes, more than {MAX_MESSAGE}: ask for less at once"
             self._out.add(Kind.ERROR, request_id, encode_error(InvalidArgument(text)))
         else:
             self._out.add(Kind.RESPONSE, request_id, body)
+        return len(body)
 
-    def respond_error(self, request_id: int, error: VectronError) -> None:
-        if self._finish(request_id):
-            self._out.add(Kind.ERROR, request_id, encode_error(error))
+    def respond_error(self, request_id: int, error: VectronError) -> int:
+        if not self._finish(request_id):
+            return -1
+        self._out.add(Kind.ERROR, request_id, body := encode_error(error))
+        return len(body)
 
     def abandon(self, request_id: int) -> None:
         """Ends a cancelled request without an answer."""
@@ -338,7 +339,7 @@ class Connection:
             milliseconds = 0
         else:
             milliseconds = min(max(math.ceil(timeout * 1000), 1), MAX_TIMEOUT_MS)
-        request_id = self._send(Kind.REQUEST, ENVELOPE.pack(milliseconds, trace) + encode(message))
+        request_id = self._send(Kind.REQUEST, PREFIX.pack(milliseconds, trace) + encode(message))
         self._in_flight[request_id] = True
         return request_id
 

@@ -27,6 +27,8 @@ class Request:
     message: Any
     timeout: float | None
     """Seconds the caller still waits; None: for ever."""
+    size: int = 0
+    """Bytes of the message."""
     trace: int = 0
     """The call of a client that it is part of; 0: of none, or not told."""
 

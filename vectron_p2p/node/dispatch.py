@@ -6,41 +6,45 @@ Invariant: a client is answered only once the node serves, by a catalog at least
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
-from vectron_p2p.catalog import commands
 from vectron_p2p.model.errors import NotFound, PermissionDenied, Unavailable
-from vectron_p2p.model.ids import NodeId, parse_address
+from vectron_p2p.model.ids import NodeId
+from vectron_p2p.node.joining import let_in
 from vectron_p2p.observability import tracing
 from vectron_p2p.protocol import messages as m
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from vectron_p2p.net.rpc import Caller
     from vectron_p2p.node.catalog import Catalog
     from vectron_p2p.node.client_service import ClientService
     from vectron_p2p.node.gossip import Gossip
     from vectron_p2p.node.identity import Identity
-    from vectron_p2p.node.logbook import Logbook
     from vectron_p2p.node.recovery import Recovery
-    from vectron_p2p.node.replica_service import ReplicaService
-    from vectron_p2p.node.services.upkeep import Upkeep
     from vectron_p2p.node.slow_requests import SlowRequests
     from vectron_p2p.node.status import Status
     from vectron_p2p.runtime import Clock
 
-JOIN_TIMEOUT = 5.0  # for the entry that lets a node in
 INSPECTION = (m.GetNodeStatus, m.MerkleRoots, m.MerkleLeaves, m.LeafVersions, m.FetchRows)
 """Requests between nodes that clients may make too: reads of one replica, for tools that compare replicas."""
 
-LOOKING = (m.GetStatus, m.GetCluster, m.GetLogs)
+LOOKING = (m.GetStatus, m.GetCluster, m.GetStatistics, m.GetHistory, m.GetLogs)
 """Requests of clients that a node answers while it is still starting: what it waits for shows there."""
 
 
-class Requests:
+class Service(Protocol):
+    """Answers some requests between nodes."""
+
+    def handles(self, message: object) -> bool: ...
+
+    async def handle(self, message: Any) -> Any: ...
+
+
+class Dispatch:
     """Of one node."""
 
     def __init__(
@@ -49,11 +53,9 @@ class Requests:
         catalog: Catalog,
         gossip: Gossip,
         clients: ClientService,
-        replicas: ReplicaService,
-        upkeep: Upkeep,
+        services: Sequence[Service],
         recovery: Recovery,
         status: Status,
-        logbook: Logbook,
         slow: SlowRequests,
         clock: Clock,
         *,
@@ -63,11 +65,9 @@ class Requests:
         self._catalog = catalog
         self._gossip = gossip
         self._clients = clients
-        self._replicas = replicas
-        self._upkeep = upkeep
+        self._services = services
         self._recovery = recovery
         self._status = status
-        self._logbook = logbook
         self._slow = slow
         self._clock = clock
         self._serving = serving
@@ -75,7 +75,7 @@ class Requests:
 
     async def handle(self, message: Any, caller: Caller) -> Any:
         """The reply to a request that came over the network."""
-        if self._clients.handles(message) or isinstance(message, m.GetLogs):
+        if self._clients.handles(message):
             if not self._serving() and not isinstance(message, LOOKING):
                 # Its catalog may be as old as its last stop: a name in it may be another collection's by now.
                 raise Unavailable("this node is starting; ask another one", node=self._identity.node)
@@ -95,31 +95,21 @@ class Requests:
             tracing.begin(self._traces())
         remaining = trio.current_effective_deadline() - self._clock.now()
         timeout = None if math.isinf(remaining) else remaining
-        if isinstance(message, m.GetLogs):
-            return await self._logbook.answer(message, timeout)
         with self._slow.watch(message, client):
             return await self._clients.handle(message, timeout)
 
     async def serve_peer(self, message: Any) -> Any:
         """The reply to another node, or to this one."""
-        if self._replicas.handles(message):
-            return await self._replicas.handle(message)
-        if self._upkeep.handles(message):
-            return await self._upkeep.handle(message)
+        for service in self._services:
+            if service.handles(message):
+                return await service.handle(message)
         if isinstance(message, m.GetCatalogView):
             return self._recovery.view()
         if isinstance(message, m.GetNodeStatus):
             return await self._status.reply(message)
-        if isinstance(message, m.ReadLogs):
-            return self._logbook.read(message)
         if isinstance(message, m.JoinCluster):
-            return await self._let_in(message)
+            return await let_in(self._catalog, message)
         raise NotFound(f"this node answers no {type(message).__name__}", field="message")
-
-    async def _let_in(self, message: m.JoinCluster) -> m.JoinReply:
-        command = commands.AddMember(NodeId(message.node), message.name, parse_address(message.address), message.zone)
-        await self._catalog.propose(command, timeout=JOIN_TIMEOUT)
-        return m.JoinReply(self._catalog.state.to_bytes())
 
     def take_note(self, message: Any, caller: Caller) -> None:
         """A one-way message of a peer."""
