@@ -8,7 +8,7 @@ from typing import Any
 from vectron_p2p.protocol.registry import message
 
 
-@message(170)
+@message(190)
 @dataclass(frozen=True, slots=True)
 class GetLogs:
     """-> LogsReply. Of `node` (name or id) or of all (None), after `cursors` (by node id), at least `level`.
@@ -25,7 +25,7 @@ class GetLogs:
     wait: float = 0.0
 
 
-@message(171)
+@message(191)
 @dataclass(frozen=True, slots=True)
 class LogsReply:
     """`records` are `dataclasses.asdict(model.logs.LogRecord)` by time, `cursors` where to go on, `silent` the names of
@@ -37,7 +37,7 @@ class LogsReply:
     silent: list[str] = field(default_factory=list)
 
 
-@message(172)
+@message(192)
 @dataclass(frozen=True, slots=True)
 class ReadLogs:
     """Between nodes: -> LogsPage, what the node asked has at this moment after `cursor`."""
@@ -50,7 +50,7 @@ class ReadLogs:
     max_bytes: int
 
 
-@message(173)
+@message(193)
 @dataclass(frozen=True, slots=True)
 class LogsPage:
     records: list[dict[str, Any]]
