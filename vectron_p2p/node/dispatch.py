@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vectron_p2p.node.client_service import ClientService
     from vectron_p2p.node.gossip import Gossip
     from vectron_p2p.node.identity import Identity
+    from vectron_p2p.node.limiter import Limiter
     from vectron_p2p.node.recovery import Recovery
     from vectron_p2p.node.slow_requests import SlowRequests
     from vectron_p2p.node.status import Status
@@ -57,6 +58,7 @@ class Dispatch:
         recovery: Recovery,
         status: Status,
         slow: SlowRequests,
+        limiter: Limiter,
         clock: Clock,
         *,
         serving: Callable[[], bool],
@@ -69,6 +71,7 @@ class Dispatch:
         self._recovery = recovery
         self._status = status
         self._slow = slow
+        self._limiter = limiter
         self._clock = clock
         self._serving = serving
         self._traces = tracing.source(f"{identity.node}/{identity.boot}")
@@ -79,9 +82,10 @@ class Dispatch:
             if not self._serving() and not isinstance(message, LOOKING):
                 # Its catalog may be as old as its last stop: a name in it may be another collection's by now.
                 raise Unavailable("this node is starting; ask another one", node=self._identity.node)
-            if caller.hello.generation == self._catalog.state.generation:
-                await self._catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
-            return await self.answer_client(message, str(caller.address))
+            with self._limiter.admitted(message, caller.address):
+                if caller.hello.generation == self._catalog.state.generation:
+                    await self._catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
+                return await self.answer_client(message, str(caller.address))
         if isinstance(message, m.Recover):
             return await self._recovery.answer(message)
         if caller.role != "peer" and not isinstance(message, INSPECTION):
