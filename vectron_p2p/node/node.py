@@ -17,7 +17,6 @@ from vectron_p2p.catalog.state import BadCatalog
 from vectron_p2p.model.errors import NotFound, PermissionDenied, Unavailable, VectronError
 from vectron_p2p.model.ids import Address, NodeId
 from vectron_p2p.model.nodes import Liveness, NodeState
-from vectron_p2p.model.traffic import TrafficFigures
 from vectron_p2p.net.pool import Pool
 from vectron_p2p.net.rpc import Caller, RpcServer
 from vectron_p2p.node.administration import Administration
@@ -47,6 +46,7 @@ from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.standing import Standing
 from vectron_p2p.node.statistics import Statistics
 from vectron_p2p.node.status import Status
+from vectron_p2p.node.traffic import Traffic
 from vectron_p2p.node.warnings import warnings_of
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
@@ -157,7 +157,7 @@ class Node:
         )
         records = self._records
         self.replicas = Replicas(
-            identity.node, runtime, records, durability=self.config.durability, latest=lambda: hlc.last
+            identity.node, runtime, records, self.config.durability, self.config.search_cache, latest=lambda: hlc.last
         )
         self.replicas.assign(persisted.state)
         self.catalog = Catalog(
@@ -197,6 +197,7 @@ class Node:
         peers = self._peers = Peers(
             identity.node, self._pool, runtime.clock, local=self._serve_peer, liveness=self.gossip.liveness
         )
+        self.traffic = Traffic(self.config, limits, peers, runtime.clock)
         self.hints = Hints(runtime.clock, limits, epoch=lambda: self.catalog.state.epoch)
         self.upkeep = Upkeep(peers, self.replicas, fences, self.catalog, stamps, runtime, limits, background)
         self.repair = self.upkeep.repair
@@ -219,7 +220,7 @@ class Node:
             self._pool,
             self.gossip,
             self._server,
-            traffic=self.traffic,
+            traffic=self.traffic.figures,
         )
         self._statistics = Statistics(
             measuring, peers, runtime.clock, self.catalog, self.gossip.liveness, self.upkeep.repair, self.upkeep.moves
@@ -228,11 +229,10 @@ class Node:
             identity, system, records, self.replicas, runtime, limits, look_at_disk=measuring.look_at_disk
         )
         routes = self._routes = Routes(lambda: self.catalog.state, self.catalog.catch_up)
-        answer = self._replica_service.search
+        answer, hedging = self._replica_service.search, self.traffic.hedging
         coordinator = Coordinator.build(
-            peers, runtime, stamps, self.hints, limits, routes=routes, answer=answer, background=background
+            peers, runtime, stamps, self.hints, hedging, limits, routes=routes, answer=answer, background=background
         )
-        self._hedging = coordinator.hedging
         self._promises = Promises(runtime.clock, runtime.random, self.replicas, coordinator.rounds)
         reports = Reports(
             peers,
@@ -355,10 +355,6 @@ class Node:
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
-    def traffic(self) -> TrafficFigures:
-        """What this node's calls and requests came to."""
-        return TrafficFigures(peers=self._peers.figures(), hedges=self._hedging.figures())
-
     async def answer_client(self, message: Any) -> Any:
         """The reply to a client's request, within the deadline of the scope it is called in."""
         remaining = trio.current_effective_deadline() - self._runtime.clock.now()
@@ -369,9 +365,10 @@ class Node:
             if not self.serving and not isinstance(message, LOOKING):
                 # Its catalog may be as old as its last stop: a name in it may be another collection's by now.
                 raise Unavailable("this node is starting; ask another one", node=self.identity.node)
-            if caller.hello.generation == self.catalog.state.generation:
-                await self.catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
-            return await self.answer_client(message)
+            with self.traffic.limiter.admitted(message, caller.address):
+                if caller.hello.generation == self.catalog.state.generation:
+                    await self.catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
+                return await self.answer_client(message)
         if isinstance(message, m.Recover):
             return await self._recovery.answer(message)
         if caller.role != "peer" and not isinstance(message, INSPECTION):
