@@ -27,6 +27,7 @@ from vectron_p2p.node.fences import Fences
 from vectron_p2p.node.gossip import Gossip
 from vectron_p2p.node.greeting import Greeting
 from vectron_p2p.node.identity import LOST_SELF, Identity, check_owned
+from vectron_p2p.node.insight import Insight
 from vectron_p2p.node.joining import found_cluster, join_cluster, let_in, meet_others, persisted_catalog
 from vectron_p2p.node.measuring import Measuring, Requests
 from vectron_p2p.node.peers import Peers
@@ -44,7 +45,6 @@ from vectron_p2p.node.services.upkeep import Upkeep
 from vectron_p2p.node.shard_records import ShardRecords
 from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.standing import Standing
-from vectron_p2p.node.statistics import Statistics
 from vectron_p2p.node.status import Status
 from vectron_p2p.node.traffic import Traffic
 from vectron_p2p.node.warnings import warnings_of
@@ -222,9 +222,6 @@ class Node:
             self._server,
             traffic=self.traffic.figures,
         )
-        self._statistics = Statistics(
-            measuring, peers, runtime.clock, self.catalog, self.gossip.liveness, self.upkeep.repair, self.upkeep.moves
-        )
         self._heartbeat = Heartbeat(
             identity, system, records, self.replicas, runtime, limits, look_at_disk=measuring.look_at_disk
         )
@@ -240,12 +237,13 @@ class Node:
             liveness=self.gossip.liveness,
             warnings=lambda: warnings_of(self.catalog, self.gossip.liveness, self.replicas, self.upkeep.learning),
         )
+        self.insight = Insight(measuring, peers, self.upkeep, reports, runtime)
         passes = self.upkeep.passes
         administration = Administration(
             peers, self.catalog, reports, self.upkeep.balancer, self.gossip.liveness, runtime.clock
         )
         self._client_service = ClientService(
-            self.catalog, coordinator, reports, passes, administration, runtime, more=self._statistics.handlers
+            self.catalog, coordinator, reports, passes, administration, runtime, more=self.insight.handlers
         )
         self._look_for_lost = LookForLost(
             self._pool, runtime.clock, runtime.random, state=lambda: self.catalog.state, on_found=self._leave
@@ -292,6 +290,7 @@ class Node:
         self.gossip.leave()
         with trio.CancelScope(shield=True), self._runtime.clock.move_on_after(2 * self._limits.drain_timeout):
             await self._runtime.clock.sleep(ANNOUNCE)
+            self.insight.watching.stop()
             await self._server.drain(self._limits.drain_timeout)
             await self._heartbeat.run_once()  # how far the shards have come, to the last write
             await self.replicas.aclose()
@@ -305,6 +304,7 @@ class Node:
     def _applied(self, state: ClusterState) -> None:
         self.replicas.assign(state)
         self.gossip.follow(state)
+        self.insight.catalog_changed()
         for target in self.hints.book.targets:
             if target not in state.current():
                 self.hints.book.forget(target)
@@ -319,6 +319,7 @@ class Node:
             self._peers.seen(node)
             self.hints.returned()
             self.repair.soon()
+        self.insight.members_changed()
 
     def _broken(self, node: NodeId, silent: bool) -> None:
         self._peers.broken(node, silent)
@@ -376,7 +377,7 @@ class Node:
         return await self._serve_peer(message)
 
     async def _serve_peer(self, message: Any) -> Any:
-        for service in (self._replica_service, self._statistics, self.upkeep):
+        for service in (self._replica_service, self.insight, self.upkeep):
             if service.handles(message):
                 return await service.handle(message)
         if isinstance(message, m.GetCatalogView):
