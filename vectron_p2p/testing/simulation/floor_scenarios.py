@@ -41,11 +41,12 @@ FLOORS: dict[str, Scenario] = {
         floors=(0.1, 0.1),
         quick=True,
         doors=3,
-        rate=4.0,
+        rate=3.0,
         shards=(1,),
         repair_interval=60.0,
         phase_timeout=0.5,
         writes=0.3,
+        batch=9,
         watch_floors=True,
     ),
     "one after the other": Scenario(

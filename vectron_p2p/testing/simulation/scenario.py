@@ -54,6 +54,8 @@ class Scenario:
     """Of the nodes; None: as it is. Where it is short, what is kept for an owner gets there at once."""
     phase_timeout: float | None = None
     """Of the nodes; None: as it is. Where no message takes as long, a learner may be whole sooner: twice this time."""
+    batch: int = 3
+    """Points that a plain client writes, deletes or reads at once, at most."""
     writes: float = 0.45
     """Of what plain clients do, the share of upserts; deletions are what is missing to three fifths."""
     watch_floors: bool = False
