@@ -79,6 +79,8 @@ class AsyncCollection:
         ef: int | None = None,
         exact: bool = False,
         offset: int = 0,
+        group_by: str | None = None,
+        group_size: int | None = None,
         score_threshold: float | None = None,
         with_payload: bool = True,
         with_vector: bool = False,
@@ -98,6 +100,8 @@ class AsyncCollection:
             ef=ef,
             exact=exact,
             offset=offset,
+            group_by=group_by,
+            group_size=group_size,
             score_threshold=score_threshold,
             with_payload=with_payload,
             with_vector=with_vector,
@@ -115,6 +119,8 @@ class AsyncCollection:
         ef: int | None = None,
         exact: bool = False,
         offset: int = 0,
+        group_by: str | None = None,
+        group_size: int | None = None,
         score_threshold: float | None = None,
         with_payload: bool = True,
         with_vector: bool = False,
@@ -133,6 +139,49 @@ class AsyncCollection:
             ef=ef,
             exact=exact,
             offset=offset,
+            group_by=group_by,
+            group_size=group_size,
+            score_threshold=score_threshold,
+            with_payload=with_payload,
+            with_vector=with_vector,
+            consistency=consistency,
+            explain=explain,
+        )
+        return await self._client.run(flow)
+
+    async def recommend(
+        self,
+        positive: Iterable[PointId],
+        negative: Iterable[PointId] = (),
+        *,
+        k: int = 10,
+        filter: dict[str, Any] | None = None,
+        ef: int | None = None,
+        exact: bool = False,
+        offset: int = 0,
+        group_by: str | None = None,
+        group_size: int | None = None,
+        score_threshold: float | None = None,
+        with_payload: bool = True,
+        with_vector: bool = False,
+        consistency: Level = "one",
+        timeout: float | None = None,
+        explain: bool = False,
+    ) -> SearchResult:
+        """As `Collection.recommend`."""
+        flow = point_operations.recommend(
+            self._session,
+            self.name,
+            positive,
+            negative,
+            timeout,
+            k=k,
+            filter=filter,
+            ef=ef,
+            exact=exact,
+            offset=offset,
+            group_by=group_by,
+            group_size=group_size,
             score_threshold=score_threshold,
             with_payload=with_payload,
             with_vector=with_vector,
@@ -196,10 +245,17 @@ class AsyncCollection:
         limit: int = 100,
         cursor: str | None = None,
         with_vector: bool = False,
+        order_by: str | dict[str, Any] | None = None,
     ) -> Page:
         """As `Collection.scroll`."""
         flow = point_operations.scroll(
-            self._session, self.name, filter=filter, limit=limit, cursor=cursor, with_vector=with_vector
+            self._session,
+            self.name,
+            filter=filter,
+            limit=limit,
+            cursor=cursor,
+            with_vector=with_vector,
+            order_by=order_by,
         )
         return await self._client.run(flow)
 

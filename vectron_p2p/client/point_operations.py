@@ -112,6 +112,19 @@ def search(
     return results.search_results(reply)[0]
 
 
+def recommend(
+    session: Session, collection: str, positive: object, negative: object, timeout: object, **options: Any
+) -> Flow[SearchResult]:
+    seconds = session.timeout if timeout is None else check_timeout(timeout)
+    wanted = requests.examples(positive, field="positive")
+    if not wanted:
+        raise InvalidArgument("at least one positive example is needed", field="positive")
+    request = requests.search(collection, vectors=b"", count=1, dimension=0, point_id=None, timeout=seconds, **options)
+    request = replace(request, positive=wanted, negative=requests.examples(negative, field="negative"))
+    reply = yield from ask(session, request, messages.SearchReply, timeout=seconds)
+    return results.search_results(reply)[0]
+
+
 def search_batch(
     session: Session, collection: str, vectors: object, timeout: object, **options: Any
 ) -> Flow[list[SearchResult]]:
@@ -135,9 +148,6 @@ def count(session: Session, collection: str, filter: object) -> Flow[int]:
     return reply.count
 
 
-def scroll(
-    session: Session, collection: str, *, filter: object, limit: object, cursor: object, with_vector: object
-) -> Flow[Page]:
-    request = requests.scroll(collection, filter=filter, limit=limit, cursor=cursor, with_vector=with_vector)
-    reply = yield from ask(session, request, messages.ScrollReply)
+def scroll(session: Session, collection: str, **options: Any) -> Flow[Page]:
+    reply = yield from ask(session, requests.scroll(collection, **options), messages.ScrollReply)
     return results.page(reply)

@@ -134,6 +134,8 @@ def search(
     consistency: object,
     timeout: float,
     explain: object,
+    group_by: object = None,
+    group_size: object = None,
 ) -> messages.Search:
     """The request of a search."""
     wanted = k if type(k) is int and 0 < k <= MAX_WINDOW else check_int(k, 1, MAX_WINDOW, field="k")
@@ -159,7 +161,33 @@ def search(
         consistency=parse_consistency(consistency).value,
         timeout=timeout,
         explain=bool(explain),
+        **_groups(group_by, group_size),
     )
+
+
+def _groups(group_by: object, group_size: object) -> dict[str, Any]:
+    if group_by is None:
+        if group_size is not None:
+            raise InvalidArgument("group_size goes with group_by", field="group_size")
+        return {}
+    if not isinstance(group_by, str):
+        raise InvalidArgument(
+            f"group_by is the name of a payload field, not {type(group_by).__name__}", field="group_by"
+        )
+    size = 1 if group_size is None else check_int(group_size, 1, MAX_WINDOW, field="group_size")
+    return {"group_by": _text(group_by, field="group_by"), "group_size": size}
+
+
+def examples(ids: object, *, field: str) -> list[PointId]:
+    """`ids` as examples of `recommend`.
+
+    Raises:
+        InvalidArgument: They are no list of ids.
+    """
+    try:
+        return check_ids(ids)
+    except InvalidArgument as error:
+        raise InvalidArgument(error.message.replace("ids", field, 1), field=field) from None
 
 
 def get(
@@ -248,7 +276,9 @@ def part_id(operation_id: str, part: int, parts: int) -> str:
     return operation_id if parts == 1 else f"{operation_id}/{part}"
 
 
-def scroll(collection: str, *, filter: object, limit: object, cursor: object, with_vector: object) -> messages.Scroll:
+def scroll(
+    collection: str, *, filter: object, limit: object, cursor: object, with_vector: object, order_by: object = None
+) -> messages.Scroll:
     """The request of one page."""
     if cursor is not None and not isinstance(cursor, str):
         raise InvalidArgument(
@@ -260,7 +290,24 @@ def scroll(collection: str, *, filter: object, limit: object, cursor: object, wi
         check_int(limit, 1, MAX_PAGE, field="limit"),
         None if cursor is None else _text(cursor, field="cursor"),
         bool(with_vector),
+        _order(order_by),
     )
+
+
+def _order(order_by: object) -> dict[str, Any] | None:
+    """As a dict that can be sent; what it means is the node's to judge."""
+    if order_by is None:
+        return None
+    if isinstance(order_by, str):
+        return {"key": _text(order_by, field="order_by")}
+    if not isinstance(order_by, dict):
+        raise InvalidArgument(
+            f"order_by is the name of a payload field, or a dict, not {type(order_by).__name__}", field="order_by"
+        )
+    try:
+        return check_filter(order_by)
+    except InvalidArgument as error:
+        raise InvalidArgument(error.message.replace("a filter", "order_by", 1), field="order_by") from None
 
 
 def _number(value: object, *, field: str) -> float:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from vectron_p2p.catalog import commands
 from vectron_p2p.catalog.state import BadCatalog
 from vectron_p2p.model.errors import NotFound, PermissionDenied, Unavailable, VectronError
-from vectron_p2p.model.ids import Address, NodeId, parse_address
+from vectron_p2p.model.ids import Address, NodeId
 from vectron_p2p.model.nodes import Liveness, NodeState
+from vectron_p2p.model.traffic import TrafficFigures
 from vectron_p2p.net.pool import Pool
 from vectron_p2p.net.rpc import Caller, RpcServer
 from vectron_p2p.node.administration import Administration
@@ -28,7 +28,8 @@ from vectron_p2p.node.fences import Fences
 from vectron_p2p.node.gossip import Gossip
 from vectron_p2p.node.greeting import Greeting
 from vectron_p2p.node.identity import LOST_SELF, Identity, check_owned
-from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
+from vectron_p2p.node.joining import found_cluster, join_cluster, let_in, meet_others, persisted_catalog
+from vectron_p2p.node.measuring import Measuring, Requests
 from vectron_p2p.node.peers import Peers
 from vectron_p2p.node.recovery import Recovery
 from vectron_p2p.node.replica import KV_PREFIX
@@ -36,7 +37,6 @@ from vectron_p2p.node.replica_service import ReplicaService
 from vectron_p2p.node.replicas import Replicas
 from vectron_p2p.node.reports import Reports
 from vectron_p2p.node.routes import Routes
-from vectron_p2p.node.services.health import LoopHealth
 from vectron_p2p.node.services.heartbeat import Heartbeat
 from vectron_p2p.node.services.hints import Hints
 from vectron_p2p.node.services.lost import LookForLost
@@ -45,6 +45,7 @@ from vectron_p2p.node.services.upkeep import Upkeep
 from vectron_p2p.node.shard_records import ShardRecords
 from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.standing import Standing
+from vectron_p2p.node.statistics import Statistics
 from vectron_p2p.node.status import Status
 from vectron_p2p.node.warnings import warnings_of
 from vectron_p2p.observability.logs import get_logger
@@ -62,12 +63,11 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 SYSTEM = "system"  # the key-value store of identity, catalog and clock mark
-JOIN_TIMEOUT = 5.0  # for the entry that lets a node in
 ANNOUNCE = 0.3  # seconds for the news of a clean stop to leave: one round of gossip
 INSPECTION = (m.GetNodeStatus, m.MerkleRoots, m.MerkleLeaves, m.LeafVersions, m.FetchRows)
 """Requests between nodes that clients may make too: reads of one replica, for tools that compare replicas."""
 
-LOOKING = (m.GetStatus, m.GetCluster)
+LOOKING = (m.GetStatus, m.GetCluster, m.GetStatistics, m.GetHistory)
 """Requests of clients that a node answers while it is still starting: what it waits for shows there."""
 
 
@@ -85,22 +85,6 @@ class Node:
         self.serving = False
         self.left = False
         """Whether it has left its cluster for good: drained, with nothing to do any more."""
-        self.identity: Identity
-        self.address: Address
-        self.catalog: Catalog
-        self.gossip: Gossip
-        self.replicas: Replicas
-        self.hints: Hints
-        self.upkeep: Upkeep
-        self.health: LoopHealth
-        self._client_service: ClientService
-        self._replica_service: ReplicaService
-        self._status: Status
-        self._server: RpcServer
-        self._greeting: Greeting
-        self._recovery: Recovery
-        self._standing: Standing
-        self._pool: Pool
 
     def stop(self) -> None:
         """Begin the orderly end."""
@@ -168,7 +152,7 @@ class Node:
             runtime.random,
             lambda: self._greeting.hello(),
             self._resolve,
-            on_broken=lambda node: self.gossip.suspect(node),
+            on_broken=self._broken,
             on_refused=self._turned_away,
         )
         records = self._records
@@ -216,12 +200,39 @@ class Node:
         self.hints = Hints(runtime.clock, limits, epoch=lambda: self.catalog.state.epoch)
         self.upkeep = Upkeep(peers, self.replicas, fences, self.catalog, stamps, runtime, limits, background)
         self.repair = self.upkeep.repair
-        self.health = LoopHealth(runtime.clock, on_lag=self.gossip.lag, on_pause=self.gossip.paused)
-        self._heartbeat = Heartbeat(identity, system, records, self.replicas, runtime, limits)
-        routes = self._routes = Routes(lambda: self.catalog.state, self.catalog.catch_up)
-        coordinator = Coordinator.build(
-            peers, runtime, stamps, self.hints, limits, routes=routes, background=background
+        requests = self.requests = Requests(runtime.clock)
+        self._server = RpcServer(
+            endpoint,
+            clock=runtime.clock,
+            welcome=self._greeting.welcome,
+            handler=self._handle,
+            on_note=self._take_note,
+            on_answered=requests.answered,
         )
+        measuring = self.measuring = Measuring(
+            identity,
+            runtime,
+            requests,
+            self.catalog,
+            self.replicas,
+            self.hints,
+            self._pool,
+            self.gossip,
+            self._server,
+            traffic=self.traffic,
+        )
+        self._statistics = Statistics(
+            measuring, peers, runtime.clock, self.catalog, self.gossip.liveness, self.upkeep.repair, self.upkeep.moves
+        )
+        self._heartbeat = Heartbeat(
+            identity, system, records, self.replicas, runtime, limits, look_at_disk=measuring.look_at_disk
+        )
+        routes = self._routes = Routes(lambda: self.catalog.state, self.catalog.catch_up)
+        answer = self._replica_service.search
+        coordinator = Coordinator.build(
+            peers, runtime, stamps, self.hints, limits, routes=routes, answer=answer, background=background
+        )
+        self._hedging = coordinator.hedging
         self._promises = Promises(runtime.clock, runtime.random, self.replicas, coordinator.rounds)
         reports = Reports(
             peers,
@@ -233,21 +244,20 @@ class Node:
         administration = Administration(
             peers, self.catalog, reports, self.upkeep.balancer, self.gossip.liveness, runtime.clock
         )
-        self._client_service = ClientService(self.catalog, coordinator, reports, passes, administration, runtime)
+        self._client_service = ClientService(
+            self.catalog, coordinator, reports, passes, administration, runtime, more=self._statistics.handlers
+        )
         self._look_for_lost = LookForLost(
             self._pool, runtime.clock, runtime.random, state=lambda: self.catalog.state, on_found=self._leave
         )
         self._recovery = Recovery(self._peers, self.catalog, self.gossip.liveness, runtime, limits)
-        self._server = RpcServer(
-            endpoint, clock=runtime.clock, welcome=self._greeting.welcome, handler=self._handle, on_note=self._take_note
-        )
         self._status = Status(
             identity,
             self.address,
             self.catalog,
             self.replicas,
             self.hints,
-            self.health,
+            measuring,
             runtime,
             connections=lambda: self._server.connections,
             moves=self.upkeep.moves.progress,
@@ -260,7 +270,7 @@ class Node:
         nursery.start_soon(self.gossip.run)
         nursery.start_soon(self.replicas.run)
         await nursery.start(self._server.run)
-        nursery.start_soon(self.health.run)
+        nursery.start_soon(self.measuring.health.run)
         nursery.start_soon(self._heartbeat.run)
         await self._standing.become_active()
         with contextlib.suppress(Unavailable):  # gone again, whoever was ahead: better an old catalog than no node
@@ -302,10 +312,17 @@ class Node:
     def _member_changed(self, node: NodeId, before: Liveness | None, after: Liveness | None) -> None:
         if after is None or after is Liveness.DEAD:
             self._pool.drop(node)  # calls under way fail now, and go to another owner
+            if after is None:
+                self._peers.forget(node)
         elif after is Liveness.ALIVE:
             self._pool.reset(node)
+            self._peers.seen(node)
             self.hints.returned()
             self.repair.soon()
+
+    def _broken(self, node: NodeId, silent: bool) -> None:
+        self._peers.broken(node, silent)
+        self.gossip.suspect(node)
 
     def _resolve(self, node: NodeId) -> Address | None:
         """Where a node is now, or was when it was last heard of."""
@@ -338,6 +355,10 @@ class Node:
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
+    def traffic(self) -> TrafficFigures:
+        """What this node's calls and requests came to."""
+        return TrafficFigures(peers=self._peers.figures(), hedges=self._hedging.figures())
+
     async def answer_client(self, message: Any) -> Any:
         """The reply to a client's request, within the deadline of the scope it is called in."""
         remaining = trio.current_effective_deadline() - self._runtime.clock.now()
@@ -358,22 +379,16 @@ class Node:
         return await self._serve_peer(message)
 
     async def _serve_peer(self, message: Any) -> Any:
-        if self._replica_service.handles(message):
-            return await self._replica_service.handle(message)
-        if self.upkeep.handles(message):
-            return await self.upkeep.handle(message)
+        for service in (self._replica_service, self._statistics, self.upkeep):
+            if service.handles(message):
+                return await service.handle(message)
         if isinstance(message, m.GetCatalogView):
             return self._recovery.view()
         if isinstance(message, m.GetNodeStatus):
             return await self._status.reply(message)
         if isinstance(message, m.JoinCluster):
-            return await self._let_in(message)
+            return await let_in(self.catalog, message)
         raise NotFound(f"this node answers no {type(message).__name__}", field="message")
-
-    async def _let_in(self, message: m.JoinCluster) -> m.JoinReply:
-        command = commands.AddMember(NodeId(message.node), message.name, parse_address(message.address), message.zone)
-        await self.catalog.propose(command, timeout=JOIN_TIMEOUT)
-        return m.JoinReply(self.catalog.state.to_bytes())
 
     def _take_note(self, message: Any, caller: Caller) -> None:
         if caller.role != "peer" or caller.node is None:

@@ -31,6 +31,7 @@ from vectron_p2p.testing.clock import SimClock
 from vectron_p2p.testing.disk import SimDisk
 from vectron_p2p.testing.executor import SimExecutor
 from vectron_p2p.testing.network import MemoryNetwork
+from vectron_p2p.testing.usage import SimUsage
 from vectron_p2p.testing.virtual_time import PROCESS, VirtualClock
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Host:
     random: random.Random
     zone: str = "default"
     durability: str = "fsync"
+    usage: SimUsage = field(default_factory=SimUsage)
     node_name: str = ""
     """What the node here calls itself; "" for the host's name."""
     installs: int = 1
@@ -130,6 +132,8 @@ class Cluster:
             network=self.network.host(name),
             disk=host.disk,
             link_threads=1,
+            search_threads=2,
+            usage=host.usage,
             machine=f"{name}-{host.boots}",
         )
         config = NodeConfig(

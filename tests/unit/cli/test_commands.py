@@ -93,6 +93,62 @@ def test_search(shell: Shell, node: MemoryNode) -> None:
     assert node.requests[-1].consistency == "quorum"
 
 
+def test_search_by_group_and_by_examples(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[messages.Search] = []
+    hits = messages.HitList([1, "1", 2], np.ones(3, "<f4").tobytes(), [b"v"] * 3, [], b"")
+    reply = messages.SearchReply([hits], [], 1.0, None, [[messages.Group("a", 2), messages.Group(7, 1)]])
+
+    def answer(request: messages.Search) -> messages.SearchReply:
+        asked.append(request)
+        return reply
+
+    with FakeNode(answer) as node:
+        monkeypatch.setenv("VECTRON_CONNECT", node.target)
+        words = [
+            "search",
+            "docs",
+            "--like",
+            "1",
+            "--like",
+            "2",
+            "--unlike",
+            "3",
+            "--group-by",
+            "doc",
+            "--group-size",
+            "2",
+        ]
+        found = shell(*words, "--json", "--score-threshold", "0.5", "--with-vector", "--timeout", "4").json
+    assert [(group["value"], [hit["id"] for hit in group["hits"]]) for group in found["groups"]] == [
+        ("a", [1, "1"]),
+        (7, [2]),
+    ]
+    (request,) = asked
+    assert (request.positive, request.negative, request.id) == ([1, 2], [3], None)
+    assert (request.group_by, request.group_size, request.with_vector) == ("doc", 2, True)
+    assert (request.score_threshold, request.timeout) == (0.5, 4.0)
+    with FakeNode(answer) as node:
+        monkeypatch.setenv("VECTRON_CONNECT", node.target)
+        shown = shell("search", "docs", "--vector", "[1]", "--group-by", "doc", "--offset", "0").out.splitlines()
+    assert shown[0].split() == ["GROUP", "ID", "SCORE", "PAYLOAD"]
+    assert [line.split()[:2] for line in shown[1:]] == [['"a"', "1"], ['"a"', '"1"'], ["7", "2"]]
+
+
+def test_scroll(shell: Shell, node: MemoryNode) -> None:
+    shell("upsert", "docs", stdin=ROWS)
+    first = shell("scroll", "docs", "--limit", "1", "--with-vector")
+    assert json.loads(first.out)["vector"] == [1.0, 2.0, 3.0]
+    assert "--cursor 1" in first.err
+    rest = shell("scroll", "docs", "--limit", "5", "--cursor", "1", "--json").json
+    assert ([point["id"] for point in rest["points"]], rest["cursor"]) == (["1"], None)
+    shell("scroll", "docs", "--order-by", "year", "--desc", "--start-from", "2020", "--filter", '{"a": 1}')
+    request = node.requests[-1]
+    assert request.order_by == {"key": "year", "direction": "desc", "start_from": 2020}
+    assert request.filter == {"a": 1}
+    shell("scroll", "docs", "--order-by", "name", "--start-from", '"m"')
+    assert node.requests[-1].order_by == {"key": "name", "direction": "asc", "start_from": "m"}
+
+
 def test_a_partial_search_is_no_failure(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     reply = messages.SearchReply([messages.HitList([], b"", [], [], b"")], [1, 3], 1.0, None)
     with FakeNode(lambda _: reply) as node:
@@ -152,6 +208,9 @@ def test_bad_values_fail_and_name_the_field(shell: Shell, words: list[str], fiel
     [
         ["search", "docs"],
         ["search", "docs", "--vector", "[1]", "--like", "1"],
+        ["search", "docs", "--vector", "[1]", "--unlike", "1"],
+        ["scroll", "docs", "--desc"],
+        ["scroll", "docs", "--order-by", "year", "--start-from", "[1]"],
         ["search", "docs", "--vector", "[1"],
         ["search", "docs", "--vector", "{}"],
         ["search", "docs", "--vector", "[1]", "--filter", "[]"],

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vectron_p2p.catalog.state import ClusterState
-    from vectron_p2p.model.ids import NodeId
+    from vectron_p2p.model.ids import NodeId, ShardId
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.replica import Replica
@@ -74,6 +74,17 @@ class AntiEntropy:
         self._pairs: dict[NodeId, _Pair] = {}
         self._wake = trio.Event()
         self.tally = Tally()
+        self._compared: dict[NodeId, float] = {}
+        """When all replicas shared with that peer were last found equal or made so."""
+
+    def compared_s(self, peers: Peers, shard: ShardId) -> float:
+        """Seconds since this node's replica of `shard` was last found equal, or made so, to every other live owner;
+        -1.0: not yet, or there is none.
+        """
+        owners = [each for each in self._state().route(shard).read if each != peers.me and peers.alive(each)]
+        if not owners or any(each not in self._compared for each in owners):
+            return -1.0
+        return self._clock.now() - min(self._compared[each] for each in owners)
 
     @property
     def pulled(self) -> int:
@@ -133,7 +144,7 @@ class AntiEntropy:
                     await self._wake.wait()
 
     async def _round(self, peers: Peers, peer: NodeId, replicas: list[Replica], pair: _Pair) -> None:
-        if peers.alive(peer):
+        if peers.ready(peer):
             before = self.tally.pulled + self.tally.pushed
             if await self.compare(peers, peer, replicas) and self.tally.pulled + self.tally.pushed == before:
                 pair.interval = min(pair.interval * LATER, self._interval * LONGEST)
@@ -176,4 +187,6 @@ class AntiEntropy:
             except FAILURES as error:
                 log.warning("repair_interrupted", peer=peer, error=str(error))
                 complete = False
+        if complete:
+            self._compared[peer] = self._clock.now()
         return complete

@@ -54,5 +54,15 @@ class Scenario:
     """Each host's wall clock is off by up to so many seconds, either way, from the beginning on."""
     repair_interval: float | None = None
     """Of the nodes; None: as it is. Where it is long, a replica that lacks a row goes on lacking it."""
+    hint_interval: float | None = None
+    """Of the nodes; None: as it is. Where it is short, what is kept for an owner gets there at once."""
+    phase_timeout: float | None = None
+    """Of the nodes; None: as it is. Where no message takes as long, a learner may be whole sooner: twice this time."""
+    batch: int = 3
+    """Points that a plain client writes, deletes or reads at once, at most."""
+    writes: float = 0.45
+    """Of what plain clients do, the share of upserts; deletions are what is missing to three fifths."""
+    watch_floors: bool = False
+    """Looks often whether what was collected is gone everywhere (`checks.collected`)."""
     puts: bool = False
     """Linear clients also write and delete plainly, at quorum, so that many clients do so to one point."""

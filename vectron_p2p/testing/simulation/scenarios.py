@@ -6,6 +6,7 @@ one rule of the protocol is for: without them a build that lacks it would pass f
 
 from __future__ import annotations
 
+from vectron_p2p.testing.simulation.floor_scenarios import FLOORS
 from vectron_p2p.testing.simulation.move_scenarios import MOVES
 from vectron_p2p.testing.simulation.scenario import Scenario
 
@@ -14,7 +15,6 @@ __all__ = ["SCENARIOS", "Scenario"]
 ALL = frozenset({"network", "process", "disk", "clock", "admin", "moves"})
 
 ROOMY = (4, 4, 4, 5, 6)  # hosts: where three replicas have all three nodes, none can go anywhere
-
 
 SCENARIOS: dict[str, Scenario] = {
     "mixed": Scenario(ALL),
@@ -340,5 +340,23 @@ SCENARIOS: dict[str, Scenario] = {
         repair_interval=60.0,
         mix={"get": 8, "put": 6, "erase": 1, "cas": 4, "set-payload": 4, "insert": 2, "delete": 1},
     ),
+    "no room": Scenario(
+        frozenset({"narrow", "forgotten"}),
+        plain=(0, 0),
+        linear=(8, 10),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"no room"}),
+        pause=(1.5, 2.5),
+        hosts=(5,),
+        quick=True,
+        rate=4.0,
+        at_a_time=4,
+        offset=0.45,
+        repair_interval=60.0,
+        hint_interval=0.5,
+        mix={"get": 6, "put": 5, "erase": 1},
+    ),
+    **FLOORS,
     **MOVES,
 }
