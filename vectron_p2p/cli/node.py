@@ -51,6 +51,10 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
                 f"; did you mean {close[0]!r}?" if close else f"; the keys are {', '.join(sorted(map(str, known)))}"
             )
             raise click.BadParameter(f"{path}: unknown key {key!r}{advice}", ctx, param)
+        if isinstance(option.type, click.FloatRange | click.IntRange):
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise click.BadParameter(f"{path}: {key} is a number", ctx, param)
+            continue
         expected: type = bool if isinstance(option, click.Option) and option.is_flag else str
         if option.multiple:
             value = values[key] = [value] if isinstance(value, str) else value
@@ -90,7 +94,34 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     show_default=True,
     help="When a write is acknowledged: on disk, or in memory and on disk within 100 ms.",
 )
+@click.option(
+    "--search-cache",
+    type=click.IntRange(0),
+    default=32,
+    show_default=True,
+    metavar="MIB",
+    help="Memory for answers to queries that are asked again; 0: none.",
+)
 @click.option("--insecure", is_flag=True, help="Listen beyond this machine, although nothing is encrypted.")
+@click.option(
+    "--max-requests-per-second",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Of clients on points: a search counts each of its queries, other requests each ten points; 0: no limit.",
+)
+@click.option(
+    "--max-requests-per-second-per-connection",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="The same of each connection; 0: no limit.",
+)
+@click.option(
+    "--max-concurrent-requests",
+    type=click.IntRange(min=1),
+    default=2048,
+    show_default=True,
+    help="Of clients on points, under way at once.",
+)
 @click.option(
     "--config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -107,7 +138,11 @@ def node(
     zone: str,
     name: str | None,
     durability: str,
+    search_cache: int,
     insecure: bool,
+    max_requests_per_second: float,
+    max_requests_per_second_per_connection: float,
+    max_concurrent_requests: int,
 ) -> int:
     """Run a node until SIGTERM or Ctrl-C.
 
@@ -132,6 +167,10 @@ def node(
             zone=zone,
             name=name,
             durability=durability,
+            search_cache=search_cache * 1024 * 1024,
             insecure=insecure,
+            max_requests_per_second=max_requests_per_second,
+            max_requests_per_second_per_connection=max_requests_per_second_per_connection,
+            max_concurrent_requests=max_concurrent_requests,
         )
     )

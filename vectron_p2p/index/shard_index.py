@@ -9,6 +9,7 @@ Locks, in the order they are taken: upkeep, a layer's gate, mutex. The mutex is 
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -52,6 +53,9 @@ GARBAGE_FLOOR = 1_000  # below that many a rebuild is not worth its work
 DEAD_SLOT_SHARE = 0.6  # dead vectors only cost memory (and scans, while there is no graph)
 
 
+_lives = itertools.count(1)
+
+
 class LoadReport(NamedTuple):
     """`restored`: rows that a snapshot's graph answers for; `snapshot`: "used", or why not."""
 
@@ -75,6 +79,8 @@ class ShardIndex:
         self._searches_seen = 0
         self._saved_to = 0
         self._closed = False
+        self.revision = (next(_lives), 0)
+        """Which index this is of all in the process, and how often `apply` has changed it: equal means equal rows."""
         turn = _TURN_COST / ((options.dimension + 384) * max(options.ef_construction, options.m))
         self._busy_turn, self._idle_turn = (
             max(1, min(2 * size, round(size * turn))) for size in (BUSY_TURN, IDLE_TURN)
@@ -184,11 +190,20 @@ class ShardIndex:
     def apply(self, rows: Sequence[RowLike]) -> None:
         """Take over rows that the store has just made current, in the store's order; tombstones (vector None) remove.
 
-        A row not newer than the live one held is left out, so a repeat does no harm.
+        A row not newer than the live one held is left out, so a repeat does no harm. `revision` is raised before this
+        returns, also when it fails.
 
         Raises:
             OSError: No room for the mapped vectors; nothing was applied.
         """
+        try:
+            self._apply(rows)
+        finally:
+            with self._mutex:  # two that end together are two
+                life, changes = self.revision
+                self.revision = life, changes + 1
+
+    def _apply(self, rows: Sequence[RowLike]) -> None:
         filled = [row for row in rows if row.vector is not None]
         matrix = self._matrix(filled)
         places = {id(row): place for place, row in enumerate(filled)}

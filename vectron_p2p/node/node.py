@@ -17,7 +17,6 @@ from vectron_p2p.catalog.state import BadCatalog
 from vectron_p2p.model.errors import NotFound, PermissionDenied, Unavailable, VectronError
 from vectron_p2p.model.ids import Address, NodeId
 from vectron_p2p.model.nodes import Liveness, NodeState
-from vectron_p2p.model.traffic import TrafficFigures
 from vectron_p2p.net.pool import Pool
 from vectron_p2p.net.rpc import Caller, RpcServer
 from vectron_p2p.node.administration import Administration
@@ -28,6 +27,7 @@ from vectron_p2p.node.fences import Fences
 from vectron_p2p.node.gossip import Gossip
 from vectron_p2p.node.greeting import Greeting
 from vectron_p2p.node.identity import LOST_SELF, Identity, check_owned
+from vectron_p2p.node.insight import Insight
 from vectron_p2p.node.joining import found_cluster, join_cluster, let_in, meet_others, persisted_catalog
 from vectron_p2p.node.measuring import Measuring, Requests
 from vectron_p2p.node.peers import Peers
@@ -45,8 +45,8 @@ from vectron_p2p.node.services.upkeep import Upkeep
 from vectron_p2p.node.shard_records import ShardRecords
 from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.standing import Standing
-from vectron_p2p.node.statistics import Statistics
 from vectron_p2p.node.status import Status
+from vectron_p2p.node.traffic import Traffic
 from vectron_p2p.node.warnings import warnings_of
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
@@ -157,7 +157,7 @@ class Node:
         )
         records = self._records
         self.replicas = Replicas(
-            identity.node, runtime, records, durability=self.config.durability, latest=lambda: hlc.last
+            identity.node, runtime, records, self.config.durability, self.config.search_cache, latest=lambda: hlc.last
         )
         self.replicas.assign(persisted.state)
         self.catalog = Catalog(
@@ -197,6 +197,7 @@ class Node:
         peers = self._peers = Peers(
             identity.node, self._pool, runtime.clock, local=self._serve_peer, liveness=self.gossip.liveness
         )
+        self.traffic = Traffic(self.config, limits, peers, runtime.clock)
         self.hints = Hints(runtime.clock, limits, epoch=lambda: self.catalog.state.epoch)
         self.upkeep = Upkeep(peers, self.replicas, fences, self.catalog, stamps, runtime, limits, background)
         self.repair = self.upkeep.repair
@@ -219,20 +220,16 @@ class Node:
             self._pool,
             self.gossip,
             self._server,
-            traffic=self.traffic,
-        )
-        self._statistics = Statistics(
-            measuring, peers, runtime.clock, self.catalog, self.gossip.liveness, self.upkeep.repair, self.upkeep.moves
+            traffic=self.traffic.figures,
         )
         self._heartbeat = Heartbeat(
             identity, system, records, self.replicas, runtime, limits, look_at_disk=measuring.look_at_disk
         )
         routes = self._routes = Routes(lambda: self.catalog.state, self.catalog.catch_up)
-        answer = self._replica_service.search
+        answer, hedging = self._replica_service.search, self.traffic.hedging
         coordinator = Coordinator.build(
-            peers, runtime, stamps, self.hints, limits, routes=routes, answer=answer, background=background
+            peers, runtime, stamps, self.hints, hedging, limits, routes=routes, answer=answer, background=background
         )
-        self._hedging = coordinator.hedging
         self._promises = Promises(runtime.clock, runtime.random, self.replicas, coordinator.rounds)
         reports = Reports(
             peers,
@@ -240,12 +237,13 @@ class Node:
             liveness=self.gossip.liveness,
             warnings=lambda: warnings_of(self.catalog, self.gossip.liveness, self.replicas, self.upkeep.learning),
         )
+        self.insight = Insight(measuring, peers, self.upkeep, reports, runtime)
         passes = self.upkeep.passes
         administration = Administration(
             peers, self.catalog, reports, self.upkeep.balancer, self.gossip.liveness, runtime.clock
         )
         self._client_service = ClientService(
-            self.catalog, coordinator, reports, passes, administration, runtime, more=self._statistics.handlers
+            self.catalog, coordinator, reports, passes, administration, runtime, more=self.insight.handlers
         )
         self._look_for_lost = LookForLost(
             self._pool, runtime.clock, runtime.random, state=lambda: self.catalog.state, on_found=self._leave
@@ -292,6 +290,7 @@ class Node:
         self.gossip.leave()
         with trio.CancelScope(shield=True), self._runtime.clock.move_on_after(2 * self._limits.drain_timeout):
             await self._runtime.clock.sleep(ANNOUNCE)
+            self.insight.watching.stop()
             await self._server.drain(self._limits.drain_timeout)
             await self._heartbeat.run_once()  # how far the shards have come, to the last write
             await self.replicas.aclose()
@@ -305,6 +304,7 @@ class Node:
     def _applied(self, state: ClusterState) -> None:
         self.replicas.assign(state)
         self.gossip.follow(state)
+        self.insight.catalog_changed()
         for target in self.hints.book.targets:
             if target not in state.current():
                 self.hints.book.forget(target)
@@ -319,6 +319,7 @@ class Node:
             self._peers.seen(node)
             self.hints.returned()
             self.repair.soon()
+        self.insight.members_changed()
 
     def _broken(self, node: NodeId, silent: bool) -> None:
         self._peers.broken(node, silent)
@@ -355,10 +356,6 @@ class Node:
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
-    def traffic(self) -> TrafficFigures:
-        """What this node's calls and requests came to."""
-        return TrafficFigures(peers=self._peers.figures(), hedges=self._hedging.figures())
-
     async def answer_client(self, message: Any) -> Any:
         """The reply to a client's request, within the deadline of the scope it is called in."""
         remaining = trio.current_effective_deadline() - self._runtime.clock.now()
@@ -369,9 +366,10 @@ class Node:
             if not self.serving and not isinstance(message, LOOKING):
                 # Its catalog may be as old as its last stop: a name in it may be another collection's by now.
                 raise Unavailable("this node is starting; ask another one", node=self.identity.node)
-            if caller.hello.generation == self.catalog.state.generation:
-                await self.catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
-            return await self.answer_client(message)
+            with self.traffic.limiter.admitted(message, caller.address):
+                if caller.hello.generation == self.catalog.state.generation:
+                    await self.catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
+                return await self.answer_client(message)
         if isinstance(message, m.Recover):
             return await self._recovery.answer(message)
         if caller.role != "peer" and not isinstance(message, INSPECTION):
@@ -379,7 +377,7 @@ class Node:
         return await self._serve_peer(message)
 
     async def _serve_peer(self, message: Any) -> Any:
-        for service in (self._replica_service, self._statistics, self.upkeep):
+        for service in (self._replica_service, self.insight, self.upkeep):
             if service.handles(message):
                 return await service.handle(message)
         if isinstance(message, m.GetCatalogView):

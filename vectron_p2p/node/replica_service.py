@@ -190,7 +190,7 @@ class ReplicaService:
             self._fences.check(ShardId(CollectionId(message.collection), shard), message.epoch)
             return self._reader(message.collection, shard)
 
-        return await search_shards(message, find, self._replicas.searcher, deadline)
+        return await search_shards(message, find, self._replicas, deadline)
 
     async def _count_shards(self, message: m.CountShards) -> m.CountsReply:
         filter = parse_filter(message.filter) if message.filter else None

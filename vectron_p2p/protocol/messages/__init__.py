@@ -96,6 +96,7 @@ from vectron_p2p.protocol.messages.statistics import (
     NodeStatisticsReply,
     StatisticsReply,
 )
+from vectron_p2p.protocol.messages.watching import Watch, WatchNext, WatchReply
 
 __all__ = [
     "AgreeFloor",
@@ -177,6 +178,9 @@ __all__ = [
     "SwimNote",
     "Upsert",
     "UpsertIf",
+    "Watch",
+    "WatchNext",
+    "WatchReply",
     "Welcome",
     "WriteReply",
 ]
