@@ -34,6 +34,9 @@ class TrioClock:
     def now(self) -> float:
         return trio.current_time()
 
+    def ticks(self) -> float:
+        return time.perf_counter()
+
     def wall(self) -> float:
         return time.time()
 
