@@ -203,10 +203,7 @@ def event(fake: FakeCluster, address: str) -> WatchEvent:
     said = {each.id: dataclasses.replace(statistics(each), **fake.more.get(each.id, {})) for each in figures.nodes}
     view: dict[str, dict[str, Any]] = {
         "cluster": {"": info},
-        "statistics": {
-            member.id: dataclasses.replace(statistics(member), **fake.more.get(member.id, {}))
-            for member in figures.nodes
-        },
+        "statistics": said,
         "operations": fake.operations,
         "collections": {each.name: each for each in fake.infos},
         "shards": {f"{each.collection}/{each.shard}/{each.node}": each for each in replicas},
