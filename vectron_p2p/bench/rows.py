@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vectron_p2p.bench.cost import Cost
 from vectron_p2p.bench.data import nearest
 from vectron_p2p.bench.figures import Row, percentile, spread
 from vectron_p2p.bench.jobs import Ask, WriteJob
@@ -95,13 +96,16 @@ def single(run: Run, stage: Stage) -> list[Row]:
     rows = []
     for connections in run.settings.connections:
         raw, ours, serial = [], [], []
+        cost = Cost(stage, run.generators)
         for _ in range(run.settings.repeats):
             raw.append(run.measure.raw_batch(run.truth, run.ef))
             if connections == 1:
                 serial.append(run.measure.raw_serial(run.truth, run.ef))
             ours.append(run.measure.searches(stage.place, run.ask(), run.truth, connections))
         label = f"single queries, {connections} connection{'s' if connections > 1 else ''}"
-        rows.append(_row(f"single-{connections}", label, ours, stage, raw, "raw batch"))
+        row = _row(f"single-{connections}", label, ours, stage, raw, "raw batch")
+        row.more.update(cost.per_query(), raw_us=spread([window.cpu_us for window in raw]).median)
+        rows.append(row)
         if serial:
             rows.append(_serial(serial, ours))
     return rows
@@ -132,19 +136,12 @@ def cache(run: Run, stage: Stage) -> list[Row]:
     before, plain, ours = (0, 0), [], []
     for _ in range(run.settings.repeats):
         plain.append(run.measure.searches(stage.place, run.ask(), run.truth, connections))
-        before = _cached(stage)
+        before = stage.cached()
         ours.append(run.measure.searches(stage.place, run.ask(), popular, connections))
-    hits, asked = (now - then for now, then in zip(_cached(stage), before, strict=True))
+    hits, asked = (now - then for now, then in zip(stage.cached(), before, strict=True))
     row = _row("cache", f"popular queries, {connections} connections", ours, stage, plain, "each asked once")
     row.more["from_cache"] = hits / max(1, asked)
     return [row]
-
-
-def _cached(stage: Stage) -> tuple[int, int]:
-    """Queries answered by the search cache, and all."""
-    nodes = stage.db.status().nodes
-    hits = sum(node.cache_hits for node in nodes)
-    return hits, hits + sum(node.cache_misses for node in nodes)
 
 
 def filters(run: Run, stage: Stage) -> list[Row]:
