@@ -121,7 +121,8 @@ class ThreadExecutor:
     def start(
         self, nursery: trio.Nursery, lane: str, fn: Callable[..., T], args: Sequence[object], done: Done[T]
     ) -> None:
-        self._queues[lane].put(_Job(fn, tuple(args), None, done))
+        context = nursery.parent_task.context.copy()  # of the service: such a job may be for many requests
+        self._queues[lane].put(_Job(fn, tuple(args), context, None, done))
 
     def waiting(self) -> dict[str, int]:
         """Jobs not yet begun, by lane."""
