@@ -131,6 +131,7 @@ class Measuring:
         clock = self._runtime.clock
         free, total = await self._runtime.executor.run("read", self._look)
         replicas = self._replicas.all()
+        cache = self._replicas.cache
         lag = self.health.quantiles(0.50, 0.99, 1.0)
         node = self._identity.node
         member = self._catalog.state.members.get(node)
@@ -162,6 +163,9 @@ class Measuring:
             queues=self._runtime.executor.waiting(),
             callers=self._callers(),
             peers=self._pool.statistics(),
+            cache_hits=cache.hits + cache.shared,
+            cache_misses=cache.misses,
+            cache_bytes=cache.bytes,
             traffic=self._traffic(),
         )
 
