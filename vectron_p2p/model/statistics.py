@@ -28,7 +28,8 @@ class OperationStatistics:
     """
 
     operation: str
-    """`upsert`, `search`, `get`, ... of clients; `apply_rows`, `search_shards`, ... between nodes."""
+    """`upsert`, `search`, `search_batch`, `get`, ... of clients (`upsert_if` and `delete_if` are conditional or
+    linearizable ones); `apply_rows`, `search_shards`, ... between nodes."""
     kind: str
     """Who asks: "client" or "peer"."""
     window_s: int
