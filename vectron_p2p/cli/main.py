@@ -34,6 +34,7 @@ COMMANDS = {
     "get": "vectron_p2p.cli.points:get",
     "doctor": "vectron_p2p.cli.doctor:doctor",
     "import": "vectron_p2p.cli.load:load",
+    "logs": "vectron_p2p.cli.logs:logs",
     "node": "vectron_p2p.cli.node:node",
     "nodes": "vectron_p2p.cli.cluster:nodes",
     "scroll": "vectron_p2p.cli.points:scroll",
@@ -41,6 +42,7 @@ COMMANDS = {
     "set-payload": "vectron_p2p.cli.points:set_payload",
     "shards": "vectron_p2p.cli.cluster:shards",
     "simulate": "vectron_p2p.cli.simulate:simulate",
+    "stats": "vectron_p2p.cli.statistics:stats",
     "status": "vectron_p2p.cli.cluster:status",
     "upsert": "vectron_p2p.cli.points:upsert",
 }

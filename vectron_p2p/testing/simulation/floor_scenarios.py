@@ -9,7 +9,7 @@ from vectron_p2p.testing.simulation.scenario import Scenario
 
 FLOORS: dict[str, Scenario] = {
     "old writes": Scenario(
-        frozenset({"narrow"}),
+        frozenset({"narrow", "forgotten"}),
         plain=(6, 8),
         linear=(0, 0),
         churn=(0, 0),
@@ -29,7 +29,7 @@ FLOORS: dict[str, Scenario] = {
         watch_floors=True,
     ),
     "stale copy": Scenario(
-        frozenset({"narrow"}),
+        frozenset({"narrow", "forgotten"}),
         plain=(7, 8),
         linear=(0, 0),
         churn=(0, 0),
@@ -50,7 +50,7 @@ FLOORS: dict[str, Scenario] = {
         watch_floors=True,
     ),
     "one after the other": Scenario(
-        frozenset({"narrow"}),
+        frozenset({"narrow", "forgotten"}),
         plain=(8, 8),
         linear=(0, 0),
         churn=(0, 0),

@@ -1,7 +1,7 @@
 """Faults that meet where something is forgotten for good: tombstones that are collected while old rows are still on
 their way, to an owner or to a replica that learns (PROTOCOLS §5, §7).
 
-Of the group "narrow", as `schedules`.
+Narrow as `schedules`; a group of their own, so that other scenarios draw as before.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ async def _until(condition: Callable[[], bool], within: float) -> bool:
     return condition()
 
 
-@fault("old write", "narrow", _seeded(2.0, 4.0))
+@fault("old write", "forgotten", _seeded(2.0, 4.0))
 async def old_write(world: World, action: Action) -> None:
     """What one coordinator sends comes to every owner late, to one a while before the others; and another owner takes
     long to add up its rows. So a write is on its way while all owners agree to a floor above it and find that they hold
@@ -117,7 +117,7 @@ async def old_write(world: World, action: Action) -> None:
         await trio.sleep(action.lasts)
 
 
-@fault("stale copy", "narrow", _seeded(3.0, 5.0))
+@fault("stale copy", "forgotten", _seeded(3.0, 5.0))
 async def stale_copy(world: World, action: Action) -> None:
     """A replica rots, and learns from the others. Near the end of that what one coordinator writes comes late to it and
     to the first that it learns from, and of what it copies from the last some comes late too: a row may be old when it
@@ -151,7 +151,7 @@ async def _stale_copy(world: World, rng: random.Random, shard: ShardId, owners: 
         world.note(f"{victim} has learned: {_full(world, victim, shard)}")
 
 
-@fault("one after the other", "narrow", _seeded(6.0, 12.0))
+@fault("one after the other", "forgotten", _seeded(6.0, 12.0))
 async def one_after_the_other(world: World, action: Action) -> None:
     """Each owner loses its shard in turn, when the one before is whole again: the first two to rot, the last to an old
     copy, with points that were deleted since.
