@@ -74,13 +74,19 @@ class Actions:
 
         self._app.run_worker(work(), group="actions", exit_on_error=False)
 
+    async def perform(self, call: Callable[[ClusterSource], Awaitable[T]]) -> T:
+        """As `Connection.perform`: for what lasts as long as a screen is on show."""
+        return await self._connection.perform(call)
+
     def say(self, text: str) -> None:
         self._app.notify(text, timeout=TOAST_S, markup=False)
 
     def failed(self, title: str, error: BaseException) -> None:
         self._app.notify(describe(error), title=title, severity="error", timeout=2 * TOAST_S, markup=False)
 
-    def _change(self, call: Callable[[ClusterSource], Awaitable[T]], said: Callable[[T], str], title: str) -> None:
+    def change(self, call: Callable[[ClusterSource], Awaitable[T]], said: Callable[[T], str], title: str) -> None:
+        """As `ask`; says what came of it, and has new figures come."""
+
         def then(result: T) -> None:
             self.say(said(result))
             self._connection.wake()
@@ -120,7 +126,7 @@ class Actions:
         def said(report: MovesReport) -> str:
             return f"{node.name} stays" if cancel else f"{node.name} is {report.state}: {report.shards} shards to go"
 
-        self._change(lambda source: source.drain(node.id, wait=False, cancel=cancel), said, f"drain {node.name}")
+        self.change(lambda source: source.drain(node.id, wait=False, cancel=cancel), said, f"drain {node.name}")
 
     def remove(self, node: NodeStatus) -> None:
         lines = [
@@ -131,7 +137,7 @@ class Actions:
         self.confirm(f"Remove {node.name}?", lines, lambda: self._remove(node), yes="Remove", typed=node.name)
 
     def _remove(self, node: NodeStatus) -> None:
-        self._change(
+        self.change(
             lambda source: source.remove(node.id, wait=False),
             lambda report: f"{node.name} is {report.state}: {report.wanted + len(report.moves)} shards to rebuild",
             f"remove {node.name}",
@@ -143,7 +149,7 @@ class Actions:
             return f"{node.name}: {report.compared} replicas compared, {report.copied} rows copied{rest}"
 
         self.say(f"{node.name}: repair has begun")
-        self._change(lambda source: source.repair(node.id), said, f"repair {node.name}")
+        self.change(lambda source: source.repair(node.id), said, f"repair {node.name}")
 
     # --- collections ---
 
@@ -158,7 +164,7 @@ class Actions:
 
         def create(values: dict[str, Any]) -> None:
             name = values.pop("name")
-            self._change(
+            self.change(
                 lambda source: source.create_collection(name, **values),
                 lambda _: f"collection {name} is there",
                 f"create {name}",
@@ -171,7 +177,7 @@ class Actions:
         lines = [line(f"{info.name} is deleted with {points}."), line(("Nothing brings them back.", Tone.BAD))]
 
         def delete() -> None:
-            self._change(
+            self.change(
                 lambda source: source.delete_collection(info.name),
                 lambda _: f"collection {info.name} is deleted",
                 f"delete {info.name}",
@@ -183,7 +189,7 @@ class Actions:
         field = Field("replicas", "Replicas", _number(1, model.MAX_REPLICAS, "replicas"), str(info.replicas))
 
         def change(values: dict[str, Any]) -> None:
-            self._change(
+            self.change(
                 lambda source: source.set_replicas(info.name, values["replicas"]),
                 lambda new: f"{info.name}: {new.replicas} replicas wanted; the cluster copies or drops by itself",
                 f"replicas of {info.name}",

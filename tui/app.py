@@ -18,7 +18,9 @@ from tui.config import load as load_config
 from tui.connection import Connection, Timing
 from tui.dialogs.help import HelpScreen
 from tui.screens.base import ConsoleScreen, Shared, TableScreen
+from tui.screens.alerts import AlertsScreen
 from tui.screens.collections import CollectionScreen, CollectionsScreen
+from tui.screens.logs import LogsScreen
 from tui.screens.nodes import NodeScreen, NodesScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.points import PointsScreen
@@ -42,7 +44,17 @@ if TYPE_CHECKING:
 
 AGE_S = 1.0  # ages are shown in whole seconds
 PACES = (0.0, 1.0, 2.0, 5.0, 10.0)  # seconds between figures on the screen; 0: as they come
-_SCREENS = (OverviewScreen, NodesScreen, ShardsScreen, CollectionsScreen, TrafficScreen, PointsScreen, SdkScreen)
+_SCREENS = (
+    OverviewScreen,
+    NodesScreen,
+    ShardsScreen,
+    CollectionsScreen,
+    TrafficScreen,
+    AlertsScreen,
+    PointsScreen,
+    LogsScreen,
+    SdkScreen,
+)
 
 
 class ConsoleApp(App[None]):

@@ -17,7 +17,9 @@ MODES = (
     ("shards", "Shards"),
     ("collections", "Collections"),
     ("traffic", "Traffic"),
+    ("alerts", "Alerts"),
     ("points", "Points"),
+    ("logs", "Logs"),
     ("sdk", "SDK"),
 )
 """Numbered screens, in the order of their numbers."""
@@ -28,7 +30,9 @@ ALIASES = {
     "shards": ("sh", "ring", "placement", "moves"),
     "collections": ("co", "cols"),
     "traffic": ("tr", "gateway", "operations", "latency", "connections"),
+    "alerts": ("al", "health"),
     "points": ("po", "pt", "playground", "search"),
+    "logs": ("lo", "log", "slow"),
     "sdk": ("snippets", "code"),
 }
 """Other words by which `:` finds a screen."""
@@ -93,9 +97,37 @@ TRAFFIC = [
     _key("u", "window", "Window", "The last minute, 5 minutes, or hour.", id="traffic-window"),
 ]
 
+ALERTS = [
+    _key("a", "acknowledge", "Acknowledge", "Say that somebody is at it.", id="acknowledge"),
+    _key("x", "resolve", "Resolve", "Close the alert by hand.", id="resolve"),
+    _key("s", "silence", "Silence", "Send nothing about its subject, or its rule, for a time.", id="silence"),
+    _key("h", "history", "History", "Resolved ones too, or active ones alone.", id="alert-history"),
+    _key("e", "rules", "Rules", "The rules: thresholds, durations, on and off.", id="rules"),
+]
+
+RULES = [
+    _key("e", "change", "Change", "Change threshold, duration and severity.", id="rule-change"),
+    _key("o", "switch", "On/off", "Switch the rule off or on.", id="rule-switch"),
+]
+
+LOGS = [
+    _key("l", "level", "Level", "The lowest level that is shown: debug, info, warning, error.", id="log-level"),
+    _key("s", "slow", "Slow", "Slow requests alone, or everything.", id="log-slow"),
+]
+
+LOG_RECORD = [
+    _key("t", "trace", "Trace", "All that the same call led to, on every node.", id="log-trace"),
+    _key("y", "copy", "Copy", "Copy the record as JSON.", id="log-copy"),
+]
+
 SDK = [_key("c,enter", "copy", "Copy", "Copy the code in the chosen box.", id="copy-code")]
 
-WRITES = frozenset({"drain", "remove", "repair", "create", "replicas", "delete", "upsert", "edit"})
+WRITES = frozenset(
+    {
+        "drain", "remove", "repair", "create", "replicas", "delete", "upsert", "edit",
+        "acknowledge", "resolve", "silence", "change", "switch",
+    }
+)  # fmt: skip
 """Actions that change the cluster: absent in read-only mode."""
 
 TABLE = [
@@ -121,20 +153,9 @@ FORM = [
 
 HELP = [_key("escape,q,?,f1", "close", "Close", "Close the help.", id="help-close")]
 
-GROUPS = (
-    APP,
-    BACK,
-    TABLE_SCREEN,
-    TABLE,
-    NODE_ACTIONS,
-    COLLECTION_ACTIONS,
-    POINTS,
-    POINT,
-    TRAFFIC,
-    SDK,
-    CONFIRM,
-    FORM,
-    HELP,
-)
+ACTIONS = (NODE_ACTIONS, COLLECTION_ACTIONS, TRAFFIC, ALERTS, RULES, POINTS, POINT, LOGS, LOG_RECORD, SDK)
+"""What single screens do."""
+
+GROUPS = (APP, BACK, TABLE_SCREEN, TABLE, *ACTIONS, CONFIRM, FORM, HELP)
 IDS = frozenset(each.id or "" for group in GROUPS for each in group)
 """What a keymap may name."""

@@ -14,12 +14,13 @@ from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeStatus, Repl
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from vectron_p2p.model.alerts import Alert
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.moves import MoveInfo
     from vectron_p2p.model.statistics import NodeStatistics, OperationStatistics, ReplicaStatistics
     from vectron_p2p.model.watching import WatchEvent
 
-TOPICS = ("cluster", "statistics", "operations", "collections", "shards", "moves")
+TOPICS = ("cluster", "statistics", "operations", "collections", "shards", "moves", "alerts")
 FAILED = ("failed", "damaged")
 GONE = ("left", "removed")
 
@@ -36,6 +37,9 @@ class Snapshot:
     """By node id."""
     operations: Mapping[str, list[OperationStatistics]]
     """By node id; under the empty key those of all nodes together."""
+    alerts: list[Alert]
+    at: float
+    """By the clock of the node, Unix seconds."""
 
 
 def snapshot(event: WatchEvent) -> Snapshot:
@@ -52,6 +56,8 @@ def snapshot(event: WatchEvent) -> Snapshot:
         moves,
         statistics,
         view["operations"],
+        list(view["alerts"].values()),
+        event.at,
     )
 
 

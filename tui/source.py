@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
+    from vectron_p2p.model.alerts import AlertsReport
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.ids import PointId
+    from vectron_p2p.model.logs import LogRecord
     from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo
     from vectron_p2p.model.points import Page, Point, SearchResult, WriteResult
@@ -58,6 +60,39 @@ class ClusterSource(Protocol):
     ) -> History:
         """Figures of the past, of one node or of all."""
         ...
+
+    async def logs(
+        self,
+        node: str | None = None,
+        *,
+        level: str = "info",
+        slow: bool = False,
+        trace: str | None = None,
+        limit: int = 1000,
+        follow: Literal[True],
+    ) -> AsyncIterator[LogRecord]:
+        """The last records of the nodes, and what comes after them."""
+        ...
+
+    async def alerts(self) -> AlertsReport:
+        """With rules, silences and routes."""
+        ...
+
+    async def acknowledge_alert(self, alert: str) -> AlertsReport: ...
+
+    async def resolve_alert(self, alert: str) -> AlertsReport: ...
+
+    async def silence_alerts(self, target: str, for_s: float) -> AlertsReport: ...
+
+    async def set_alert_rule(
+        self,
+        name: str,
+        *,
+        enabled: bool | None = None,
+        threshold: float | None = None,
+        for_s: float | None = None,
+        severity: str | None = None,
+    ) -> AlertsReport: ...
 
     async def cluster(self) -> ClusterInfo:
         """With what only the owners know of each replica: Merkle roots, floors."""

@@ -8,6 +8,7 @@ replaces it; every collection here is bounded.
 from __future__ import annotations
 
 import enum
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tui.snapshot import Snapshot
+    from vectron_p2p.model.alerts import Alert, AlertsReport
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.moves import MoveInfo
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
@@ -129,6 +131,11 @@ class Store:
         """As `cluster`, with Merkle roots; read only while somebody looks at them."""
         self.collections: Feed[list[CollectionInfo]] = Feed(STALE_AFTER_S)
         self.moves: Feed[list[MoveInfo]] = Feed(STALE_AFTER_S)
+        self.alerts: Feed[list[Alert]] = Feed(STALE_AFTER_S)
+        self.rules: Feed[AlertsReport] = Feed(math.inf)
+        """Read when somebody looks at them: they change by hand alone."""
+        self.clock = 0.0
+        """Unix seconds by the node that answered last, when it did."""
         self.statistics: Feed[Mapping[str, NodeStatistics]] = Feed(STALE_AFTER_S)
         """By node id."""
         self.operations: Feed[Mapping[str, list[OperationStatistics]]] = Feed(STALE_AFTER_S)
@@ -162,6 +169,8 @@ class Store:
         self.cluster.put(taken.cluster, now)
         self.collections.put(taken.collections, now)
         self.moves.put(taken.moves, now)
+        self.alerts.put(taken.alerts, now)
+        self.clock = taken.at
         self.statistics.put(taken.statistics, now)
         self.operations.put(taken.operations, now)
         self._record(taken)

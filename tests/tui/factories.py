@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 import anyio.lowlevel
 import numpy as np
 
 from tui.snapshot import Snapshot, snapshot
+from vectron_p2p.model.alerts import RULES, Alert, AlertRoute, AlertRule, AlertsReport, Silence
 from vectron_p2p.model.collections import CollectionInfo
 from vectron_p2p.model.errors import Unavailable
 from vectron_p2p.model.ids import PointId
+from vectron_p2p.model.logs import LEVELS, SLOW, LogRecord
 from vectron_p2p.model.moves import MoveInfo, MovesReport
 from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
 from vectron_p2p.model.points import Hit, Page, Point, SearchResult, WriteResult
@@ -207,6 +209,7 @@ def event(fake: FakeCluster, address: str) -> WatchEvent:
         "operations": fake.operations,
         "collections": {each.name: each for each in fake.infos},
         "shards": {f"{each.collection}/{each.shard}/{each.node}": each for each in replicas},
+        "alerts": {each.id: each for each in fake.alerts},
         "moves": {f"{each.collection}/{each.shard}": each for each in fake.moving},
     }
     return WatchEvent(here[0] if here else figures.answered_by, 1000.0, view=view)
@@ -238,6 +241,11 @@ class FakeCluster:
     refusing: Exception | None = None
     moving: list[MoveInfo] = dataclasses.field(default_factory=list)
     operations: dict[str, list[OperationStatistics]] = dataclasses.field(default_factory=dict)
+    alerts: list[Alert] = dataclasses.field(default_factory=list)
+    rules: dict[str, AlertRule] = dataclasses.field(default_factory=lambda: dict(RULES))
+    silences: list[Silence] = dataclasses.field(default_factory=list)
+    routes: list[AlertRoute] = dataclasses.field(default_factory=list)
+    records: list[LogRecord] = dataclasses.field(default_factory=list)
     more: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     past: History = dataclasses.field(default_factory=lambda: History("", 1, 0.0))
     points: dict[str, dict[PointId, Point]] = dataclasses.field(default_factory=dict)
@@ -299,6 +307,66 @@ class FakeSource:
         if self.cluster_.failing is not None:
             raise self.cluster_.failing
         return self.cluster_.info
+
+    async def logs(
+        self,
+        node: str | None = None,
+        *,
+        level: str = "info",
+        slow: bool = False,
+        trace: str | None = None,
+        limit: int = 1000,
+        follow: Literal[True],
+    ) -> AsyncIterator[LogRecord]:
+        await self.change("logs", level, slow, trace)
+
+        async def records() -> AsyncIterator[LogRecord]:
+            given = 0
+            while True:
+                await self._answer()
+                for record in self.cluster_.records[given:]:
+                    given += 1
+                    kept = LEVELS[record.level] >= LEVELS[level] and (not slow or record.event == SLOW)
+                    if kept and (trace is None or record.trace == trace):
+                        yield record
+                await anyio.sleep(0.01)
+
+        return records()
+
+    async def alerts(self) -> AlertsReport:
+        await self._answer()
+        return self._report()
+
+    def _report(self) -> AlertsReport:
+        held = self.cluster_
+        return AlertsReport(held.alerts, [], list(held.rules.values()), held.silences, held.routes)
+
+    async def acknowledge_alert(self, alert: str) -> AlertsReport:
+        await self.change("acknowledge", alert)
+        return self._report()
+
+    async def resolve_alert(self, alert: str) -> AlertsReport:
+        await self.change("resolve", alert)
+        return self._report()
+
+    async def silence_alerts(self, target: str, for_s: float) -> AlertsReport:
+        await self.change("silence", target, for_s)
+        return self._report()
+
+    async def set_alert_rule(
+        self,
+        name: str,
+        *,
+        enabled: bool | None = None,
+        threshold: float | None = None,
+        for_s: float | None = None,
+        severity: str | None = None,
+    ) -> AlertsReport:
+        await self.change("rule", name, enabled, threshold, for_s, severity)
+        changes = {"enabled": enabled, "threshold": threshold, "for_s": for_s, "severity": severity}
+        set_ = {key: value for key, value in changes.items() if value is not None}
+        self.cluster_.rules[name] = dataclasses.replace(self.cluster_.rules[name], **set_, changed=True)  # type: ignore[arg-type]
+        return self._report()
 
     async def change(self, name: str, *arguments: Any) -> None:
         """A call that is recorded, unless it is refused."""

@@ -212,7 +212,7 @@ class TestPoints:
 
     async def test_search_by_id_and_by_vector_with_a_filter(self, fake):
         async with console(fake, size=(160, 48)) as (app, pilot):
-            await pilot.press("6")
+            await pilot.press("7")
             await settle(app, pilot)
             for name, value in (("collection", "docs"), ("near", "2"), ("filter", '{"pos": "noun"}'), ("k", "5")):
                 app.screen.query_one(f"#{name}", Input).value = value
@@ -241,7 +241,7 @@ class TestPoints:
     )
     async def test_a_query_that_is_none_is_not_sent(self, fake, name, value, says):
         async with console(fake) as (app, pilot):
-            await pilot.press("6")
+            await pilot.press("7")
             await settle(app, pilot)
             app.screen.query_one("#collection", Input).value = "docs"
             app.screen.query_one(f"#{name}", Input).value = value

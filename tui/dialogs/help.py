@@ -8,19 +8,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.bindings import (
-    APP,
-    BACK,
-    COLLECTION_ACTIONS,
-    HELP,
-    NODE_ACTIONS,
-    POINT,
-    POINTS,
-    SDK,
-    TABLE,
-    TABLE_SCREEN,
-    TRAFFIC,
-)
+from tui.bindings import ACTIONS, APP, BACK, HELP, TABLE, TABLE_SCREEN
 from tui.render.text import Line, Tone, line
 from tui.themes import block
 
@@ -34,7 +22,7 @@ if TYPE_CHECKING:
 
 GROUPS = (
     ("Screens", tuple(item.id for item in APP)),
-    ("Actions", tuple(item.id for item in (*NODE_ACTIONS, *COLLECTION_ACTIONS, *POINTS, *POINT, *TRAFFIC, *SDK))),
+    ("Actions", tuple(item.id for group in ACTIONS for item in group)),
     ("This screen", tuple(item.id for item in (*BACK, *TABLE_SCREEN))),
     ("Rows", tuple(item.id for item in TABLE)),
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tui.render import format as fmt
 from tui.render import marks
+from tui.render.alerts import worst as worst_alerts
 from tui.render.panels import Chart
 from tui.render.text import Line, Span, Tone, clip, line
 from tui.render.traffic import rate
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tui.events import Event
+    from vectron_p2p.model.alerts import Alert
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.nodes import ClusterStatus, NodeStatus
 
 LABEL = 14  # width of the first column of the services; the longest label is "Catalog quorum"
+ALERTS = 4  # alerts on the overview: the screen of alerts has all
 STRIP = 16  # signs of nodes that fit on a card
 
 
@@ -145,8 +148,8 @@ def _nodes_health(status: ClusterStatus) -> Line:
     )
 
 
-def services(status: ClusterStatus) -> list[Line]:
-    """Each service on a line, then what the cluster itself warns of."""
+def services(status: ClusterStatus, active: Iterable[Alert] = ()) -> list[Line]:
+    """Each service on a line, then the alerts that are active, and what the cluster itself warns of."""
     lines = [
         _membership(status),
         _quorum(status),
@@ -155,6 +158,7 @@ def services(status: ClusterStatus) -> list[Line]:
         _index(status),
         _nodes_health(status),
     ]
+    lines += worst_alerts(active, ALERTS)
     return lines + [line(("▲ ", Tone.WARN), text) for text in status.warnings]
 
 

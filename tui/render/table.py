@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 SortValue: TypeAlias = float | str
 
 MAX_ROWS = 1000  # filling and updating a terminal table costs ~0.1 ms a cell; beyond this a person filters
+SHRUNK = 12  # the least that a column is cut to: a word and a figure
 PADDING = 2  # blanks that a terminal table puts around a cell
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`priority` 0 is always shown; the larger, the sooner left out. `most`: longest text shown in full."""
+    """`priority` 0 is always shown; the larger, the sooner left out. `most`: longest text shown in full. `shrinks`: cut to
+    what is left where it would not fit.
+    """
 
     key: str
     label: str
@@ -30,6 +33,7 @@ class Column:
     right: bool = False
     most: int = 40
     help: str = ""
+    shrinks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,8 @@ def fit(columns: Sequence[Column], rows: Iterable[Row], width: int, least: Mappi
     left = width
     for column in sorted(columns, key=lambda item: item.priority):
         need = natural[column.key] + PADDING
+        if column.shrinks and need > left >= SHRUNK + PADDING:
+            natural[column.key], need = left - PADDING, left
         if column.priority and need > left:
             break
         chosen.add(column.key)

@@ -47,7 +47,7 @@ class OverviewScreen(ConsoleScreen):
         ):
             panel.border_title = card.title
             panel.show(card.lines, theme)
-        services = overview.services(status)
+        services = overview.services(status, store.alerts.value or [])
         self.query_one("#grid").styles.grid_rows = f"{len(services) + 2} 1fr"
         self.query_one("#services", Panel).show(services, theme)
         changes = self.query_one("#changes", Panel)
