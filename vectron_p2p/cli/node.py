@@ -90,6 +90,11 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     show_default=True,
     help="When a write is acknowledged: on disk, or in memory and on disk within 100 ms.",
 )
+@click.option(
+    "--alert-command",
+    type=click.Path(exists=True, dir_okay=False, executable=True),
+    help="Program that gets each alert of the cluster as JSON on stdin, when it fires and when it is resolved.",
+)
 @click.option("--insecure", is_flag=True, help="Listen beyond this machine, although nothing is encrypted.")
 @click.option(
     "--config",
@@ -107,6 +112,7 @@ def node(
     zone: str,
     name: str | None,
     durability: str,
+    alert_command: str | None,
     insecure: bool,
 ) -> int:
     """Run a node until SIGTERM or Ctrl-C.
@@ -132,6 +138,7 @@ def node(
             zone=zone,
             name=name,
             durability=durability,
+            alert_command=alert_command,
             insecure=insecure,
         )
     )

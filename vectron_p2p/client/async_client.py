@@ -10,7 +10,7 @@ import anyio
 import anyio.abc
 import anyio.lowlevel
 
-from vectron_p2p.client import administration, operations
+from vectron_p2p.client import administration, alerting, operations
 from vectron_p2p.client.async_transport import AsyncSocketTransport
 from vectron_p2p.client.session import RetryPolicy, Session
 from vectron_p2p.client.steps import Call, Flow, LinkLost
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from vectron_p2p.client.async_collection import AsyncCollection
+    from vectron_p2p.model.alerts import AlertsReport
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
@@ -182,6 +183,44 @@ class AsyncClient:
     async def set_replicas(self, name: str, replicas: int) -> CollectionInfo:
         """As `Client.set_replicas`."""
         return await self.run(administration.set_replicas(self.session, name, replicas))
+
+    async def alerts(self) -> AlertsReport:
+        """As `Client.alerts`."""
+        return await self.run(alerting.alerts(self.session))
+
+    async def acknowledge_alert(self, alert: str) -> AlertsReport:
+        """As `Client.acknowledge_alert`."""
+        return await self.run(alerting.handle(self.session, alert, "acknowledge"))
+
+    async def resolve_alert(self, alert: str) -> AlertsReport:
+        """As `Client.resolve_alert`."""
+        return await self.run(alerting.handle(self.session, alert, "resolve"))
+
+    async def silence_alerts(self, target: str, for_s: float) -> AlertsReport:
+        """As `Client.silence_alerts`."""
+        return await self.run(alerting.silence(self.session, target, for_s))
+
+    async def set_alert_rule(
+        self,
+        name: str,
+        *,
+        enabled: bool | None = None,
+        threshold: float | None = None,
+        for_s: float | None = None,
+        severity: str | None = None,
+    ) -> AlertsReport:
+        """As `Client.set_alert_rule`."""
+        return await self.run(
+            alerting.set_rule(self.session, name, enabled=enabled, threshold=threshold, for_s=for_s, severity=severity)
+        )
+
+    async def set_alert_route(self, name: str, url: str, *, severity: str = "warning") -> AlertsReport:
+        """As `Client.set_alert_route`."""
+        return await self.run(alerting.set_route(self.session, name, url, severity))
+
+    async def remove_alert_route(self, name: str) -> AlertsReport:
+        """As `Client.remove_alert_route`."""
+        return await self.run(alerting.set_route(self.session, name, None, "warning"))
 
     async def run(self, flow: Flow[T]) -> T:
         """Drives a flow to its result: the whole of this shell."""

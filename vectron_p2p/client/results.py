@@ -11,6 +11,7 @@ import inspect
 import struct
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from vectron_p2p.model.alerts import Alert, AlertRoute, AlertRule, AlertsReport, Silence
 from vectron_p2p.model.collections import CollectionInfo
 from vectron_p2p.model.errors import Internal, InvalidArgument
 from vectron_p2p.model.ids import Address, PointId, parse_address
@@ -66,6 +67,18 @@ def cluster_status(status: dict[str, Any]) -> ClusterStatus:
 def moves_report(report: dict[str, Any]) -> MovesReport:
     """The answer to `moves()`."""
     return build(MovesReport, {**report, "moves": _each(MoveInfo, report.get("moves", ()))})
+
+
+def alerts_report(report: dict[str, Any]) -> AlertsReport:
+    """The answer to `alerts()`."""
+    kinds: dict[str, Callable[..., Any]] = {
+        "active": Alert,
+        "history": Alert,
+        "rules": AlertRule,
+        "silences": Silence,
+        "routes": AlertRoute,
+    }
+    return build(AlertsReport, {name: _each(kind, report.get(name, ())) for name, kind in kinds.items()})
 
 
 def repair_report(passes: Iterable[dict[str, Any]]) -> RepairReport:

@@ -32,7 +32,7 @@ from vectron_p2p.query.filters import Filter, parse_filter
 from vectron_p2p.query.scoring import check_vectors, vectors_from_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from vectron_p2p.catalog.state import Collection
     from vectron_p2p.model.moves import MovesReport
@@ -61,6 +61,7 @@ class ClientService:
         repairs: Repairs,
         administration: Administration,
         runtime: Runtime,
+        alerts: Mapping[type, Callable[[Any, float], Awaitable[Any]]],
     ) -> None:
         self._catalog = catalog
         self._writes = coordinator.writes
@@ -92,6 +93,7 @@ class ClientService:
             m.DrainNode: self._drain,
             m.RemoveNode: self._remove,
             m.GetMoves: self._moves,
+            **alerts,
         }
 
     def handles(self, message: object) -> bool:

@@ -28,6 +28,9 @@ class NodeConfig:
     """None: made from the node's UUID."""
     durability: str = "fsync"
     """"fsync": an ack is on disk; "interval": it is in memory of W owners and on disk within 100 ms."""
+    alert_command: str | None = None
+    """A program that is handed each alert of the cluster. Of this machine alone, never of the catalog: who may change
+    that must not be able to have anything run on all machines."""
     insecure: bool = False
     """Listen beyond loopback although nothing is encrypted yet."""
 

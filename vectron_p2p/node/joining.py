@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from vectron_p2p.catalog import commands
 from vectron_p2p.catalog.records import PREFIX, Persisted, bootstrap, load
 from vectron_p2p.catalog.state import BadCatalog, ClusterState, found
 from vectron_p2p.model.errors import InvalidArgument, PermissionDenied, VectronError
-from vectron_p2p.model.ids import Address, ClusterId, NodeId
+from vectron_p2p.model.ids import Address, ClusterId, NodeId, parse_address
 from vectron_p2p.net.interfaces import ConnectionLost
 from vectron_p2p.net.rpc import RpcConnection
 from vectron_p2p.node.runtime import Runtime, new_uuid
@@ -21,6 +22,7 @@ from vectron_p2p.protocol import messages as m
 from vectron_p2p.protocol.connection import PROTOCOL_VERSIONS
 
 if TYPE_CHECKING:
+    from vectron_p2p.node.catalog import Catalog
     from vectron_p2p.node.config import NodeConfig
     from vectron_p2p.node.identity import Identity
     from vectron_p2p.storage.kv import KeyValue
@@ -31,6 +33,7 @@ SEED_TIMEOUT = 3.0  # a live seed answers in milliseconds; another one is tried 
 MEMBER_TIMEOUT = 1.0  # members that are gone without a word should not hold up a start for longer
 RETRY_FIRST, RETRY_LAST = 0.5, 5.0  # between rounds over all seeds, with jitter: quick while a cluster is being started
 JOIN_TIMEOUT = 10.0  # the member asked has to get an entry decided
+LET_IN_TIMEOUT = 5.0  # for that entry: the answer is to be there in time
 
 
 class WrongCluster(Exception):
@@ -149,3 +152,10 @@ async def _ask(
     dial = min(timeout, SEED_TIMEOUT)
     async with RpcConnection.open(runtime.network, seed, hello, runtime.clock, timeout=dial) as connection:
         return await connection.call(message, timeout=timeout)
+
+
+async def let_in(message: m.JoinCluster, catalog: Catalog) -> m.JoinReply:
+    """The answer of a member that is asked in."""
+    command = commands.AddMember(NodeId(message.node), message.name, parse_address(message.address), message.zone)
+    await catalog.propose(command, timeout=LET_IN_TIMEOUT)
+    return m.JoinReply(catalog.state.to_bytes())

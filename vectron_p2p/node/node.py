@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from vectron_p2p.catalog import commands
 from vectron_p2p.catalog.state import BadCatalog
 from vectron_p2p.model.errors import NotFound, PermissionDenied, Unavailable, VectronError
-from vectron_p2p.model.ids import Address, NodeId, parse_address
+from vectron_p2p.model.ids import Address, NodeId
 from vectron_p2p.model.nodes import Liveness, NodeState
 from vectron_p2p.net.pool import Pool
 from vectron_p2p.net.rpc import Caller, RpcServer
+from vectron_p2p.node.access import INSPECTION, LOOKING
 from vectron_p2p.node.administration import Administration
+from vectron_p2p.node.alerting import Alerting
 from vectron_p2p.node.catalog import Catalog
 from vectron_p2p.node.client_service import ClientService
 from vectron_p2p.node.coordinator.coordinator import Coordinator
@@ -28,7 +29,7 @@ from vectron_p2p.node.fences import Fences
 from vectron_p2p.node.gossip import Gossip
 from vectron_p2p.node.greeting import Greeting
 from vectron_p2p.node.identity import LOST_SELF, Identity, check_owned
-from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
+from vectron_p2p.node.joining import found_cluster, join_cluster, let_in, meet_others, persisted_catalog
 from vectron_p2p.node.peers import Peers
 from vectron_p2p.node.recovery import Recovery
 from vectron_p2p.node.replica import KV_PREFIX
@@ -62,13 +63,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 SYSTEM = "system"  # the key-value store of identity, catalog and clock mark
-JOIN_TIMEOUT = 5.0  # for the entry that lets a node in
 ANNOUNCE = 0.3  # seconds for the news of a clean stop to leave: one round of gossip
-INSPECTION = (m.GetNodeStatus, m.MerkleRoots, m.MerkleLeaves, m.LeafVersions, m.FetchRows)
-"""Requests between nodes that clients may make too: reads of one replica, for tools that compare replicas."""
-
-LOOKING = (m.GetStatus, m.GetCluster)
-"""Requests of clients that a node answers while it is still starting: what it waits for shows there."""
 
 
 class Node:
@@ -188,6 +183,19 @@ class Node:
         )
         self._standing = Standing(identity.node, self.address, self.catalog, runtime)
         self._greeting = Greeting(identity, self.catalog, self._pool, resolve=self._resolve, now=runtime.clock.now)
+        self._alerting = Alerting(
+            identity,
+            self.catalog,
+            hlc,
+            runtime,
+            peers=lambda: self._peers,
+            liveness=lambda node: self.gossip.liveness(node),
+            wall_ms=lambda: self.stamps.wall_ms(),
+            lag=lambda: self.health.p99(),
+            behind=lambda: self.repair.behind(self._peers),
+            command=self.config.alert_command,
+            background=background,
+        )
         self.gossip = Gossip(
             identity,
             self.address,
@@ -198,6 +206,7 @@ class Node:
             runtime,
             limits,
             on_change=self._member_changed,
+            alerts=self._alerting.exchange,
             background=background,
         )
         stamps = self.stamps = Stamps(hlc, identity, runtime, background=background)
@@ -228,12 +237,15 @@ class Node:
             state=lambda: self.catalog.state,
             liveness=self.gossip.liveness,
             warnings=lambda: warnings_of(self.catalog, self.gossip.liveness, self.replicas, self.upkeep.learning),
+            alerts=lambda: sum(alert.active for alert in self._alerting.reports.current()),
         )
         passes = self.upkeep.passes
         administration = Administration(
             peers, self.catalog, reports, self.upkeep.balancer, self.gossip.liveness, runtime.clock
         )
-        self._client_service = ClientService(self.catalog, coordinator, reports, passes, administration, runtime)
+        self._client_service = ClientService(
+            self.catalog, coordinator, reports, passes, administration, runtime, self._alerting.handlers
+        )
         self._look_for_lost = LookForLost(
             self._pool, runtime.clock, runtime.random, state=lambda: self.catalog.state, on_found=self._leave
         )
@@ -276,6 +288,7 @@ class Node:
         nursery.start_soon(self._promises.run)
         nursery.start_soon(self._keep_standing)
         nursery.start_soon(self._look_for_lost.run)
+        nursery.start_soon(self._alerting.run)
 
     async def _wind_down(self) -> None:
         """Tell the peers, finish what is under way, close."""
@@ -364,16 +377,13 @@ class Node:
             return await self.upkeep.handle(message)
         if isinstance(message, m.GetCatalogView):
             return self._recovery.view()
+        if isinstance(message, m.ExchangeAlerts):
+            return self._alerting.exchange.answer(message)
         if isinstance(message, m.GetNodeStatus):
             return await self._status.reply(message)
         if isinstance(message, m.JoinCluster):
-            return await self._let_in(message)
+            return await let_in(message, self.catalog)
         raise NotFound(f"this node answers no {type(message).__name__}", field="message")
-
-    async def _let_in(self, message: m.JoinCluster) -> m.JoinReply:
-        command = commands.AddMember(NodeId(message.node), message.name, parse_address(message.address), message.zone)
-        await self.catalog.propose(command, timeout=JOIN_TIMEOUT)
-        return m.JoinReply(self.catalog.state.to_bytes())
 
     def _take_note(self, message: Any, caller: Caller) -> None:
         if caller.role != "peer" or caller.node is None:

@@ -43,7 +43,8 @@ class Executor(Protocol):
     """Runs blocking or long work off the event loop.
 
     Lanes keep kinds of work from waiting for each other: "system" (the node's own records), "disk" (batches, fsync),
-    "read" (gets and scans), "admit" (checks of large requests), "search" (queries), "index" (linking, rebuilding).
+    "read" (gets and scans), "admit" (checks of large requests), "search" (queries), "index" (linking, rebuilding),
+    "notify" (what is sent out of the cluster).
     """
 
     async def run(self, lane: str, fn: Callable[..., T], *args: object) -> T:

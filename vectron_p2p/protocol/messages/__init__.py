@@ -10,6 +10,16 @@ old data.
 
 from __future__ import annotations
 
+from vectron_p2p.protocol.messages.alerts import (
+    AlertsNews,
+    AlertsReply,
+    ExchangeAlerts,
+    GetAlerts,
+    HandleAlert,
+    SetAlertRoute,
+    SetAlertRule,
+    SilenceAlerts,
+)
 from vectron_p2p.protocol.messages.changes import ChangePayload, DeleteIf, UpsertIf
 from vectron_p2p.protocol.messages.cluster import (
     CatalogNote,
@@ -88,6 +98,8 @@ from vectron_p2p.protocol.messages.shards import (
 
 __all__ = [
     "AgreeFloor",
+    "AlertsNews",
+    "AlertsReply",
     "ApplyReply",
     "ApplyRows",
     "AwaitFence",
@@ -109,15 +121,18 @@ __all__ = [
     "DescribeCollection",
     "Done",
     "DrainNode",
+    "ExchangeAlerts",
     "FetchRows",
     "FloorSums",
     "Get",
+    "GetAlerts",
     "GetCatalogView",
     "GetCluster",
     "GetMoves",
     "GetNodeStatus",
     "GetReply",
     "GetStatus",
+    "HandleAlert",
     "Hello",
     "HitList",
     "JoinCluster",
@@ -151,8 +166,11 @@ __all__ = [
     "Search",
     "SearchReply",
     "SearchShards",
+    "SetAlertRoute",
+    "SetAlertRule",
     "SetReplicas",
     "ShardsReply",
+    "SilenceAlerts",
     "StatusReply",
     "SwimNote",
     "Upsert",

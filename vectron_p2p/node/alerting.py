@@ -1,0 +1,82 @@
+"""The parts of a node that are about alerts, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vectron_p2p import __version__
+from vectron_p2p.alerts.board import Board
+from vectron_p2p.alerts.watch import Watch
+from vectron_p2p.node.alert_reports import AlertReports
+from vectron_p2p.node.alert_service import AlertService
+from vectron_p2p.node.services.alert_exchange import AlertExchange
+from vectron_p2p.node.services.alerts import Alerts
+from vectron_p2p.node.services.sightings import Sightings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import trio
+
+    from vectron_p2p.catalog.state import ClusterState
+    from vectron_p2p.model.ids import NodeId
+    from vectron_p2p.model.nodes import Liveness
+    from vectron_p2p.node.catalog import Catalog
+    from vectron_p2p.node.identity import Identity
+    from vectron_p2p.node.peers import Peers
+    from vectron_p2p.node.runtime import Runtime
+    from vectron_p2p.replication.hlc import HybridClock
+
+
+class Alerting:
+    """`peers`, `lag` and `behind` are not asked before the node is put together."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        catalog: Catalog,
+        hlc: HybridClock,
+        runtime: Runtime,
+        *,
+        peers: Callable[[], Peers],
+        liveness: Callable[[NodeId], Liveness],
+        wall_ms: Callable[[], int],
+        lag: Callable[[], float],
+        behind: Callable[[], float],
+        command: str | None,
+        background: trio.Nursery,
+    ) -> None:
+        def state() -> ClusterState:
+            return catalog.state
+
+        me, clock = identity.node, runtime.clock
+        board = Board(me, identity.boot, __version__)
+        self.reports = AlertReports(board, state=state, wall_ms=wall_ms)
+        self.exchange = AlertExchange(board, clock, runtime.random, peers=peers, background=background)
+        sightings = Sightings(
+            me,
+            runtime,
+            state=state,
+            lag=lag,
+            behind=behind,
+            off_by_ms=hlc.off_by_ms,
+            software=board.software,
+        )
+        self._alerts = Alerts(
+            me,
+            board,
+            Watch(),
+            self.exchange,
+            sightings,
+            self.reports,
+            runtime,
+            state=state,
+            liveness=liveness,
+            wall_ms=wall_ms,
+            command=command,
+            background=background,
+        )
+        self.handlers = AlertService(self.reports, catalog, liveness=liveness, wall_ms=wall_ms, me=me).handlers
+
+    async def run(self) -> None:
+        await self._alerts.run()
