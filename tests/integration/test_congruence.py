@@ -53,6 +53,9 @@ def script(db: Any, name: str, metric: str) -> Iterator[tuple[str, Callable[[], 
     yield "search filter", partial(docs.search, query, filter={"even": True, "tags": "t1", "n": {"$gte": 10}})
     yield "search threshold", partial(docs.search, query, k=100, score_threshold=2.0 if metric == "l2" else 0.2)
     yield "search batch", partial(docs.search_batch, DATA[:3], k=2)
+    yield "search by group", partial(docs.search, query, k=3, group_by="tags", group_size=4, exact=True)
+    yield "recommend", partial(docs.recommend, ["id-4", 7], [9], k=4)
+    yield "recommend nothing", partial(docs.recommend, ["nothing"])
     yield "count", docs.count
     yield "count filter", partial(docs.count, filter={"$or": [{"n": {"$lt": 5}}, {"tags": {"$contains": "t2"}}]})
     yield "scroll", partial(docs.scroll, limit=7)
@@ -72,6 +75,7 @@ def script(db: Any, name: str, metric: str) -> Iterator[tuple[str, Callable[[], 
     yield "bad consistency", partial(docs.upsert, ids=[1], vectors=DATA[:1], consistency="most")
     yield "bad payload", partial(docs.upsert, ids=[1], vectors=DATA[:1], payloads=[{"x": object()}])
     yield "too large", partial(docs.upsert, ids=[1], vectors=DATA[:1], payloads=[{"x": "y" * 70_000}])
+    yield "bad group", partial(docs.search, query, group_by=7)
     yield "bad cursor", partial(docs.scroll, cursor="nonsense")
     yield "no collection", db.collection("nothing").count
     yield "drop", partial(db.delete_collection, name)

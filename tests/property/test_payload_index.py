@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.property.test_query_filters import filters, payloads
+from tests.property.test_query_filters import filters, operands, paths, payloads
 from vectron_p2p.index.payload import fields, payload_index
 from vectron_p2p.index.payload.extract import extract
 from vectron_p2p.index.payload.payload_index import PayloadIndex
-from vectron_p2p.query.filters import matches, parse_filter
+from vectron_p2p.query.filters import Outside, group_key, groups_at, matches, parse_filter
 
 batches = st.lists(st.lists(payloads, max_size=6), max_size=4)
 
@@ -75,6 +75,30 @@ def test_beyond_each_bound_it_is_never_wrong(name: str, module: Any, limit: int,
         check(fresh, kept, source, exact=False)
     finally:
         setattr(module, name, before)
+
+
+outside = st.builds(Outside, paths, st.lists(operands.filter(lambda value: value is not None), max_size=3).map(tuple))
+
+
+@given(batches, outside, st.sampled_from([(64, 16_384), (1, 16_384), (64, 1)]))
+def test_groups_that_are_not_named(parts: list[list[dict[str, Any]]], tree: Outside, limits: tuple[int, int]) -> None:
+    before = fields.MAX_TEXT, fields.MAX_DISTINCT
+    fields.MAX_TEXT, fields.MAX_DISTINCT = limits
+    try:
+        index, held = PayloadIndex(), list[Any]()
+        for part in parts:
+            add(index, held, part)
+    finally:
+        fields.MAX_TEXT, fields.MAX_DISTINCT = before
+    masks = index.masks(tree, len(held))
+    named = list(map(group_key, tree.values))
+    wanted = [any(group_key(value) not in named for value in groups_at(tree.path)(payload)) for payload in held]
+    assert [matches(tree, payload) for payload in held] == wanted
+    for sure, possible, passes in zip(masks.sure.tolist(), masks.possible.tolist(), wanted, strict=True):
+        assert passes or not sure
+        assert possible or not passes
+    if limits == before and not huge(tree.values):
+        assert masks.sure.tolist() == masks.possible.tolist() == wanted
 
 
 @given(batches, filters, st.randoms())

@@ -20,7 +20,7 @@ from vectron_p2p.model.errors import InvalidArgument, VectronError
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from vectron_p2p.client.async_collection import AsyncCollection
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
     from vectron_p2p.model.repair import RepairReport
+    from vectron_p2p.model.statistics import ClusterStatistics, History
 
 T = TypeVar("T")
 
@@ -144,6 +145,17 @@ class AsyncClient:
     async def status(self) -> ClusterStatus:
         """As `Client.status`."""
         return await self.run(operations.status(self.session))
+
+    async def statistics(self, *, replicas: bool = True) -> ClusterStatistics:
+        """As `Client.statistics`."""
+        return await self.run(operations.statistics(self.session, replicas=replicas))
+
+    async def history(
+        self, figures: Iterable[str] | None = None, *, seconds: float = 600.0, node: str | None = None
+    ) -> History:
+        """As `Client.history`."""
+        names = () if figures is None else figures
+        return await self.run(operations.history(self.session, names, seconds=seconds, node=node))
 
     async def repair(
         self, node: str | None = None, *, on_progress: Callable[[RepairReport], None] | None = None

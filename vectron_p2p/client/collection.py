@@ -114,6 +114,8 @@ class Collection:
         ef: int | None = None,
         exact: bool = False,
         offset: int = 0,
+        group_by: str | None = None,
+        group_size: int | None = None,
         score_threshold: float | None = None,
         with_payload: bool = True,
         with_vector: bool = False,
@@ -131,6 +133,9 @@ class Collection:
             ef: Effort in the graph; None chooses by k.
             exact: Compare with every point instead.
             offset: Hits to skip; offset + k is at most 10,000.
+            group_by: A payload field: the k best groups of points that have one value there (each element of a list is
+                one), found in `groups`; points without the field are left out.
+            group_size: Hits per group, 1 unless given; k * group_size is at most 1,000, and there is no offset.
             score_threshold: Keep scores at least (cosine, dot) or at most (l2) this.
             with_payload: Return payloads.
             with_vector: Return vectors.
@@ -149,6 +154,8 @@ class Collection:
             ef=ef,
             exact=exact,
             offset=offset,
+            group_by=group_by,
+            group_size=group_size,
             score_threshold=score_threshold,
             with_payload=with_payload,
             with_vector=with_vector,
@@ -166,6 +173,8 @@ class Collection:
         ef: int | None = None,
         exact: bool = False,
         offset: int = 0,
+        group_by: str | None = None,
+        group_size: int | None = None,
         score_threshold: float | None = None,
         with_payload: bool = True,
         with_vector: bool = False,
@@ -184,6 +193,56 @@ class Collection:
             ef=ef,
             exact=exact,
             offset=offset,
+            group_by=group_by,
+            group_size=group_size,
+            score_threshold=score_threshold,
+            with_payload=with_payload,
+            with_vector=with_vector,
+            consistency=consistency,
+            explain=explain,
+        )
+        return self._client.run(flow)
+
+    def recommend(
+        self,
+        positive: Iterable[PointId],
+        negative: Iterable[PointId] = (),
+        *,
+        k: int = 10,
+        filter: dict[str, Any] | None = None,
+        ef: int | None = None,
+        exact: bool = False,
+        offset: int = 0,
+        group_by: str | None = None,
+        group_size: int | None = None,
+        score_threshold: float | None = None,
+        with_payload: bool = True,
+        with_vector: bool = False,
+        consistency: Level = "one",
+        timeout: float | None = None,
+        explain: bool = False,
+    ) -> SearchResult:
+        """The points most like the points `positive` and least like `negative`, these themselves left out.
+
+        The query is mean(positive) + (mean(positive) - mean(negative)); under cosine each counts by its direction.
+        Other arguments as `search`.
+
+        Raises:
+            NotFound: Some of these points do not exist; `failed` names them.
+        """
+        flow = point_operations.recommend(
+            self._session,
+            self.name,
+            positive,
+            negative,
+            timeout,
+            k=k,
+            filter=filter,
+            ef=ef,
+            exact=exact,
+            offset=offset,
+            group_by=group_by,
+            group_size=group_size,
             score_threshold=score_threshold,
             with_payload=with_payload,
             with_vector=with_vector,

@@ -6,10 +6,12 @@ Sans-IO like `flows`. What the two clients offer is written here once; their met
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.client import requests, results
 from vectron_p2p.client.flows import ask
+from vectron_p2p.client.session import check_timeout
 from vectron_p2p.client.steps import Sleep
 from vectron_p2p.model.collections import CollectionInfo, check_name
 from vectron_p2p.model.errors import InvalidArgument, VectronError
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from vectron_p2p.client.steps import Flow
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
     from vectron_p2p.model.repair import RepairReport
+    from vectron_p2p.model.statistics import ClusterStatistics, History
 
 POLL_S = 0.25  # between looks at a repair: a person watches it
 SILENCE_S = (
@@ -45,6 +48,23 @@ def status(session: Session) -> Flow[ClusterStatus]:
     session.saw(session.generation, found.epoch)
     session.learn(results.addresses(found.nodes))
     return found
+
+
+def statistics(session: Session, *, replicas: bool) -> Flow[ClusterStatistics]:
+    """What the nodes measure."""
+    reply = yield from ask(session, messages.GetStatistics(bool(replicas)), messages.StatisticsReply)
+    return results.cluster_statistics(reply.statistics)
+
+
+def history(session: Session, figures: object, *, seconds: object, node: str | None) -> Flow[History]:
+    """Figures of the past."""
+    if node is not None and not isinstance(node, str):
+        raise InvalidArgument(f"node is a name or id, not {type(node).__name__}", field="node")
+    if isinstance(figures, str) or not isinstance(figures, Iterable):
+        raise InvalidArgument(f"figures is a list of names, not {type(figures).__name__}", field="figures")
+    request = messages.GetHistory(check_timeout(seconds, field="seconds"), requests.check_keys(figures), node)
+    reply = yield from ask(session, request, messages.HistoryReply)
+    return results.history(reply.history)
 
 
 def repair(

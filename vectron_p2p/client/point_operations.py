@@ -112,6 +112,19 @@ def search(
     return results.search_results(reply)[0]
 
 
+def recommend(
+    session: Session, collection: str, positive: object, negative: object, timeout: object, **options: Any
+) -> Flow[SearchResult]:
+    seconds = session.timeout if timeout is None else check_timeout(timeout)
+    wanted = requests.examples(positive, field="positive")
+    if not wanted:
+        raise InvalidArgument("at least one positive example is needed", field="positive")
+    request = requests.search(collection, vectors=b"", count=1, dimension=0, point_id=None, timeout=seconds, **options)
+    request = replace(request, positive=wanted, negative=requests.examples(negative, field="negative"))
+    reply = yield from ask(session, request, messages.SearchReply, timeout=seconds)
+    return results.search_results(reply)[0]
+
+
 def search_batch(
     session: Session, collection: str, vectors: object, timeout: object, **options: Any
 ) -> Flow[list[SearchResult]]:

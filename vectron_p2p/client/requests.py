@@ -134,6 +134,8 @@ def search(
     consistency: object,
     timeout: float,
     explain: object,
+    group_by: object = None,
+    group_size: object = None,
 ) -> messages.Search:
     """The request of a search."""
     wanted = k if type(k) is int and 0 < k <= MAX_WINDOW else check_int(k, 1, MAX_WINDOW, field="k")
@@ -159,7 +161,33 @@ def search(
         consistency=parse_consistency(consistency).value,
         timeout=timeout,
         explain=bool(explain),
+        **_groups(group_by, group_size),
     )
+
+
+def _groups(group_by: object, group_size: object) -> dict[str, Any]:
+    if group_by is None:
+        if group_size is not None:
+            raise InvalidArgument("group_size goes with group_by", field="group_size")
+        return {}
+    if not isinstance(group_by, str):
+        raise InvalidArgument(
+            f"group_by is the name of a payload field, not {type(group_by).__name__}", field="group_by"
+        )
+    size = 1 if group_size is None else check_int(group_size, 1, MAX_WINDOW, field="group_size")
+    return {"group_by": _text(group_by, field="group_by"), "group_size": size}
+
+
+def examples(ids: object, *, field: str) -> list[PointId]:
+    """`ids` as examples of `recommend`.
+
+    Raises:
+        InvalidArgument: They are no list of ids.
+    """
+    try:
+        return check_ids(ids)
+    except InvalidArgument as error:
+        raise InvalidArgument(error.message.replace("ids", field, 1), field=field) from None
 
 
 def get(

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import inspect
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vectron_p2p.model.alerts import Alert, AlertRoute, AlertRule, AlertsReport, Silence
@@ -17,13 +18,32 @@ from vectron_p2p.model.errors import Internal, InvalidArgument
 from vectron_p2p.model.ids import Address, PointId, parse_address
 from vectron_p2p.model.moves import MoveInfo, MovesReport
 from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
-from vectron_p2p.model.points import Hit, Page, Point, SearchResult, unpack_payload
+from vectron_p2p.model.points import Group, Hit, Page, Point, SearchResult, unpack_payload
 from vectron_p2p.model.repair import NodeRepair, RepairReport
+from vectron_p2p.model.statistics import (
+    ClusterStatistics,
+    CollectionTotals,
+    ConnectionStatistics,
+    History,
+    NetworkStatistics,
+    NodeStatistics,
+    OperationStatistics,
+    PeerStatistics,
+    ReplicaStatistics,
+)
+from vectron_p2p.model.traffic import (
+    HedgeFigures,
+    LimitFigures,
+    PeerFigures,
+    RoundTripFigures,
+    TrafficFigures,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from vectron_p2p.model.points import Vector
+    from vectron_p2p.protocol import messages
     from vectron_p2p.protocol.messages import GetReply, HitList, ScrollReply, SearchReply
 
 D = TypeVar("D")
@@ -64,6 +84,59 @@ def cluster_status(status: dict[str, Any]) -> ClusterStatus:
     return build(ClusterStatus, {**status, "nodes": _each(NodeStatus, status.get("nodes", ()))})
 
 
+def cluster_statistics(fields: dict[str, Any]) -> ClusterStatistics:
+    """The answer to `statistics()`."""
+    return build(
+        ClusterStatistics,
+        {
+            **fields,
+            "nodes": [node_statistics(each) for each in fields.get("nodes", ())],
+            "operations": _each(OperationStatistics, fields.get("operations", ())),
+            "collections": _each(CollectionTotals, fields.get("collections", ())),
+            "replicas": _each(ReplicaStatistics, fields.get("replicas", ())),
+        },
+    )
+
+
+def node_statistics(fields: dict[str, Any]) -> NodeStatistics:
+    return build(
+        NodeStatistics,
+        {
+            **fields,
+            "network": build(NetworkStatistics, fields.get("network", {})),
+            "operations": _each(OperationStatistics, fields.get("operations", ())),
+            "callers": _each(ConnectionStatistics, fields.get("callers", ())),
+            "peers": _each(PeerStatistics, fields.get("peers", ())),
+            "traffic": traffic_figures(fields.get("traffic", {})),
+        },
+    )
+
+
+def traffic_figures(fields: dict[str, Any]) -> TrafficFigures:
+    peers = [
+        build(
+            PeerFigures,
+            {
+                **each,
+                "round_trips": {
+                    kind: build(RoundTripFigures, figures) for kind, figures in each.get("round_trips", {}).items()
+                },
+            },
+        )
+        for each in fields.get("peers", ())
+    ]
+    return TrafficFigures(
+        peers=peers,
+        hedges=build(HedgeFigures, fields.get("hedges", {})),
+        limits=build(LimitFigures, fields.get("limits", {})),
+    )
+
+
+def history(fields: dict[str, Any]) -> History:
+    """The answer to `history()`."""
+    return build(History, fields)
+
+
 def moves_report(report: dict[str, Any]) -> MovesReport:
     """The answer to `moves()`."""
     return build(MovesReport, {**report, "moves": _each(MoveInfo, report.get("moves", ()))})
@@ -102,8 +175,23 @@ def parse_addresses(texts: Iterable[str]) -> list[Address]:
 
 def search_results(reply: SearchReply) -> list[SearchResult]:
     """One result per query of the request."""
-    missing = reply.missing_shards
-    return [SearchResult(_hits(hits), bool(missing), missing, reply.took_ms, reply.plan) for hits in reply.results]
+    missing, groups = reply.missing_shards, reply.groups
+    found = [SearchResult(_hits(hits), bool(missing), missing, reply.took_ms, reply.plan) for hits in reply.results]
+    if not groups:
+        return found
+    if len(groups) != len(found):
+        raise Internal("the node's lists of groups and of hits differ in number")
+    return [replace(each, groups=_groups(each.hits, sizes)) for each, sizes in zip(found, groups, strict=True)]
+
+
+def _groups(hits: list[Hit], sizes: Iterable[messages.Group]) -> list[Group]:
+    groups, at = [], 0
+    for each in sizes:
+        groups.append(Group(each.value, hits[at : at + each.size]))
+        at += each.size
+    if at != len(hits):
+        raise Internal("the node's groups and hits differ in number")
+    return groups
 
 
 def _hits(hits: HitList) -> list[Hit]:

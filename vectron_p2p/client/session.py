@@ -140,7 +140,7 @@ class Session:
             self._addresses = (*seeds, *list(learnt)[:MAX_ADDRESSES])
 
 
-def check_timeout(timeout: object) -> float:
+def check_timeout(timeout: object, *, field: str = "timeout") -> float:
     """`timeout` in seconds as a float.
 
     Raises:
@@ -148,4 +148,4 @@ def check_timeout(timeout: object) -> float:
     """
     if isinstance(timeout, int | float) and not isinstance(timeout, bool) and 0 < timeout < float("inf"):
         return float(timeout)
-    raise InvalidArgument(f"timeout is a number of seconds above 0, not {timeout!r}", field="timeout")
+    raise InvalidArgument(f"{field} is a number of seconds above 0, not {timeout!r}", field=field)

@@ -17,7 +17,7 @@ from vectron_p2p.model.errors import VectronError
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from vectron_p2p.client.collection import Collection
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
     from vectron_p2p.model.repair import RepairReport
+    from vectron_p2p.model.statistics import ClusterStatistics, History
 
 T = TypeVar("T")
 
@@ -151,6 +152,30 @@ class Client:
     def status(self) -> ClusterStatus:
         """Live figures of every node."""
         return self.run(operations.status(self.session))
+
+    def statistics(self, *, replicas: bool = True) -> ClusterStatistics:
+        """What every node measures of itself: resources, operations over 1 minute, 5 minutes and an hour, connections.
+
+        Args:
+            replicas: Those of every shard replica, and the totals of collections, too.
+        """
+        return self.run(operations.statistics(self.session, replicas=replicas))
+
+    def history(
+        self, figures: Iterable[str] | None = None, *, seconds: float = 600.0, node: str | None = None
+    ) -> History:
+        """Figures of the past, at most of a day: what charts are made of.
+
+        Args:
+            figures: Some of `model.statistics.FIGURES`; None for all.
+            seconds: How far back; the further, the longer the steps (1, 10 or 60 s).
+            node: Name or id of a node; None for the cluster.
+
+        Raises:
+            NotFound: There is no such node.
+        """
+        names = () if figures is None else figures
+        return self.run(operations.history(self.session, names, seconds=seconds, node=node))
 
     def repair(
         self, node: str | None = None, *, on_progress: Callable[[RepairReport], None] | None = None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vectron_p2p.index.layer import Layer
     from vectron_p2p.index.scan import Block, Slots
     from vectron_p2p.index.search import Request
-    from vectron_p2p.index.slots import Mask, View
+    from vectron_p2p.index.slots import Ints, Mask, View
     from vectron_p2p.query.scoring import Matrix
 
 FIRST_KEEP, LAST_KEEP = 32, 1024  # ids asked of `keep` at a time: more and more, as it proves to keep few
@@ -144,24 +144,7 @@ class FilteredSearcher(Searcher):
         depth = planner.enough(k, plan.ef)
         rows = np.arange(len(self._queries))
         while plan.kind == "graph" and len(rows):
-            found = collect(
-                self._layer,
-                self._mutex,
-                self._queries[rows],
-                plan,
-                depth=depth,
-                wanted=self._decided,
-            )
-            self._plan.update(scanned=found.scanned, fetch=plan.fetch)
-            want, need = min(k, found.live), min(depth, found.live)
-            if not want:
-                enough = np.ones(len(rows), dtype=np.bool_)
-            elif found.slots.shape[1] < need:
-                enough = np.zeros(len(rows), dtype=np.bool_)
-            else:
-                enough = (found.slots[:, need - 1] != NONE) & (found.ranks[:, want - 1] >= found.bound)
-            self._finish_many(found, rows, enough)
-            rows = rows[~enough]
+            rows = np.concatenate([self._pick(plan, part, depth) for part in self._turns(rows, plan)])
             fetch = planner.wider(fetch=plan.fetch, wanted=k, found=0, labels=labels)
             plan = planner.Plan("graph" if fetch else "exact", plan.ef, fetch)
             self._plan["rounds"] += bool(len(rows))
@@ -172,6 +155,22 @@ class FilteredSearcher(Searcher):
             found = collect_from(view, self._queries[rows], self._matching(view), self._metric, depth=k)
             self._plan["scanned"] = found.scanned
             self._finish_many(found, rows, np.ones(len(rows), dtype=np.bool_))
+
+    def _pick(self, plan: planner.Plan, rows: Ints, depth: int) -> Ints:
+        """Finishes those of `rows` whose beam holds enough matches; returns the others."""
+        k = self._request.k
+        found = collect(self._layer, self._mutex, self._queries[rows], plan, depth=depth, wanted=self._decided)
+        self._plan.update(scanned=found.scanned, fetch=plan.fetch)
+        want, need = min(k, found.live), min(depth, found.live)
+        if not want:
+            enough = np.ones(len(rows), dtype=np.bool_)
+        elif found.slots.shape[1] < need:
+            enough = np.zeros(len(rows), dtype=np.bool_)
+        else:
+            enough = (found.slots[:, need - 1] != NONE) & (found.ranks[:, want - 1] >= found.bound)
+        self._finish_many(found, rows, enough)
+        left: Ints = rows[~enough]
+        return left
 
     def _matching(self, view: View) -> Iterator[Block]:
         """The rows that pass: copied together, those below the copy's end, and picked one by one, the others."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Keep: TypeAlias = Callable[[list[PointId]], list[bool]]
 
+TURN_COST = 64 * 64 * planner.distance_cost(384)  # 64 queries with the default beam: 13 ms, which a linking turn waits
+
 
 class Hits(NamedTuple):
     """Hits of one query, best first: parallel columns; `scores` float32."""
@@ -77,24 +79,36 @@ class Searcher:
         return [hits for hits in self._hits if hits is not None], self._plan
 
     def _search(self, plan: planner.Plan) -> None:
-        k = self._request.k
         rows = np.arange(len(self._queries))
         for attempt in (plan, planner.Plan("exact", plan.ef, 0)):
-            found = collect(self._layer, self._mutex, self._queries[rows], attempt, depth=k)
-            if attempt is plan:
-                self._plan["scanned"] = found.scanned
-            want = min(k, found.live)
-            if attempt.kind == "exact" or not want:
-                enough = np.ones(len(rows), dtype=np.bool_)  # a scan has all there is
-            elif found.slots.shape[1] < want:
-                enough = np.zeros(len(rows), dtype=np.bool_)
-            else:
-                enough = (found.slots[:, want - 1] != NONE) & (found.ranks[:, want - 1] >= found.bound)
-            self._finish_many(found, rows, enough)
-            rows = rows[~enough]
+            rows = np.concatenate([self._attempt(attempt, part, plan) for part in self._turns(rows, attempt)])
             if not len(rows):
                 return
             self._plan["rescanned"] = len(rows)  # dead labels, or points that the graph does not reach
+
+    def _turns(self, rows: Ints, plan: planner.Plan) -> list[Ints]:
+        """`rows` in as many parts as turns at the gate, so that none is long, however wide the beam is."""
+        if plan.kind != "graph":
+            return [rows]
+        step = max(1, TURN_COST // (plan.fetch * planner.distance_cost(self._queries.shape[1])))
+        return [rows[at : at + step] for at in range(0, len(rows), step)]
+
+    def _attempt(self, attempt: planner.Plan, rows: Ints, plan: planner.Plan) -> Ints:
+        """Finishes those of `rows` for which `attempt` finds enough; returns the others."""
+        k = self._request.k
+        found = collect(self._layer, self._mutex, self._queries[rows], attempt, depth=k)
+        if attempt is plan:
+            self._plan["scanned"] = found.scanned
+        want = min(k, found.live)
+        if attempt.kind == "exact" or not want:
+            enough = np.ones(len(rows), dtype=np.bool_)  # a scan has all there is
+        elif found.slots.shape[1] < want:
+            enough = np.zeros(len(rows), dtype=np.bool_)
+        else:
+            enough = (found.slots[:, want - 1] != NONE) & (found.ranks[:, want - 1] >= found.bound)
+        self._finish_many(found, rows, enough)
+        left: Ints = rows[~enough]
+        return left
 
     def _finish_many(self, found: Found, rows: Ints, enough: Mask) -> None:
         """`_finish` for all rows of `found` that have `enough`; in one go for those without ties and empty places."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vectron_p2p.query.filters import Filter
     from vectron_p2p.query.scoring import Matrix
 
-QUERY_CHUNK = 64  # queries per turn at the gate: about 15 ms, which a linking turn then waits
+QUERY_CHUNK = 64  # queries planned and scored together; more save little and take memory
 LOAD_CHUNK = 1_000
 
 # Points per exclusive turn. At 384 dimensions and ef_construction 100 on two threads 16 take 5 ms, 48 take 13 ms; a

@@ -23,16 +23,18 @@ class Consistency(enum.StrEnum):
         return owners if self is Consistency.ALL else owners // 2 + 1
 
 
+_BY_NAME: dict[str, Consistency] = {level.value: level for level in Consistency}
+
+
 def parse_consistency(value: object, *, linearizable: bool = False) -> Consistency:
     """`value` as a level; `linearizable` only where the call allows it.
 
     Raises:
         InvalidArgument: It is none of "one", "quorum", "all".
     """
+    level = _BY_NAME.get(value) if isinstance(value, str) else None
+    if level is not None and (linearizable or level is not Consistency.LINEARIZABLE):
+        return level
     allowed = [level for level in Consistency if linearizable or level is not Consistency.LINEARIZABLE]
-    if isinstance(value, str):
-        for level in allowed:
-            if value == level.value:
-                return level
     names = ", ".join(repr(level.value) for level in allowed)
     raise InvalidArgument(f"consistency is one of {names}, not {value!r}", field="consistency")

@@ -49,14 +49,26 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """The best hits among the points that have `value` at the field of `group_by`, or in its list."""
+
+    value: str | int | float | bool
+    hits: list[Hit]
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits, best first. `partial`: `missing_shards` did not answer."""
+    """Hits, best first. `partial`: `missing_shards` did not answer.
+
+    `groups`, of a search with `group_by`: best group first; `hits` are then theirs, group after group.
+    """
 
     hits: list[Hit]
     partial: bool = False
     missing_shards: list[int] = field(default_factory=list)
     took_ms: float = 0.0
     plan: list[dict[str, Any]] | None = None
+    groups: list[Group] | None = None
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)

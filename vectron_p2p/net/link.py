@@ -49,10 +49,14 @@ class Link:
         self.core = core
         self.reason = ""
         """Why it ended."""
+        self.silent = False
+        """Whether it ended because the other side gave no sign of life."""
         self._clock = clock
         self._greet_within = greet_within
         self.heard = clock.now()
         """When the other side last sent anything."""
+        self.bytes_in = 0
+        self.bytes_out = 0
         self._writing_since: float | None = None
         self._idle = False  # the writer waits: nothing is queued, nothing under way
         self._rest = b""  # of a frame that went out in part
@@ -104,6 +108,7 @@ class Link:
         if self._idle and self.core.in_flight <= 1 and 0 < self.core.pending_bytes <= EAGER_BYTES:
             data = self.core.data_to_send()
             sent = self.stream.send_nowait(data)
+            self.bytes_out += sent
             if sent == len(data):
                 return
             self._rest = data[sent:]
@@ -127,6 +132,7 @@ class Link:
                 core.stop()
                 return
             self.heard = clock.now()
+            self.bytes_in += len(data)
             for event in core.receive(data):
                 handle(event, tasks)
             if core.pending_bytes:
@@ -141,6 +147,7 @@ class Link:
                 if data:
                     self._writing_since = self._clock.now()
                     await stream.send_all(data)
+                    self.bytes_out += len(data)
                     self._writing_since = None
                     if core.pending_bytes <= HIGH_WATER:
                         self._room.set()
@@ -168,6 +175,7 @@ class Link:
                     silence.heard(heard)
                 verdict = silence.look(clock.now(), OWING_PATIENCE)
                 if verdict is Verdict.LOST:
+                    self.silent = True
                     self.end("no sign of life")
                 elif verdict is Verdict.PING:
                     silence.sent(core.pending_bytes)
@@ -186,6 +194,7 @@ class Link:
                 self.end(f"the other side took no data for {now - since:.0f} s")
             silent = now - self.heard
             if silent >= DEAD_AFTER:
+                self.silent = True
                 self.end(f"nothing heard for {silent:.0f} s")
             elif silent >= PING_EVERY and self.core.state is State.OPEN:
                 self.core.ping()

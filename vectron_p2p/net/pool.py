@@ -7,12 +7,13 @@ never waits for a peer that is backing off; a connection is used only when the n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from vectron_p2p.model.errors import DeadlineExceeded, Unavailable, VectronError
+from vectron_p2p.model.statistics import PeerStatistics
 from vectron_p2p.net.interfaces import ConnectionLost, ConnectionRefused
 from vectron_p2p.net.rpc_client import DIAL_TIMEOUT, RpcConnection
 
@@ -30,18 +31,8 @@ BACKOFF_CAP = 5.0  # a peer that returns without telling is found again this soo
 JITTER = 0.5  # share of each pause that is drawn: peers of a restarted node must not all dial at once
 
 
-@dataclass(frozen=True, slots=True)
-class PeerStatistics:
-    """One peer, as the pool sees it."""
-
-    node: NodeId
-    connections: int
-    in_flight: int
-    pending_bytes: int
-    failures: int
-    """Dials in a row that failed."""
-    retry_in: float
-    """Seconds until calls may dial again; 0: now."""
+class Unreachable(Unavailable):
+    """Said here, not answered there: the node cannot be reached now, nothing was sent."""
 
 
 class _Lane:
@@ -74,7 +65,8 @@ class Pool:
     """Args:
     hello: Makes the greeting of each new connection.
     resolve: Where a node is, None when unknown.
-    on_broken: Told of each connection that broke or could not be made: a reason to probe that node now.
+    on_broken: Told of each connection that broke or could not be made, once, before the calls on it end, and whether
+        that was because the other side gave no sign of life.
     on_refused: Told what a node said that turned this one away.
     """
 
@@ -86,7 +78,7 @@ class Pool:
         hello: Callable[[], Hello],
         resolve: Callable[[NodeId], Address | None],
         *,
-        on_broken: Callable[[NodeId], None] | None = None,
+        on_broken: Callable[[NodeId, bool], None] | None = None,
         on_refused: Callable[[NodeId, VectronError], None] | None = None,
     ) -> None:
         self._network = network
@@ -97,6 +89,8 @@ class Pool:
         self._on_broken = on_broken
         self._on_refused = on_refused
         self._peers: dict[NodeId, _Peer] = {}
+        self._open: dict[RpcConnection, None] = {}
+        self._ended = (0, 0)
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -113,7 +107,7 @@ class Pool:
         """The reply of `node`. `bulk` takes the connection on which large messages delay nobody.
 
         Raises:
-            Unavailable: The node cannot be reached now; nothing was sent.
+            Unreachable: The node cannot be reached now; nothing was sent.
             VectronError: What the node answered; DeadlineExceeded after `timeout` seconds.
             ConnectionLost: The connection ended while waiting: the outcome is unknown.
         """
@@ -157,6 +151,18 @@ class Pool:
                 if lane.connection is not None:
                     lane.connection.close("dropped by the pool")
 
+    def heard(self, node: NodeId) -> float:
+        """When `node` last sent anything over the connections there are; -inf without any."""
+        peer = self._peers.get(node)
+        lanes = () if peer is None else peer.lanes
+        return max((lane.connection.heard for lane in lanes if lane.connection is not None), default=-math.inf)
+
+    def ping(self, node: NodeId) -> None:
+        """Ask for a sign of life, over the connection for requests, if there is one."""
+        connection = self._ready(node, bulk=False)
+        if connection is not None:
+            connection.ping()
+
     def statistics(self) -> list[PeerStatistics]:
         """All peers known, by node id."""
         now = self._clock.now()
@@ -170,10 +176,19 @@ class Pool:
                     in_flight=sum(connection.in_flight for connection in open_lanes),
                     pending_bytes=sum(connection.pending_bytes for connection in open_lanes),
                     failures=peer.failures,
-                    retry_in=max(peer.retry_at - now, 0.0),
+                    retry_in_s=max(peer.retry_at - now, 0.0),
                 )
             )
         return found
+
+    def transferred(self) -> tuple[int, int]:
+        """Bytes in and out on all connections since the start."""
+        bytes_in, bytes_out = self._ended
+        for connection in self._open:
+            more_in, more_out = connection.transferred
+            bytes_in += more_in
+            bytes_out += more_out
+        return bytes_in, bytes_out
 
     # --- connections --------------------------------------------------------------------------------------------------
 
@@ -183,7 +198,7 @@ class Pool:
         return connection if connection is not None and connection.usable else None
 
     async def _connect(self, node: NodeId, bulk: bool, timeout: float) -> RpcConnection:
-        """A usable connection, dialled if there is none. Raises Unavailable, DeadlineExceeded."""
+        """A usable connection, dialled if there is none. Raises Unreachable, DeadlineExceeded."""
         peer = self._peers.get(node)
         if peer is None:
             peer = self._peers[node] = _Peer(node)
@@ -195,19 +210,19 @@ class Pool:
             raise DeadlineExceeded(f"node {node} could not be reached within {timeout:.3g} s", node=node)
         connection = lane.connection
         if connection is None or not connection.usable:
-            raise Unavailable(f"node {node} cannot be reached: {peer.error or 'the connection ended'}", node=node)
+            raise Unreachable(f"node {node} cannot be reached: {peer.error or 'the connection ended'}", node=node)
         return connection
 
     def _dial_soon(self, peer: _Peer, lane: _Lane) -> trio.Event:
         if self._nursery is None:
-            raise Unavailable("this node is stopping, or not yet started")
+            raise Unreachable("this node is stopping, or not yet started")
         address = self._resolve(peer.node)
         if address is None:
-            raise Unavailable(f"no address of node {peer.node} is known", node=peer.node)
+            raise Unreachable(f"no address of node {peer.node} is known", node=peer.node)
         wait = peer.retry_at - self._clock.now()
         if wait > 0 and address == peer.failed_address:
             text = f"node {peer.node} cannot be reached: {peer.error}; tried again in {wait:.1f} s"
-            raise Unavailable(text, node=peer.node)
+            raise Unreachable(text, node=peer.node)
         lane.dialled = trio.Event()
         self._nursery.start_soon(self._dial, self._nursery, peer, lane, address, lane.dialled)
         return lane.dialled
@@ -255,12 +270,18 @@ class Pool:
         *,
         task_status: trio.TaskStatus[RpcConnection] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        await connection.run(DIAL_TIMEOUT, task_status=task_status)
+        self._open[connection] = None
+        try:
+            await connection.run(DIAL_TIMEOUT, task_status=task_status)
+        finally:
+            del self._open[connection]
+            (bytes_in, bytes_out), (more_in, more_out) = self._ended, connection.transferred
+            self._ended = bytes_in + more_in, bytes_out + more_out
         if lane.connection is connection:
             lane.connection = None
             if not connection.left_orderly:
-                self._tell(peer)
+                self._tell(peer, connection.fell_silent)
 
-    def _tell(self, peer: _Peer) -> None:
+    def _tell(self, peer: _Peer, silent: bool = False) -> None:
         if self._on_broken is not None and self._peers.get(peer.node) is peer:
-            self._on_broken(peer.node)
+            self._on_broken(peer.node, silent)

@@ -7,6 +7,7 @@ omits takes down more than its own connection; tasks, queued bytes and connectio
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -50,6 +51,22 @@ class Caller:
 Handler: TypeAlias = Callable[[Any, Caller], Awaitable[Any]]
 NoteHandler: TypeAlias = Callable[[Any, Caller], None]
 WelcomeFor: TypeAlias = Callable[[Hello], Welcome]
+OnAnswered: TypeAlias = Callable[[Any, Caller, float, "VectronError | None", int, int], None]
+"""(message, caller, seconds that it took, the error it was answered with, bytes in, bytes out)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One connection that is being served. `role` is "" before the greeting."""
+
+    address: Address
+    role: str
+    node: str | None
+    age: float
+    requests: int
+    in_flight: int
+    bytes_in: int
+    bytes_out: int
 
 
 class _Serving:
@@ -63,6 +80,7 @@ class _Serving:
         handler: Handler,
         on_note: NoteHandler | None,
         max_in_flight: int,
+        on_answered: OnAnswered | None,
     ) -> None:
         self.core = Connection("server", max_in_flight=max_in_flight)
         self.link = Link(stream, self.core, clock, greet_within=HANDSHAKE_TIMEOUT)
@@ -70,21 +88,41 @@ class _Serving:
         self._welcome = welcome
         self._handler = handler
         self._on_note = on_note
+        self._on_answered = on_answered
         self._address = stream.remote
+        self._opened = clock.now()
+        self._requests = 0
         self._caller: Caller | None = None
         self._scopes: dict[int, trio.CancelScope] = {}
 
     async def run(self) -> None:
         await self.link.run(self._handle)
 
+    @property
+    def role(self) -> str:
+        return "" if self._caller is None else self._caller.role
+
+    def served(self) -> Served:
+        return Served(
+            address=self._address,
+            role=self.role,
+            node=None if self._caller is None else self._caller.node,
+            age=self._clock.now() - self._opened,
+            requests=self._requests,
+            in_flight=self.core.in_flight,
+            bytes_in=self.link.bytes_in,
+            bytes_out=self.link.bytes_out,
+        )
+
     def _handle(self, event: Event, tasks: trio.Nursery) -> None:
         match event:
-            case Request(request_id, message, timeout):
+            case Request(request_id, message, timeout, size):
                 # The scope is made here, so that its deadline and a CANCEL also count while the task waits for its
                 # turn.
                 scope = self._clock.move_on_after(float("inf") if timeout is None else timeout)
                 self._scopes[request_id] = scope
-                tasks.start_soon(self._answer, request_id, message, scope)
+                self._requests += 1
+                tasks.start_soon(self._answer, request_id, message, scope, size, self._clock.now())
             case Cancelled(request_id):
                 if request_id in self._scopes:  # else the handler is through already
                     self._scopes[request_id].cancel()
@@ -119,8 +157,11 @@ class _Serving:
         except Exception:
             log.exception("a note could not be taken", message=type(message).__name__)
 
-    async def _answer(self, request_id: int, message: Any, scope: trio.CancelScope) -> None:
+    async def _answer(
+        self, request_id: int, message: Any, scope: trio.CancelScope, bytes_in: int, began: float
+    ) -> None:
         assert self._caller is not None
+        bytes_out = 0
         reply: Any = None
         error: VectronError | None = None
         try:
@@ -135,12 +176,14 @@ class _Serving:
         await self.link.room()  # the reply stays an object until the reader of the others has caught up
         if error is None:
             try:
-                self.core.respond(request_id, reply)
+                bytes_out = self.core.respond(request_id, reply)
             except LocalProtocolError as caught:
                 error = _as_answer(caught, message)
         if error is not None:
-            self.core.respond_error(request_id, error)  # of no effect when the request was cancelled
+            bytes_out = self.core.respond_error(request_id, error)  # of no effect when the request was cancelled
         self.link.wake()
+        if self._on_answered is not None and bytes_out >= 0:
+            self._on_answered(message, self._caller, self._clock.now() - began, error, bytes_in, bytes_out)
 
 
 def _as_answer(caught: Exception, message: Any) -> VectronError:
@@ -160,6 +203,7 @@ async def serve_connection(
     handler: Handler,
     on_note: NoteHandler | None = None,
     max_in_flight: int = MAX_IN_FLIGHT,
+    on_answered: OnAnswered | None = None,
 ) -> None:
     """Serves one stream until it ends, and closes it.
 
@@ -170,8 +214,9 @@ async def serve_connection(
             the caller takes the request back, goes away, or its time is over.
         on_note: Takes one-way messages; must not block.
         max_in_flight: Requests at once; more are answered `Overloaded`.
+        on_answered: Told of each request that was answered; not of those that were taken back.
     """
-    await _Serving(stream, clock, welcome, handler, on_note, max_in_flight).run()
+    await _Serving(stream, clock, welcome, handler, on_note, max_in_flight, on_answered).run()
 
 
 class RpcServer:
@@ -185,6 +230,7 @@ class RpcServer:
         welcome: WelcomeFor,
         handler: Handler,
         on_note: NoteHandler | None = None,
+        on_answered: OnAnswered | None = None,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self._endpoint = endpoint
@@ -192,6 +238,8 @@ class RpcServer:
         self._welcome = welcome
         self._handler = handler
         self._on_note = on_note
+        self._on_answered = on_answered
+        self._ended: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
         self._max_connections = max_connections
         self._serving: dict[_Serving, None] = {}  # ordered: goodbyes go out in the same order in each run
         self._accepting = trio.CancelScope()
@@ -204,6 +252,19 @@ class RpcServer:
     def in_flight(self) -> int:
         """Requests being answered."""
         return sum(serving.core.in_flight for serving in self._serving)
+
+    def served(self) -> list[Served]:
+        """The connections that are open now."""
+        return [serving.served() for serving in self._serving]
+
+    def transferred(self, role: str) -> tuple[int, int]:
+        """Bytes in and out on connections of callers of this role, since the start."""
+        bytes_in, bytes_out = self._ended[role]
+        for serving in self._serving:
+            if serving.role == role:
+                bytes_in += serving.link.bytes_in
+                bytes_out += serving.link.bytes_out
+        return bytes_in, bytes_out
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serves until cancelled, or until the endpoint is closed or `drain` was called and all callers have left."""
@@ -222,12 +283,17 @@ class RpcServer:
                     nursery.start_soon(self._serve, stream)
 
     async def _serve(self, stream: Stream) -> None:
-        serving = _Serving(stream, self._clock, self._welcome, self._handler, self._on_note, MAX_IN_FLIGHT)
+        serving = _Serving(
+            stream, self._clock, self._welcome, self._handler, self._on_note, MAX_IN_FLIGHT, self._on_answered
+        )
         self._serving[serving] = None
         try:
             await serving.run()
         finally:
             del self._serving[serving]
+            ended = self._ended[serving.role]
+            ended[0] += serving.link.bytes_in
+            ended[1] += serving.link.bytes_out
 
     async def drain(self, timeout: float) -> None:
         """Takes no new connections and requests, waits up to `timeout` seconds for those in flight, then ends all."""

@@ -92,8 +92,18 @@ class RpcConnection:
         return self._goodbye
 
     @property
+    def fell_silent(self) -> bool:
+        """Whether it ended because the other side gave no sign of life."""
+        return self._link is not None and self._link.silent
+
+    @property
     def in_flight(self) -> int:
         return len(self._calls)
+
+    @property
+    def transferred(self) -> tuple[int, int]:
+        """Bytes in and out so far."""
+        return (0, 0) if self._link is None else (self._link.bytes_in, self._link.bytes_out)
 
     @property
     def pending_bytes(self) -> int:

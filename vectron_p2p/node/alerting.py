@@ -12,6 +12,7 @@ from vectron_p2p.node.alert_service import AlertService
 from vectron_p2p.node.services.alert_exchange import AlertExchange
 from vectron_p2p.node.services.alerts import Alerts
 from vectron_p2p.node.services.sightings import Sightings
+from vectron_p2p.protocol import messages as m
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +78,17 @@ class Alerting:
             background=background,
         )
         self.handlers = AlertService(self.reports, catalog, liveness=liveness, wall_ms=wall_ms, me=me).handlers
+
+    def active(self) -> int:
+        """How many alerts there are."""
+        return sum(alert.active for alert in self.reports.current())
+
+    def handles(self, message: object) -> bool:
+        """Whether a peer's `message` is for `handle`."""
+        return isinstance(message, m.ExchangeAlerts)
+
+    async def handle(self, message: m.ExchangeAlerts) -> m.AlertsNews:
+        return self.exchange.answer(message)
 
     async def run(self) -> None:
         await self._alerts.run()

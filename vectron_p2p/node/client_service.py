@@ -12,8 +12,7 @@ from vectron_p2p.catalog import commands
 from vectron_p2p.model.collections import MAX_REPLICAS, CollectionOptions, check_int, check_name, check_options
 from vectron_p2p.model.consistency import parse_consistency
 from vectron_p2p.model.errors import ConsistencyError, InvalidArgument, NotFound, Unavailable
-from vectron_p2p.model.ids import CollectionId, OperationId, PointId, check_point_id
-from vectron_p2p.model.points import MAX_WINDOW
+from vectron_p2p.model.ids import CollectionId, OperationId, PointId
 from vectron_p2p.node.admission import (
     INLINE_POINTS,
     MAX_BATCH,
@@ -27,9 +26,9 @@ from vectron_p2p.node.admission import (
 )
 from vectron_p2p.node.coordinator import changes
 from vectron_p2p.node.runtime import Runtime, new_uuid
+from vectron_p2p.node.search_admission import admit_search
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.filters import Filter, parse_filter
-from vectron_p2p.query.scoring import check_vectors, vectors_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -43,9 +42,6 @@ if TYPE_CHECKING:
     from vectron_p2p.node.services.repairs import Repairs
     from vectron_p2p.replication.rounds import Decide
 
-MAX_QUERIES = (
-    1_000  # vectors of one search request: keeps one request's turn on the search threads short; clients split
-)
 ANSWER_S = 0.5  # kept of a catalog change's time, for the word on why it was not decided to be there in time
 DEFAULT_TIMEOUT = 30.0  # seconds, for a request that came without a deadline: the client library's own default
 
@@ -61,12 +57,16 @@ class ClientService:
         repairs: Repairs,
         administration: Administration,
         runtime: Runtime,
-        alerts: Mapping[type, Callable[[Any, float], Awaitable[Any]]],
+        *,
+        more: Mapping[type, Callable[[Any, float], Awaitable[Any]]],
     ) -> None:
+        """`more`: handlers of requests that have services of their own."""
         self._catalog = catalog
         self._writes = coordinator.writes
         self._reads = coordinator.reads
         self._searches = coordinator.searches
+        self._local_searches = coordinator.local_searches
+        self._scrolls = coordinator.scrolls
         self._conditional = coordinator.conditional
         self._reports = reports
         self._runtime = runtime
@@ -93,7 +93,7 @@ class ClientService:
             m.DrainNode: self._drain,
             m.RemoveNode: self._remove,
             m.GetMoves: self._moves,
-            **alerts,
+            **more,
         }
 
     def handles(self, message: object) -> bool:
@@ -109,8 +109,9 @@ class ClientService:
             NotFound: There is none.
             Unavailable: This node knows of none, and could ask nobody whether it is behind.
         """
-        check_name(name, field="collection")
         found, seen, asked = self._catalog.state.collection(name), -1, True
+        if found is None:
+            check_name(name, field="collection")
         while found is None and seen != self._catalog.state.epoch:  # each that is found may be followed by the next
             seen = self._catalog.state.epoch
             asked = await self._catalog.catch_up_with_peers()
@@ -312,47 +313,22 @@ class ClientService:
 
     async def _search(self, message: m.Search, timeout: float) -> m.SearchReply:
         collection = await self._collection(message.collection)
-        parse_consistency(message.consistency)
-        options = collection.options
-        k = check_int(message.k, 1, MAX_WINDOW, field="k")
-        offset = check_int(message.offset, 0, MAX_WINDOW - 1, field="offset")
-        if offset + k > MAX_WINDOW:
-            raise InvalidArgument(f"offset + k is at most {MAX_WINDOW}; use scroll to go deeper", field="offset")
-        if message.ef is not None:
-            check_int(message.ef, 1, MAX_WINDOW, field="ef")
-        if message.timeout is not None and not message.timeout > 0:
-            raise InvalidArgument("timeout is a number of seconds above 0", field="timeout")
-        threshold = message.score_threshold
-        if threshold is not None and threshold != threshold:
-            raise InvalidArgument("score_threshold is a number, not NaN", field="score_threshold")
-        parse_filter(message.filter)
-        if message.id is None:
-            check_int(message.count, 1, MAX_QUERIES, field="vectors")
-            if message.dimension != options.dimension:
-                raise InvalidArgument(
-                    f"collection {message.collection!r} has dimension {options.dimension}, "
-                    f"this vector {message.dimension}",
-                    field="vector",
-                )
-            queries = check_vectors(
-                vectors_from_bytes(message.vectors, options.dimension), options.dimension, options.metric
-            )
-            if len(queries) != message.count:
-                raise InvalidArgument(f"{message.count} queries announced, {len(queries)} sent", field="vector")
-        else:
-            check_point_id(message.id)
-        return await self._searches.search(collection, message, timeout=min(timeout, message.timeout or timeout))
+        admit_search(message, collection.options)
+        bounded = message.timeout is None and timeout != DEFAULT_TIMEOUT  # the request's own scope ends then
+        timeout = min(timeout, message.timeout or timeout)
+        reply = await self._local_searches.search(collection, message, timeout=timeout, bounded=bounded)
+        return reply or await self._searches.search(collection, message, timeout=timeout)
 
     async def _count(self, message: m.Count, timeout: float) -> m.CountReply:
         collection = await self._collection(message.collection)
         parse_filter(message.filter)
-        return m.CountReply(await self._searches.count(collection, message.filter, timeout=timeout))
+        return m.CountReply(await self._scrolls.count(collection, message.filter, timeout=timeout))
 
     async def _scroll(self, message: m.Scroll, timeout: float) -> m.ScrollReply:
         collection = await self._collection(message.collection)
         parse_filter(message.filter)
         check_int(message.limit, 1, MAX_BATCH, field="limit")
-        return await self._searches.scroll(collection, message, timeout=timeout)
+        return await self._scrolls.scroll(collection, message, timeout=timeout)
 
 
 def _moves_reply(report: MovesReport) -> m.MovesReply:

@@ -51,9 +51,13 @@ class Limits:
     replica that forgot its promises is a learner for both phases at least: then no round that has one is under way.
     """
     hedge_after: float = 0.3
-    """A search or read not answered by then is asked at another owner too: about 10x a slow search, and routing has
-    to leave
-    a dead node within 1 s."""
+    """A search or read not answered by then is asked at another owner too, while nothing is known of how long this one
+    takes: about 10x a slow search.
+    """
+    hedge_least: float = 0.05
+    """Sooner nobody is late: a busy node's loop may lag 20 ms, and a thread wait as long for a processor."""
+    hedge_most: float = 1.0
+    """Later nobody is in time, however slow it was before: routing has to leave a dead node within 1 s."""
     background_sends: int = 4096
     """Rows batches still being sent to slow owners after the ack; above it writes are refused as Overloaded."""
     hint_interval: float = 5.0

@@ -18,6 +18,7 @@ import trio
 
 from vectron_p2p.model.errors import DeadlineExceeded, Unavailable, VectronError
 from vectron_p2p.model.ids import Address
+from vectron_p2p.model.statistics import CLIENT
 from vectron_p2p.net.loopback import LoneNetwork
 from vectron_p2p.node.config import NodeConfig
 from vectron_p2p.node.hosting import causes, limits, open_runtime
@@ -101,7 +102,7 @@ class EmbeddedNode:
         result: Any = None
         error: VectronError | None = Unavailable("the embedded node was closed; the outcome is unknown")
         try:
-            with trio.fail_after(timeout):
+            with trio.fail_after(timeout), self._node.requests.counted(message, CLIENT):
                 result = await self._node.answer_client(message)
             error = None
         except trio.TooSlowError:

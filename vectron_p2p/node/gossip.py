@@ -74,6 +74,8 @@ class Gossip:
         self._driver = Driver(self._swim, runtime.clock, self._perform)
         self.bad_packets = 0
         self.strangers = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
         self.follow(catalog.state)
 
     # --- what others ask --------------------------------------------------------------------------------------------
@@ -117,6 +119,7 @@ class Gossip:
     async def _receive_packets(self) -> None:
         while True:
             data, source = await self._endpoint.receive_packet()
+            self.bytes_in += len(data)
             self._receive(data, source)
 
     def receive_note(self, note: SwimNote, sender: NodeId) -> None:
@@ -170,7 +173,9 @@ class Gossip:
     async def _perform(self, effect: Any) -> None:
         match effect:
             case SendPacket(address, _, message):
-                await self._endpoint.send_packet(self._packet(message), address)
+                packet = self._packet(message)
+                self.bytes_out += len(packet)
+                await self._endpoint.send_packet(packet, address)
             case SendStream(node, message):
                 self._background.start_soon(self._send_stream, node, self._packet(message))
             case MemberChanged(node, before, after, address, reason):

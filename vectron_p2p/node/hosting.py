@@ -18,7 +18,7 @@ from vectron_p2p.membership.config import SwimConfig
 from vectron_p2p.net.outlet import RealOutlet
 from vectron_p2p.node.config import Limits, NodeConfig
 from vectron_p2p.node.runtime import Runtime
-from vectron_p2p.runtime.real import Lane, TrioClock, open_executor
+from vectron_p2p.runtime.real import Lane, ProcessUsage, TrioClock, open_executor
 from vectron_p2p.storage.folder import LevelDisk
 from vectron_p2p.storage.memory import MemoryDisk
 
@@ -73,7 +73,8 @@ def open_runtime(config: NodeConfig, network: Network) -> Iterator[Runtime]:
         disk = locked = LevelDisk(config.data)
         locked.lock()
     try:
-        with open_executor(lanes()) as executor:
+        threads = lanes()
+        with open_executor(threads) as executor:
             yield Runtime(
                 clock=TrioClock(),
                 random=random.Random(os.urandom(16)),
@@ -82,6 +83,8 @@ def open_runtime(config: NodeConfig, network: Network) -> Iterator[Runtime]:
                 disk=disk,
                 outlet=RealOutlet(),
                 link_threads=os.cpu_count() or 1,
+                search_threads=threads["search"].threads,
+                usage=ProcessUsage(),
                 machine=machine_boot(),
             )
     finally:

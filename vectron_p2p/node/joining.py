@@ -33,7 +33,7 @@ SEED_TIMEOUT = 3.0  # a live seed answers in milliseconds; another one is tried 
 MEMBER_TIMEOUT = 1.0  # members that are gone without a word should not hold up a start for longer
 RETRY_FIRST, RETRY_LAST = 0.5, 5.0  # between rounds over all seeds, with jitter: quick while a cluster is being started
 JOIN_TIMEOUT = 10.0  # the member asked has to get an entry decided
-LET_IN_TIMEOUT = 5.0  # for that entry: the answer is to be there in time
+LET_IN_TIMEOUT = 5.0  # for the entry that lets a node in
 
 
 class WrongCluster(Exception):
@@ -154,8 +154,8 @@ async def _ask(
         return await connection.call(message, timeout=timeout)
 
 
-async def let_in(message: m.JoinCluster, catalog: Catalog) -> m.JoinReply:
-    """The answer of a member that is asked in."""
+async def let_in(catalog: Catalog, message: m.JoinCluster) -> m.JoinReply:
+    """Makes another node a member."""
     command = commands.AddMember(NodeId(message.node), message.name, parse_address(message.address), message.zone)
     await catalog.propose(command, timeout=LET_IN_TIMEOUT)
     return m.JoinReply(catalog.state.to_bytes())

@@ -8,20 +8,19 @@ two histories exist) ends it: peers carry on, and a half-working node would only
 from __future__ import annotations
 
 import contextlib
-import math
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from vectron_p2p.catalog.state import BadCatalog
-from vectron_p2p.model.errors import NotFound, PermissionDenied, Unavailable, VectronError
-from vectron_p2p.model.ids import Address, NodeId
+from vectron_p2p.model.errors import PermissionDenied, Unavailable, VectronError
 from vectron_p2p.model.nodes import Liveness, NodeState
+from vectron_p2p.model.traffic import TrafficFigures
 from vectron_p2p.net.pool import Pool
-from vectron_p2p.net.rpc import Caller, RpcServer
-from vectron_p2p.node.access import INSPECTION, LOOKING
+from vectron_p2p.net.rpc import RpcServer
 from vectron_p2p.node.administration import Administration
 from vectron_p2p.node.alerting import Alerting
+from vectron_p2p.node.answering import Answering
 from vectron_p2p.node.catalog import Catalog
 from vectron_p2p.node.client_service import ClientService
 from vectron_p2p.node.coordinator.coordinator import Coordinator
@@ -29,7 +28,8 @@ from vectron_p2p.node.fences import Fences
 from vectron_p2p.node.gossip import Gossip
 from vectron_p2p.node.greeting import Greeting
 from vectron_p2p.node.identity import LOST_SELF, Identity, check_owned
-from vectron_p2p.node.joining import found_cluster, join_cluster, let_in, meet_others, persisted_catalog
+from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
+from vectron_p2p.node.measuring import Measuring, Requests
 from vectron_p2p.node.peers import Peers
 from vectron_p2p.node.recovery import Recovery
 from vectron_p2p.node.replica import KV_PREFIX
@@ -37,7 +37,6 @@ from vectron_p2p.node.replica_service import ReplicaService
 from vectron_p2p.node.replicas import Replicas
 from vectron_p2p.node.reports import Reports
 from vectron_p2p.node.routes import Routes
-from vectron_p2p.node.services.health import LoopHealth
 from vectron_p2p.node.services.heartbeat import Heartbeat
 from vectron_p2p.node.services.hints import Hints
 from vectron_p2p.node.services.lost import LookForLost
@@ -46,16 +45,17 @@ from vectron_p2p.node.services.upkeep import Upkeep
 from vectron_p2p.node.shard_records import ShardRecords
 from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.standing import Standing
+from vectron_p2p.node.statistics import Statistics
 from vectron_p2p.node.status import Status
 from vectron_p2p.node.warnings import warnings_of
 from vectron_p2p.observability.logs import get_logger
-from vectron_p2p.protocol import messages as m
 from vectron_p2p.replication.hlc import HybridClock
 from vectron_p2p.storage.kv import Corrupt
 
 if TYPE_CHECKING:
     from vectron_p2p.catalog.records import Persisted
     from vectron_p2p.catalog.state import ClusterState
+    from vectron_p2p.model.ids import Address, NodeId
     from vectron_p2p.net.interfaces import Endpoint
     from vectron_p2p.node.config import Limits, NodeConfig
     from vectron_p2p.node.runtime import Runtime
@@ -66,7 +66,7 @@ SYSTEM = "system"  # the key-value store of identity, catalog and clock mark
 ANNOUNCE = 0.3  # seconds for the news of a clean stop to leave: one round of gossip
 
 
-class Node:
+class Node(Answering):
     """`run` is the life of the node; `stop` asks for its orderly end."""
 
     def __init__(self, config: NodeConfig, runtime: Runtime, limits: Limits) -> None:
@@ -80,22 +80,6 @@ class Node:
         self.serving = False
         self.left = False
         """Whether it has left its cluster for good: drained, with nothing to do any more."""
-        self.identity: Identity
-        self.address: Address
-        self.catalog: Catalog
-        self.gossip: Gossip
-        self.replicas: Replicas
-        self.hints: Hints
-        self.upkeep: Upkeep
-        self.health: LoopHealth
-        self._client_service: ClientService
-        self._replica_service: ReplicaService
-        self._status: Status
-        self._server: RpcServer
-        self._greeting: Greeting
-        self._recovery: Recovery
-        self._standing: Standing
-        self._pool: Pool
 
     def stop(self) -> None:
         """Begin the orderly end."""
@@ -163,7 +147,7 @@ class Node:
             runtime.random,
             lambda: self._greeting.hello(),
             self._resolve,
-            on_broken=lambda node: self.gossip.suspect(node),
+            on_broken=self._broken,
             on_refused=self._turned_away,
         )
         records = self._records
@@ -191,7 +175,7 @@ class Node:
             peers=lambda: self._peers,
             liveness=lambda node: self.gossip.liveness(node),
             wall_ms=lambda: self.stamps.wall_ms(),
-            lag=lambda: self.health.p99(),
+            lag=lambda: self.measuring.health.quantiles(0.99)[0],
             behind=lambda: self.repair.behind(self._peers),
             command=self.config.alert_command,
             background=background,
@@ -225,41 +209,71 @@ class Node:
         self.hints = Hints(runtime.clock, limits, epoch=lambda: self.catalog.state.epoch)
         self.upkeep = Upkeep(peers, self.replicas, fences, self.catalog, stamps, runtime, limits, background)
         self.repair = self.upkeep.repair
-        self.health = LoopHealth(runtime.clock, on_lag=self.gossip.lag, on_pause=self.gossip.paused)
-        self._heartbeat = Heartbeat(identity, system, records, self.replicas, runtime, limits)
-        routes = self._routes = Routes(lambda: self.catalog.state, self.catalog.catch_up)
-        coordinator = Coordinator.build(
-            peers, runtime, stamps, self.hints, limits, routes=routes, background=background
+        requests = self.requests = Requests(runtime.clock)
+        self._server = RpcServer(
+            endpoint,
+            clock=runtime.clock,
+            welcome=self._greeting.welcome,
+            handler=self._handle,
+            on_note=self._take_note,
+            on_answered=requests.answered,
         )
+        measuring = self.measuring = Measuring(
+            identity,
+            runtime,
+            requests,
+            self.catalog,
+            self.replicas,
+            self.hints,
+            self._pool,
+            self.gossip,
+            self._server,
+            traffic=self.traffic,
+        )
+        self._statistics = Statistics(
+            measuring, peers, runtime.clock, self.catalog, self.gossip.liveness, self.upkeep.repair, self.upkeep.moves
+        )
+        self._heartbeat = Heartbeat(
+            identity, system, records, self.replicas, runtime, limits, look_at_disk=measuring.look_at_disk
+        )
+        routes = self._routes = Routes(lambda: self.catalog.state, self.catalog.catch_up)
+        answer = self._replica_service.search
+        coordinator = Coordinator.build(
+            peers, runtime, stamps, self.hints, limits, routes=routes, answer=answer, background=background
+        )
+        self._hedging = coordinator.hedging
         self._promises = Promises(runtime.clock, runtime.random, self.replicas, coordinator.rounds)
         reports = Reports(
             peers,
             state=lambda: self.catalog.state,
             liveness=self.gossip.liveness,
             warnings=lambda: warnings_of(self.catalog, self.gossip.liveness, self.replicas, self.upkeep.learning),
-            alerts=lambda: sum(alert.active for alert in self._alerting.reports.current()),
+            alerts=self._alerting.active,
         )
         passes = self.upkeep.passes
         administration = Administration(
             peers, self.catalog, reports, self.upkeep.balancer, self.gossip.liveness, runtime.clock
         )
         self._client_service = ClientService(
-            self.catalog, coordinator, reports, passes, administration, runtime, self._alerting.handlers
+            self.catalog,
+            coordinator,
+            reports,
+            passes,
+            administration,
+            runtime,
+            more={**self._statistics.handlers, **self._alerting.handlers},
         )
         self._look_for_lost = LookForLost(
             self._pool, runtime.clock, runtime.random, state=lambda: self.catalog.state, on_found=self._leave
         )
         self._recovery = Recovery(self._peers, self.catalog, self.gossip.liveness, runtime, limits)
-        self._server = RpcServer(
-            endpoint, clock=runtime.clock, welcome=self._greeting.welcome, handler=self._handle, on_note=self._take_note
-        )
         self._status = Status(
             identity,
             self.address,
             self.catalog,
             self.replicas,
             self.hints,
-            self.health,
+            measuring,
             runtime,
             connections=lambda: self._server.connections,
             moves=self.upkeep.moves.progress,
@@ -272,7 +286,7 @@ class Node:
         nursery.start_soon(self.gossip.run)
         nursery.start_soon(self.replicas.run)
         await nursery.start(self._server.run)
-        nursery.start_soon(self.health.run)
+        nursery.start_soon(self.measuring.health.run)
         nursery.start_soon(self._heartbeat.run)
         await self._standing.become_active()
         with contextlib.suppress(Unavailable):  # gone again, whoever was ahead: better an old catalog than no node
@@ -315,10 +329,17 @@ class Node:
     def _member_changed(self, node: NodeId, before: Liveness | None, after: Liveness | None) -> None:
         if after is None or after is Liveness.DEAD:
             self._pool.drop(node)  # calls under way fail now, and go to another owner
+            if after is None:
+                self._peers.forget(node)
         elif after is Liveness.ALIVE:
             self._pool.reset(node)
+            self._peers.seen(node)
             self.hints.returned()
             self.repair.soon()
+
+    def _broken(self, node: NodeId, silent: bool) -> None:
+        self._peers.broken(node, silent)
+        self.gossip.suspect(node)
 
     def _resolve(self, node: NodeId) -> Address | None:
         """Where a node is now, or was when it was last heard of."""
@@ -351,44 +372,6 @@ class Node:
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
-    async def answer_client(self, message: Any) -> Any:
-        """The reply to a client's request, within the deadline of the scope it is called in."""
-        remaining = trio.current_effective_deadline() - self._runtime.clock.now()
-        return await self._client_service.handle(message, None if math.isinf(remaining) else remaining)
-
-    async def _handle(self, message: Any, caller: Caller) -> Any:
-        if self._client_service.handles(message):
-            if not self.serving and not isinstance(message, LOOKING):
-                # Its catalog may be as old as its last stop: a name in it may be another collection's by now.
-                raise Unavailable("this node is starting; ask another one", node=self.identity.node)
-            if caller.hello.generation == self.catalog.state.generation:
-                await self.catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
-            return await self.answer_client(message)
-        if isinstance(message, m.Recover):
-            return await self._recovery.answer(message)
-        if caller.role != "peer" and not isinstance(message, INSPECTION):
-            raise PermissionDenied(f"{type(message).__name__} is a request between nodes")
-        return await self._serve_peer(message)
-
-    async def _serve_peer(self, message: Any) -> Any:
-        if self._replica_service.handles(message):
-            return await self._replica_service.handle(message)
-        if self.upkeep.handles(message):
-            return await self.upkeep.handle(message)
-        if isinstance(message, m.GetCatalogView):
-            return self._recovery.view()
-        if isinstance(message, m.ExchangeAlerts):
-            return self._alerting.exchange.answer(message)
-        if isinstance(message, m.GetNodeStatus):
-            return await self._status.reply(message)
-        if isinstance(message, m.JoinCluster):
-            return await let_in(message, self.catalog)
-        raise NotFound(f"this node answers no {type(message).__name__}", field="message")
-
-    def _take_note(self, message: Any, caller: Caller) -> None:
-        if caller.role != "peer" or caller.node is None:
-            return
-        if isinstance(message, m.SwimNote):
-            self.gossip.receive_note(message, NodeId(caller.node))
-        elif isinstance(message, m.CatalogNote):
-            self.catalog.receive(message.body, NodeId(caller.node))
+    def traffic(self) -> TrafficFigures:
+        """What this node's calls and requests came to."""
+        return TrafficFigures(peers=self._peers.figures(), hedges=self._hedging.figures())

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+import trio
+
 from vectron_p2p.catalog.moves import Step
 from vectron_p2p.model.errors import InvalidArgument, Learning, Overloaded, Unavailable, VectronError
 from vectron_p2p.model.ids import CollectionId, ShardId
@@ -178,11 +180,16 @@ class ReplicaService:
         )
 
     async def _search_shards(self, message: m.SearchShards) -> m.ShardsReply:
+        return await self.search(message, trio.current_effective_deadline())
+
+    async def search(self, message: m.SearchShards, deadline: float) -> m.ShardsReply:
+        """The reply to a search of shards that were opened before; after `deadline` nobody wants it."""
+
         def find(shard: int) -> Replica:
             self._fences.check(ShardId(CollectionId(message.collection), shard), message.epoch)
             return self._reader(message.collection, shard)
 
-        return await search_shards(message, find, self._replicas.searcher)
+        return await search_shards(message, find, self._replicas.searcher, deadline)
 
     async def _count_shards(self, message: m.CountShards) -> m.CountsReply:
         filter = parse_filter(message.filter) if message.filter else None

@@ -76,7 +76,7 @@ class Replicas:
         self._wanted: dict[ShardId, CollectionOptions] = {}
         self._closing = False
         self._changed = trio.Event()
-        self.searcher = SearchExecutor(runtime.executor)
+        self.searcher = SearchExecutor(runtime.executor, runtime.clock, workers=runtime.search_threads)
         self.linker: Linker[ShardId] = Linker(runtime.executor, runtime.clock, on_error=_index_failed)
 
     def get(self, shard: ShardId) -> Replica:
@@ -98,6 +98,8 @@ class Replicas:
 
     async def opened(self, shards: Sequence[ShardId]) -> None:
         """Until none of `shards` is being opened any more, for a bounded time."""
+        if all(shard in self._open for shard in shards):
+            return
         with self._runtime.clock.move_on_after(OPEN_TIMEOUT):
             while any(shard in self._wanted and not self._served(shard) for shard in shards):
                 await self._changed.wait()

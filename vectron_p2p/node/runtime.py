@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.net.interfaces import Network
     from vectron_p2p.net.outlet import Outlet
-    from vectron_p2p.runtime import Clock, Executor
+    from vectron_p2p.runtime import Clock, CountedExecutor, Usage
     from vectron_p2p.storage.kv import Disk
 
 
@@ -20,12 +20,15 @@ class Runtime:
     clock: Clock
     random: random.Random
     """Seeded from the system's entropy in production, from the scenario's seed in simulation."""
-    executor: Executor
+    executor: CountedExecutor
     network: Network
     disk: Disk
     outlet: Outlet
     link_threads: int
     """Threads of one linking turn: all cores in production, 1 where runs must be repeatable."""
+    search_threads: int
+    """Of the executor's "search" lane: batches that it searches at once."""
+    usage: Usage
     machine: str = ""
     """Names this boot of the machine: another one next time means that what was not on disk is lost."""
 

@@ -1,8 +1,8 @@
 """Asks owners of many shards until each shard has as many answers as it needs, or nobody is left to ask.
 
 Shards that are to be asked at the same node go in one call. An owner that fails is replaced at once by the next; one
-that is slow is hedged: the next owner is asked too and the first answer counts ("The Tail at Scale", Dean and Barroso
-2013). Owners that have a newer catalog refuse: `scatter` asks the shards that are left anew on the route that it gives.
+that is late is hedged (`node.hedging`): the next owner is asked too and the first answer counts. Owners that have a
+newer catalog refuse: `scatter` asks the shards that are left anew on the route that it gives.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import trio
 
 from vectron_p2p.model.errors import DeadlineExceeded, InvalidArgument, StaleEpoch, Unavailable, VectronError
 from vectron_p2p.model.ids import CollectionId, NodeId, ShardId
+from vectron_p2p.node.peers import OTHER
 
 if TYPE_CHECKING:
     from vectron_p2p.model.consistency import Consistency
+    from vectron_p2p.node.hedging import Hedging
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.routes import Routes
     from vectron_p2p.runtime import Clock
@@ -40,10 +42,14 @@ async def scatter(
     ask: AskAt,
     *,
     level: Consistency,
-    hedge_after: float,
+    hedging: Hedging,
+    kind: str = OTHER,
     timeout: float,
 ) -> Scatter:
     """Asks the owners of `shards` that are read, as many of each as `level` needs, for at most `timeout` seconds.
+
+    Args:
+        kind: Of the calls, as their round trips are kept.
 
     Raises:
         NotFound: The collection is gone.
@@ -62,7 +68,7 @@ async def scatter(
         reads = {shard: state.route(ShardId(collection, shard)).read for shard in todo}
         need = {shard: level.required(len(owners)) for shard, owners in reads.items()}
         if round_ is None:
-            round_ = Scatter(peers, clock, reads, ask_now, need=need, hedge_after=hedge_after)
+            round_ = Scatter(peers, clock, reads, ask_now, need=need, hedging=hedging, kind=kind)
         else:
             round_.reroute(reads, need)
         await round_.run(max(0.0, deadline - clock.now()))
@@ -81,13 +87,15 @@ class Scatter:
         ask: Ask,
         *,
         need: Mapping[int, int],
-        hedge_after: float,
+        hedging: Hedging,
+        kind: str = OTHER,
     ) -> None:
         self._peers = peers
         self._clock = clock
         self._ask = ask
         self._need = dict(need)
-        self._hedge_after = hedge_after
+        self._hedging = hedging
+        self._kind = kind
         self._untried: dict[int, list[NodeId]] = {}
         self._asking: dict[int, int] = {}
         self.answered: dict[int, int] = {}
@@ -160,7 +168,7 @@ class Scatter:
             else:
                 self.failures.append(refusal)
 
-    def _dispatch(self, shards: Iterable[int]) -> None:
+    def _dispatch(self, shards: Iterable[int], *, hedge: bool = False) -> None:
         """Ask the next owners for what is still lacking, beyond those being asked now."""
         assert self._nursery is not None
         groups: defaultdict[NodeId, list[int]] = defaultdict(list)
@@ -171,27 +179,36 @@ class Scatter:
                     groups[self._untried[shard].pop(0)].append(shard)
                     self._asking[shard] += 1
         for node, group in groups.items():
-            self._nursery.start_soon(self._ask_one, node, group)
+            self._nursery.start_soon(self._ask_one, node, group, hedge)
 
-    async def _ask_one(self, node: NodeId, shards: list[int]) -> None:
+    async def _ask_one(self, node: NodeId, shards: list[int], is_hedge: bool) -> None:
         assert self._nursery is not None
         late = trio.CancelScope()
         slow = [False]
 
+        def others() -> bool:
+            return any(self._untried[shard] for shard in shards)
+
         async def hedge() -> None:
             with late:
-                await self._clock.sleep(self._hedge_after)
-                slow[0] = True
-                for shard in shards:
-                    self._asking[shard] -= 1
-                self._dispatch(shards)
+                if await self._hedging.late(node, self._kind, others):
+                    slow[0] = True
+                    for shard in shards:
+                        self._asking[shard] -= 1
+                    self._dispatch(shards, hedge=True)
 
-        self._nursery.start_soon(hedge)
+        if not is_hedge:
+            self._hedging.requested()
+        if others():
+            self._nursery.start_soon(hedge)
         try:
             refusals: Sequence[VectronError | None] = await self._ask(node, shards)
         except VectronError as error:
             refusals = [error] * len(shards)
         late.cancel()
+        lacking = set(self.missing)
+        if is_hedge and any(why is None and shard in lacking for shard, why in zip(shards, refusals, strict=True)):
+            self._hedging.won()
         for shard, refusal in zip(shards, refusals, strict=True):
             if not slow[0]:
                 self._asking[shard] -= 1

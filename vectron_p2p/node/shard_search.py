@@ -18,10 +18,12 @@ import numpy.typing as npt
 import trio
 
 from vectron_p2p.catalog.placement import shard_of
+from vectron_p2p.index.executor import MAX_BATCH
 from vectron_p2p.model.errors import Unavailable, VectronError
 from vectron_p2p.model.points import unpack_payload
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
+from vectron_p2p.query import planner
 from vectron_p2p.query.filters import Filter, matches, parse_filter
 from vectron_p2p.query.merge import Scored, merge_hits, sort_hits
 from vectron_p2p.query.scoring import FLOAT_BYTES, WIRE, meets, score_rows, vectors_from_bytes
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from vectron_p2p.index.executor import SearchExecutor
+    from vectron_p2p.index.search import Hits
     from vectron_p2p.model.ids import PointId
     from vectron_p2p.node.replica import Replica
     from vectron_p2p.storage.records import Row
@@ -38,7 +41,12 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 Queries = npt.NDArray[np.float32]
-SLICE = 256  # queries of one job: a larger request is cut, so that all search threads share it and others get between
+SLICE = (
+    MAX_BATCH  # queries of one job: a larger request is cut, so that all search threads share it and others get between
+)
+
+
+NOTHING = m.HitList([], b"", [], [], b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +67,11 @@ class _Answer:
 
 
 async def search_shards(
-    message: m.SearchShards, find: Callable[[int], Replica], searcher: SearchExecutor
+    message: m.SearchShards, find: Callable[[int], Replica], searcher: SearchExecutor, deadline: float
 ) -> m.ShardsReply:
-    """Answers `message` from the replicas that `find` returns, or names why it does not (what it raises)."""
+    """Answers `message` from the replicas that `find` returns, or names why it does not (what it raises). What was not
+    begun before `deadline` is not searched.
+    """
     replicas: dict[int, Replica] = {}
     refused: dict[int, VectronError] = {}
     for shard in message.shards:
@@ -70,10 +80,10 @@ async def search_shards(
         except VectronError as error:
             refused[shard] = error
     if not replicas:
-        nothing = [m.HitList([], b"", [], [], b"")] * message.count
+        nothing = [NOTHING] * message.count
         answers = [_Answer([nothing] if message.merge else [nothing for _ in message.shards])]
     else:
-        answers = await _submit(message, _Batch(message, replicas), searcher)
+        answers = await _submit(message, _Batch(message, replicas, deadline), searcher)
     refused |= {shard: error for answer in answers for shard, error in answer.refused.items()}
     return m.ShardsReply(
         results=[
@@ -85,17 +95,17 @@ async def search_shards(
 
 
 async def _submit(message: m.SearchShards, batch: _Batch, searcher: SearchExecutor) -> list[_Answer]:
+    if message.count <= SLICE:
+        return [await batch.submit(searcher, _Part(message.vectors, message.count))]
     step = SLICE * batch.dimension * FLOAT_BYTES
     parts = [
         _Part(piece, len(piece) // (batch.dimension * FLOAT_BYTES))
         for piece in (message.vectors[at : at + step] for at in range(0, len(message.vectors), step))
     ]
-    if len(parts) == 1:
-        return [await searcher.submit(batch.key, batch.run, parts[0], parts[0].count)]
     answers: list[_Answer | None] = [None] * len(parts)
 
     async def one(number: int) -> None:
-        answers[number] = await searcher.submit(batch.key, batch.run, parts[number], parts[number].count)
+        answers[number] = await batch.submit(searcher, parts[number])
 
     async with trio.open_nursery() as nursery:
         for number in range(len(parts)):
@@ -106,14 +116,15 @@ async def _submit(message: m.SearchShards, batch: _Batch, searcher: SearchExecut
 class _Batch:
     """The job: parts of requests that have all but the queries in common. Runs on a search thread."""
 
-    def __init__(self, message: m.SearchShards, replicas: dict[int, Replica]) -> None:
+    def __init__(self, message: m.SearchShards, replicas: dict[int, Replica], deadline: float) -> None:
         self._message = message
+        self._deadline = deadline
         self._replicas = replicas
         options = next(iter(replicas.values())).options
         self.dimension = options.dimension
         self._metric = options.metric
         self._shards = options.shards or 1
-        self._filter = parse_filter(message.filter) if message.filter else None
+        self._filter = parse_filter(message.filter, between_nodes=True) if message.filter else None
 
     @property
     def key(self) -> Hashable:
@@ -130,35 +141,45 @@ class _Batch:
             len(message.shards),
         )
 
+    async def submit(self, searcher: SearchExecutor, part: _Part) -> _Answer:
+        message = self._message
+        one = sum(
+            planner.weight(
+                k=message.k, ef=message.ef, exact=message.exact, points=each.index.live, dimension=self.dimension
+            )
+            for each in self._replicas.values()
+        )
+        answer: _Answer = await searcher.submit(
+            message.collection, self.key, self.run, part, one * part.count, self._deadline
+        )
+        return answer
+
     def run(self, parts: list[_Part]) -> Sequence[_Answer | VectronError]:
         """The answers to `parts`, in their order."""
         queries = vectors_from_bytes(b"".join([part.vectors for part in parts]), self.dimension)
         refused: dict[int, VectronError] = {}
         plans: dict[int, dict[str, Any]] = {}
-        found: dict[int, list[list[Scored]]] = {}
+        found: dict[int, list[Hits]] = {}
         for shard, replica in self._replicas.items():
             try:
                 found[shard], plans[shard] = self._search(replica, queries)
             except StorageError as error:
                 log.error("search_failed", shard=str(replica.shard), error=str(error))
                 refused[shard] = Unavailable(f"this owner's disk failed: {error}; ask another")
-        groups = self._grouped(found, len(queries))
-        if self._message.with_payload or self._message.with_vector:
-            try:
-                groups = self._read_rows(groups, queries)
-            except StorageError as error:
-                log.error("rows_of_hits_not_read", error=str(error))
-                return [Unavailable(f"this owner's disk failed: {error}; ask another") for _ in parts]
-        lists = [[to_hit_list(hits, self._message) for hits in group] for group in groups]
+        try:
+            lists = self._lists(found, queries)
+        except StorageError as error:
+            log.error("rows_of_hits_not_read", error=str(error))
+            return [Unavailable(f"this owner's disk failed: {error}; ask another") for _ in parts]
         answers, at = [], 0
         for part in parts:
             answers.append(_Answer([group[at : at + part.count] for group in lists], refused, plans))
             at += part.count
         return answers
 
-    def _search(self, replica: Replica, queries: Queries) -> tuple[list[list[Scored]], dict[str, Any]]:
+    def _search(self, replica: Replica, queries: Queries) -> tuple[list[Hits], dict[str, Any]]:
         message = self._message
-        hits, plan = replica.index.search(
+        return replica.index.search(
             queries,
             k=message.k,
             ef=message.ef,
@@ -167,12 +188,22 @@ class _Batch:
             keep=None if self._filter is None else replica.keep(self._filter),
             score_threshold=message.score_threshold,
         )
-        return [
-            [Scored(*hit) for hit in zip(each.ids, each.scores.tolist(), each.versions, strict=True)] for each in hits
-        ], plan
+
+    def _lists(self, found: dict[int, list[Hits]], queries: Queries) -> list[list[m.HitList]]:
+        """By shard asked and query; merged: one group of all shards. Columns of the index stay columns if they can."""
+        message, count = self._message, len(queries)
+        rows = message.with_payload or message.with_vector
+        if not rows and (not message.merge or len(found) == 1):
+            columns = {shard: [_columns(hits) for hits in lists] for shard, lists in found.items()}
+            if message.merge:
+                return list(columns.values())
+            return [columns.get(shard, [NOTHING] * count) for shard in message.shards]
+        groups = self._grouped({shard: [_scored(hits) for hits in lists] for shard, lists in found.items()}, count)
+        if rows:
+            groups = self._read_rows(groups, queries)
+        return [[to_hit_list(hits, message) for hits in group] for group in groups]
 
     def _grouped(self, found: dict[int, list[list[Scored]]], count: int) -> list[list[list[Scored]]]:
-        """By shard asked and query; merged: one group of all shards."""
         message = self._message
         if not message.merge:
             return [found.get(shard, [[]] * count) for shard in message.shards]
@@ -186,7 +217,7 @@ class _Batch:
         for group in groups:
             for hits in group:
                 for hit in hits:
-                    wanted[shard_of(hit.id, self._shards)][hit.id] = None
+                    wanted[shard_of(hit.id, self._shards) if self._shards > 1 else 0][hit.id] = None
         rows: dict[PointId, Row | None] = {}
         for shard, ids in wanted.items():
             rows.update(zip(ids, self._replicas[shard].store.get(list(ids)), strict=True))
@@ -211,6 +242,14 @@ class _Batch:
             if again is not None:
                 complete.append(again)
         return sort_hits(complete, self._metric) if changed else complete
+
+
+def _columns(hits: Hits) -> m.HitList:
+    return m.HitList(hits.ids, hits.scores.astype(WIRE, copy=False).tobytes(), hits.versions, [], b"")
+
+
+def _scored(hits: Hits) -> list[Scored]:
+    return [Scored(*hit) for hit in zip(hits.ids, hits.scores.tolist(), hits.versions, strict=True)]
 
 
 def score_row(

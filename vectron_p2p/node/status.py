@@ -6,8 +6,6 @@ import dataclasses
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from vectron_p2p import __version__
 from vectron_p2p.model.nodes import Liveness, NodeState, NodeStatus
 from vectron_p2p.protocol import messages as m
@@ -19,9 +17,9 @@ if TYPE_CHECKING:
     from vectron_p2p.model.moves import MoveProgress
     from vectron_p2p.node.catalog import Catalog
     from vectron_p2p.node.identity import Identity
+    from vectron_p2p.node.measuring import Measuring
     from vectron_p2p.node.replicas import Replicas
     from vectron_p2p.node.runtime import Runtime
-    from vectron_p2p.node.services.health import LoopHealth
     from vectron_p2p.node.services.hints import Hints
 
 
@@ -46,7 +44,7 @@ class Status:
         catalog: Catalog,
         replicas: Replicas,
         hints: Hints,
-        health: LoopHealth,
+        measuring: Measuring,
         runtime: Runtime,
         *,
         connections: Callable[[], int],
@@ -57,16 +55,14 @@ class Status:
         self._catalog = catalog
         self._replicas = replicas
         self._hints = hints
-        self._health = health
+        self._measuring = measuring
         self._runtime = runtime
         self._connections = connections
         self._moves = moves
-        self._process = psutil.Process()
-        self._process.cpu_percent()  # the first call only starts the measuring
 
     async def reply(self, message: m.GetNodeStatus) -> m.NodeStatusReply:
         """Disk sizes are asked off the loop."""
-        uptime = self._runtime.clock.now() - self._health.started
+        uptime = self._runtime.clock.now() - self._measuring.health.started
         reply = await self._runtime.executor.run("read", self._reply, message.replicas, uptime)
         return replace(reply, moves=[dataclasses.asdict(move) for move in self._moves()])
 
@@ -89,10 +85,10 @@ class Status:
             version=__version__,
             epoch=state.epoch,
             uptime_s=uptime,
-            loop_lag_ms=self._health.p99() * 1000,
-            loop_lag_max_ms=self._health.largest * 1000,
-            rss_bytes=self._process.memory_info().rss,
-            cpu_percent=self._process.cpu_percent(),
+            loop_lag_ms=self._measuring.health.p99() * 1000,
+            loop_lag_max_ms=self._measuring.health.largest * 1000,
+            rss_bytes=self._runtime.usage.rss_bytes(),
+            cpu_percent=self._measuring.sampler.cpu_percent,
             disk_free_bytes=self._runtime.disk.free_bytes(),
             data_bytes=sum(each["bytes"] for each in figures),
             shards=len(replicas),

@@ -220,7 +220,7 @@ class Connection:
             self.respond_error(request_id, InvalidArgument(f"this request cannot be understood: {error}"))
             return
         milliseconds = int.from_bytes(body[:4], "big")
-        events.append(Request(request_id, message, milliseconds / 1000 if milliseconds else None))
+        events.append(Request(request_id, message, milliseconds / 1000 if milliseconds else None, len(body) - 4))
 
     def _take_response(self, request_id: int, body: bytes, events: list[Event]) -> None:
         del self._in_flight[request_id]
@@ -289,8 +289,8 @@ class Connection:
         self.goodbye(error.message)
         self.state = State.CLOSED
 
-    def respond(self, request_id: int, message: Any) -> None:
-        """Answers a request; nothing is sent when it was cancelled meanwhile.
+    def respond(self, request_id: int, message: Any) -> int:
+        """Answers a request, with so many bytes; nothing is sent when it was cancelled meanwhile: -1.
 
         Raises:
             LocalProtocolError: `message` is none; the request still wants an answer.
@@ -298,16 +298,19 @@ class Connection:
         # Encoded first: when that raises, the request is still to be answered.
         body = encode(message) if self._in_flight.get(request_id) else b""
         if not self._finish(request_id):
-            return
+            return -1
         if len(body) > MAX_MESSAGE:
             text = f"the answer takes {len(body)} bytes, more than {MAX_MESSAGE}: ask for less at once"
             self._out.add(Kind.ERROR, request_id, encode_error(InvalidArgument(text)))
         else:
             self._out.add(Kind.RESPONSE, request_id, body)
+        return len(body)
 
-    def respond_error(self, request_id: int, error: VectronError) -> None:
-        if self._finish(request_id):
-            self._out.add(Kind.ERROR, request_id, encode_error(error))
+    def respond_error(self, request_id: int, error: VectronError) -> int:
+        if not self._finish(request_id):
+            return -1
+        self._out.add(Kind.ERROR, request_id, body := encode_error(error))
+        return len(body)
 
     def abandon(self, request_id: int) -> None:
         """Ends a cancelled request without an answer."""

@@ -27,6 +27,8 @@ class Request:
     message: Any
     timeout: float | None
     """Seconds the caller still waits; None: for ever."""
+    size: int = 0
+    """Bytes of the message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ from typing import Any
 
 from vectron_p2p.protocol.errors import RemoteProtocolError
 
-MAX_DEPTH = 32  # free-form dicts: twice what a filter or payload may nest (16), so that their own checks name the field
+# Free-form dicts: twice what a filter or payload may nest (16), so that their own checks name the field, and what a
+# coordinator puts around a filter.
+MAX_DEPTH = 36
 
 _SCALARS: tuple[type, ...] = (int, float, str, bytes, bool, types.NoneType)
 

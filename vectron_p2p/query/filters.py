@@ -18,9 +18,11 @@ from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.points import MAX_PAYLOAD_DEPTH
 
 MAX_FILTER_DEPTH = 16  # parser and evaluator recurse
+WRAPPING_NODES = 3  # of `query.groups.narrowed`
 MAX_FILTER_NODES = 1_000  # each is evaluated per point; values of one `$in` are one set, so they do not count
 
-Scalar: TypeAlias = str | int | float | bool | None
+GroupValue: TypeAlias = str | int | float | bool
+Scalar: TypeAlias = GroupValue | None
 Predicate: TypeAlias = Callable[[dict[str, Any]], bool]
 
 _RANGES = ("$gt", "$gte", "$lt", "$lte")
@@ -79,20 +81,44 @@ class Contains:
     operand: Scalar
 
 
-Filter: TypeAlias = And | Or | Not | In | Compare | Exists | Contains
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Some value is a group (see `groups_at`) and none of `values`. Nodes ask it of each other (`between_nodes`)."""
+
+    path: str
+    values: tuple[Scalar, ...]
+
+
+Condition: TypeAlias = In | Compare | Exists | Contains | Outside
+Filter: TypeAlias = And | Or | Not | Condition
 
 MATCH_ALL = And()
 
 
-def parse_filter(source: object) -> Filter:
+def parse_filter(source: object, *, between_nodes: bool = False) -> Filter:
     """The tree of the filter dict `source`; None and `{}` match everything.
+
+    `between_nodes`: a coordinator has wrapped a client's filter (`query.groups.narrowed`), for which there is room.
 
     Raises:
         InvalidArgument: No filter; `field` is "filter", or "filter.PATH" where a condition on that path is wrong.
     """
     if source is None:
         return MATCH_ALL
-    return _Parser().parse(source, 1)
+    return _Parser(between_nodes).parse(source, 0 if between_nodes else 1)
+
+
+def check_path(path: object, *, field: str) -> str:
+    """`path` as that of a payload field: keys joined by dots.
+
+    Raises:
+        InvalidArgument: It is none.
+    """
+    if not isinstance(path, str) or not path or path.startswith("$"):
+        raise InvalidArgument(f"{field} is the name of a payload field, not {path!r:.100}", field=field)
+    if path.count(".") >= MAX_PAYLOAD_DEPTH:  # no payload is that deep
+        raise InvalidArgument(f"{field}: a path has at most {MAX_PAYLOAD_DEPTH} parts", field=field)
+    return path
 
 
 def match_all(tree: Filter) -> bool:
@@ -108,8 +134,9 @@ def matches(tree: Filter, payload: dict[str, Any]) -> bool:
 class _Parser:
     """One parse: counts nodes and depth before it descends."""
 
-    def __init__(self) -> None:
-        self._nodes = 0
+    def __init__(self, between_nodes: bool) -> None:
+        self._between_nodes = between_nodes
+        self._nodes = -WRAPPING_NODES if between_nodes else 0
 
     def _count(self, depth: int) -> None:
         self._nodes += 1
@@ -160,9 +187,12 @@ class _Parser:
             raise InvalidArgument(
                 f"{path!r:.100}: empty condition; write a value or an operator such as $exists", field=f"filter.{path}"
             )
-        conditions = []
+        conditions: list[Filter] = []
         for operator, operand in value.items():
             self._count(depth + 1)
+            if operator == "$outside" and self._between_nodes and isinstance(operand, list | tuple):
+                conditions.append(Outside(path, tuple(_scalar(path, operator, item) for item in operand)))
+                continue
             conditions.append(_condition(path, operator, operand))
         return conditions
 
@@ -224,7 +254,7 @@ def compile_filter(tree: Filter) -> Predicate:
     return _compile_condition(tree)
 
 
-def _compile_condition(tree: In | Compare | Exists | Contains) -> Predicate:
+def _compile_condition(tree: Condition) -> Predicate:
     stored = _reader(tree.path)
     if isinstance(tree, Exists):
         return lambda payload: bool(stored(payload))
@@ -232,6 +262,9 @@ def _compile_condition(tree: In | Compare | Exists | Contains) -> Predicate:
         return _compile_in(tree, stored)
     if isinstance(tree, Compare):
         return _compile_compare(tree, stored)
+    if isinstance(tree, Outside):
+        groups, named = groups_at(tree.path), frozenset(map(group_key, tree.values))
+        return lambda payload: any(group_key(value) not in named for value in groups(payload))
     wanted = (tree.operand.__class__ is bool, tree.operand)
     text = tree.operand if isinstance(tree.operand, str) else None
 
@@ -295,6 +328,30 @@ def _compile_compare(tree: Compare, stored: Callable[[dict[str, Any]], list[Any]
         return False
 
     return compare
+
+
+def groups_at(path: str) -> Callable[[dict[str, Any]], list[GroupValue]]:
+    """A function that gives the groups a payload belongs to by `path`: each scalar there, also each in a list, but for
+    null and NaN; each once.
+    """
+    stored = _reader(path)
+
+    def read(payload: dict[str, Any]) -> list[GroupValue]:
+        values = [inner for value in stored(payload) for inner in (value if type(value) is list else (value,))]
+        kept = [value for value in values if type(value) in (str, bool, int, float) and value == value]
+        if len(kept) < 2:
+            return kept
+        first: dict[tuple[bool, object], GroupValue] = {}
+        for value in kept:
+            first.setdefault(group_key(value), value)
+        return list(first.values())
+
+    return read
+
+
+def group_key(value: Scalar) -> tuple[bool, object]:
+    """What values of one group share, as `$eq` has it: 1 and 1.0 do, 1 and True do not."""
+    return _equal_key(value)
 
 
 def _reader(path: str) -> Callable[[dict[str, Any]], list[Any]]:

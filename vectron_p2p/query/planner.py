@@ -20,6 +20,7 @@ MAX_DEFAULT_EF = 500
 GRAPH_FROM = 2_000
 
 DISTANCES_PER_EF = 12  # measured for M = 16; M moves it little
+HOP_COST = 384  # what a distance of a graph search costs besides its own dimensions: reaching the row
 WIDEST_SHARE = (
     4  # beams beyond 1/4 of the points: unreachable points show (inner product is no metric) and a scan is faster
 )
@@ -50,6 +51,18 @@ class Plan:
 def effective_ef(k: int, ef: int | None) -> int:
     """The beam for `k` hits: as asked, or max(64, 4k) up to 500; never less than k."""
     return max(k, min(max(MIN_EF, EF_PER_K * k), MAX_DEFAULT_EF) if ef is None else ef)
+
+
+def distance_cost(dimension: int) -> int:
+    """What one distance of a graph search costs, in dimensions."""
+    return dimension + HOP_COST
+
+
+def weight(*, k: int, ef: int | None, exact: bool, points: int, dimension: int) -> int:
+    """What one query costs in ordinary ones (the default beam at 384 dimensions); at least 1."""
+    beam = effective_ef(k, ef)
+    distances = points * PRODUCT if exact or points < GRAPH_FROM else min(DISTANCES_PER_EF * beam, points)
+    return max(1, round(distances * distance_cost(dimension) / (DISTANCES_PER_EF * MIN_EF * distance_cost(384))))
 
 
 def choose(*, k: int, ef: int | None, exact: bool, labels: int, live_labels: int) -> Plan:

@@ -53,3 +53,23 @@ class Executor(Protocol):
         Cancelling waits for nothing: `fn` runs on to its end and its result is dropped.
         """
         ...
+
+
+class CountedExecutor(Executor, Protocol):
+    """An executor that says how much waits for it."""
+
+    def waiting(self) -> dict[str, int]:
+        """Jobs not yet begun, by lane."""
+        ...
+
+
+class Usage(Protocol):
+    """What this process takes of its machine."""
+
+    def cpu_seconds(self) -> float:
+        """Processor time of all threads since the start."""
+        ...
+
+    def rss_bytes(self) -> int:
+        """Memory that is in RAM."""
+        ...

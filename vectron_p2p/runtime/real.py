@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import outcome
+import psutil
 import trio
 
 if TYPE_CHECKING:
@@ -46,6 +47,20 @@ class TrioClock:
 
     def fail_after(self, seconds: float) -> AbstractContextManager[trio.CancelScope]:
         return trio.fail_after(seconds)
+
+
+class ProcessUsage:
+    """`Usage` of this process."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+
+    def cpu_seconds(self) -> float:
+        return time.process_time()
+
+    def rss_bytes(self) -> int:
+        rss: int = self._process.memory_info().rss
+        return rss
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from vectron_p2p.testing.disk import SimDisk
 from vectron_p2p.testing.executor import SimExecutor
 from vectron_p2p.testing.network import MemoryNetwork
 from vectron_p2p.testing.outlet import Outside
+from vectron_p2p.testing.usage import SimUsage
 from vectron_p2p.testing.virtual_time import PROCESS, VirtualClock
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Host:
     random: random.Random
     zone: str = "default"
     durability: str = "fsync"
+    usage: SimUsage = field(default_factory=SimUsage)
     alert_command: str | None = None
     node_name: str = ""
     """What the node here calls itself; "" for the host's name."""
@@ -134,6 +136,8 @@ class Cluster:
             disk=host.disk,
             outlet=self.outside.outlet(name),
             link_threads=1,
+            search_threads=2,
+            usage=host.usage,
             machine=f"{name}-{host.boots}",
         )
         config = NodeConfig(

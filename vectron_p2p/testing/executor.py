@@ -50,6 +50,10 @@ class SimExecutor:
         await self._pass(delay * (1.0 - before))
         return result
 
+    def waiting(self) -> dict[str, int]:
+        """None: all that is handed in begins at once."""
+        return dict.fromkeys(LATENCY, 0)
+
     async def _pass(self, seconds: float) -> None:
         await self._clock.sleep(seconds)
         if self.dead:

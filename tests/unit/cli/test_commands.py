@@ -93,6 +93,47 @@ def test_search(shell: Shell, node: MemoryNode) -> None:
     assert node.requests[-1].consistency == "quorum"
 
 
+def test_search_by_group_and_by_examples(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[messages.Search] = []
+    hits = messages.HitList([1, "1", 2], np.ones(3, "<f4").tobytes(), [b"v"] * 3, [], b"")
+    reply = messages.SearchReply([hits], [], 1.0, None, [[messages.Group("a", 2), messages.Group(7, 1)]])
+
+    def answer(request: messages.Search) -> messages.SearchReply:
+        asked.append(request)
+        return reply
+
+    with FakeNode(answer) as node:
+        monkeypatch.setenv("VECTRON_CONNECT", node.target)
+        words = [
+            "search",
+            "docs",
+            "--like",
+            "1",
+            "--like",
+            "2",
+            "--unlike",
+            "3",
+            "--group-by",
+            "doc",
+            "--group-size",
+            "2",
+        ]
+        found = shell(*words, "--json", "--score-threshold", "0.5", "--with-vector", "--timeout", "4").json
+    assert [(group["value"], [hit["id"] for hit in group["hits"]]) for group in found["groups"]] == [
+        ("a", [1, "1"]),
+        (7, [2]),
+    ]
+    (request,) = asked
+    assert (request.positive, request.negative, request.id) == ([1, 2], [3], None)
+    assert (request.group_by, request.group_size, request.with_vector) == ("doc", 2, True)
+    assert (request.score_threshold, request.timeout) == (0.5, 4.0)
+    with FakeNode(answer) as node:
+        monkeypatch.setenv("VECTRON_CONNECT", node.target)
+        shown = shell("search", "docs", "--vector", "[1]", "--group-by", "doc", "--offset", "0").out.splitlines()
+    assert shown[0].split() == ["GROUP", "ID", "SCORE", "PAYLOAD"]
+    assert [line.split()[:2] for line in shown[1:]] == [['"a"', "1"], ['"a"', '"1"'], ["7", "2"]]
+
+
 def test_a_partial_search_is_no_failure(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     reply = messages.SearchReply([messages.HitList([], b"", [], [], b"")], [1, 3], 1.0, None)
     with FakeNode(lambda _: reply) as node:
@@ -152,6 +193,7 @@ def test_bad_values_fail_and_name_the_field(shell: Shell, words: list[str], fiel
     [
         ["search", "docs"],
         ["search", "docs", "--vector", "[1]", "--like", "1"],
+        ["search", "docs", "--vector", "[1]", "--unlike", "1"],
         ["search", "docs", "--vector", "[1"],
         ["search", "docs", "--vector", "{}"],
         ["search", "docs", "--vector", "[1]", "--filter", "[]"],

@@ -15,6 +15,7 @@ from vectron_p2p.client import AsyncClient, AsyncCollection, Client, Collection
 COLLECTION = {"upsert", "upload", "search", "search_batch", "get", "delete", "count", "scroll", "info"} | {
     "set_payload",
     "delete_payload",
+    "recommend",
 }
 CLIENT = {
     "create_collection",
@@ -23,6 +24,8 @@ CLIENT = {
     "delete_collection",
     "cluster",
     "status",
+    "statistics",
+    "history",
     "repair",
     "drain",
     "remove",
@@ -64,12 +67,7 @@ def test_every_public_call_is_documented() -> None:
             assert getattr(cls, name).__doc__, name
 
 
-@pytest.mark.parametrize("absent", ["recommend"])
-def test_what_is_not_built_is_absent(absent: str) -> None:
-    assert not hasattr(Collection, absent)
-
-
-@pytest.mark.parametrize(("method", "argument"), [("search", "group_by"), ("upload", "if_version")])
+@pytest.mark.parametrize(("method", "argument"), [("upload", "if_version")])
 def test_arguments_that_are_not_built_are_absent(method: str, argument: str) -> None:
     assert argument not in inspect.signature(getattr(Collection, method)).parameters
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -9,10 +10,10 @@ import numpy as np
 import pytest
 import trio
 
-from tests.unit.index.doubles import InlineExecutor, SteppedExecutor, ThreadExecutor, clustered, make, rows
-from vectron_p2p.index.executor import SearchExecutor
+from tests.unit.index.doubles import InlineExecutor, SteppedExecutor, ThreadExecutor, TrioClock, clustered, make, rows
+from vectron_p2p.index.executor import MAX_BATCH, SearchExecutor
 from vectron_p2p.index.shard_index import ShardIndex
-from vectron_p2p.model.errors import Internal, Overloaded, ReadOnly, Unavailable
+from vectron_p2p.model.errors import DeadlineExceeded, Internal, Overloaded, ReadOnly, Unavailable
 from vectron_p2p.model.ids import PointId
 from vectron_p2p.query.scoring import Matrix
 
@@ -37,13 +38,13 @@ def job_of(target: ShardIndex, k: int) -> Callable[[list[Matrix]], list[list[Poi
 
 
 async def ask_for(searches: SearchExecutor, target: ShardIndex, queries: Matrix, k: int = 1) -> list[PointId]:
-    found: list[PointId] = await searches.submit((target, k), job_of(target, k), queries, len(queries))
+    found: list[PointId] = await searches.submit("a", (target, k), job_of(target, k), queries, len(queries), math.inf)
     return found
 
 
 async def test_one_search() -> None:
     async with trio.open_nursery() as nursery:
-        searches = SearchExecutor(InlineExecutor())
+        searches = SearchExecutor(InlineExecutor(), TrioClock())
         await nursery.start(searches.run)
         assert await ask_for(searches, index(), MATRIX[:2], k=3) == [0, 1]
         assert searches.waiting == 0
@@ -52,7 +53,7 @@ async def test_one_search() -> None:
 
 async def test_who_waits_for_the_same_goes_together() -> None:
     executor, one, other = SteppedExecutor(), index(), index()
-    searches = SearchExecutor(executor, workers=1)
+    searches = SearchExecutor(executor, TrioClock(), workers=1)
     results: dict[str, list[PointId]] = {}
 
     async def ask(name: str, target: ShardIndex, at: int, k: int) -> None:
@@ -82,7 +83,7 @@ async def test_who_waits_for_the_same_goes_together() -> None:
 
 async def test_a_batch_is_bounded_and_what_is_left_waits_its_turn() -> None:
     executor = SteppedExecutor()
-    searches = SearchExecutor(executor, workers=1)
+    searches = SearchExecutor(executor, TrioClock(), workers=1)
     one = index()
     async with trio.open_nursery() as nursery:
         await nursery.start(searches.run)
@@ -96,7 +97,7 @@ async def test_a_batch_is_bounded_and_what_is_left_waits_its_turn() -> None:
 
 
 async def test_waiting_is_bounded() -> None:
-    searches = SearchExecutor(SteppedExecutor(), workers=1, max_waiting=3)
+    searches = SearchExecutor(SteppedExecutor(), TrioClock(), workers=1, max_waiting=3)
     one = index()
     async with trio.open_nursery() as nursery:
         await nursery.start(searches.run)
@@ -113,7 +114,7 @@ async def test_waiting_is_bounded() -> None:
 
 async def test_who_gives_up_is_not_searched_for() -> None:
     executor = SteppedExecutor()
-    searches = SearchExecutor(executor, workers=1)
+    searches = SearchExecutor(executor, TrioClock(), workers=1)
     one = index()
     async with trio.open_nursery() as nursery:
         await nursery.start(searches.run)
@@ -132,6 +133,83 @@ async def test_who_gives_up_is_not_searched_for() -> None:
     assert [len(args[0]) for _, args in executor.jobs] == [1, 1]
 
 
+async def recorded(searches: SearchExecutor, order: list[str], name: str, weight: int = 1) -> None:
+    """A request that notes when it is searched."""
+
+    def job(requests: list[str]) -> list[None]:
+        order.extend(requests)
+        return [None] * len(requests)
+
+    await searches.submit(name[0], "key", job, name, weight, math.inf)
+
+
+async def test_collections_take_turns() -> None:
+    executor = SteppedExecutor()
+    searches = SearchExecutor(executor, TrioClock(), workers=1)
+    order: list[str] = []
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        async with trio.open_nursery() as callers:
+            for name in ("a0", "a1", "a2", "a3", "b1", "c1", "b2"):  # "a" was there first and asks the most
+                callers.start_soon(recorded, searches, order, name, MAX_BATCH)
+                await trio.testing.wait_all_tasks_blocked()
+            executor.gate.set()
+        nursery.cancel_scope.cancel()
+    assert order == ["a0", "a1", "b1", "c1", "a2", "b2", "a3"]
+
+
+async def test_a_collection_that_fills_its_line_leaves_room_for_others() -> None:
+    searches = SearchExecutor(SteppedExecutor(), TrioClock(), workers=1, max_waiting=10)
+    order: list[str] = []
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        nursery.start_soon(recorded, searches, order, "a0")
+        await trio.testing.wait_all_tasks_blocked()
+        for weight in (5, 5):
+            nursery.start_soon(recorded, searches, order, "a1", weight)
+            await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(Overloaded):
+            await recorded(searches, order, "a2")
+        nursery.start_soon(recorded, searches, order, "b1", 5)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(Overloaded):  # an equal share is half, with two
+            await recorded(searches, order, "b2")
+        assert searches.waiting == 15
+        assert searches.refused == 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_too_late_is_not_searched(autojump_clock: trio.testing.MockClock) -> None:
+    executor = SteppedExecutor()
+    searches = SearchExecutor(executor, TrioClock(), workers=1)
+    order: list[str] = []
+    refused: list[str] = []
+
+    def job(requests: list[str]) -> list[None]:
+        order.extend(requests)
+        return [None] * len(requests)
+
+    async def ask(name: str, deadline: float) -> None:
+        try:
+            await searches.submit("a", "key", job, name, 1, deadline)
+        except DeadlineExceeded:
+            refused.append(name)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        async with trio.open_nursery() as callers:
+            now = trio.current_time()
+            for name, deadline in (("busy", math.inf), ("late", now + 1), ("in time", now + 10), ("late too", now + 2)):
+                callers.start_soon(ask, name, deadline)
+                await trio.testing.wait_all_tasks_blocked()
+            await trio.sleep(5)
+            executor.gate.set()
+        nursery.cancel_scope.cancel()
+    assert order == ["busy", "in time"]
+    assert refused == ["late", "late too"]
+    assert (searches.late, searches.waiting) == (2, 0)
+
+
 async def test_errors_reach_the_callers_and_the_service_goes_on() -> None:
     def broken(requests: list[Matrix]) -> list[object]:
         raise OSError("disk")
@@ -140,18 +218,18 @@ async def test_errors_reach_the_callers_and_the_service_goes_on() -> None:
         return [ReadOnly("no") for _ in requests]
 
     async with trio.open_nursery() as nursery:
-        searches = SearchExecutor(ThreadExecutor())
+        searches = SearchExecutor(ThreadExecutor(), TrioClock())
         await nursery.start(searches.run)
         with pytest.raises(Internal, match="disk"):
-            await searches.submit("a", broken, MATRIX[:1], 1)
+            await searches.submit("c", "a", broken, MATRIX[:1], 1, math.inf)
         with pytest.raises(ReadOnly):
-            await searches.submit("b", refusing, MATRIX[:1], 1)
+            await searches.submit("c", "b", refusing, MATRIX[:1], 1, math.inf)
         assert await ask_for(searches, index(), MATRIX[:1]) == [0]
         nursery.cancel_scope.cancel()
 
 
 async def test_a_stop_leaves_nobody_waiting() -> None:
-    searches = SearchExecutor(SteppedExecutor(), workers=1)
+    searches = SearchExecutor(SteppedExecutor(), TrioClock(), workers=1)
     one, refused = index(), []
 
     async def ask(queries: Matrix) -> None:
@@ -176,7 +254,7 @@ async def test_on_real_threads_with_many_callers() -> None:
     one.apply(rows(matrix))
     while one.link_turn(500):
         pass
-    searches = SearchExecutor(ThreadExecutor())
+    searches = SearchExecutor(ThreadExecutor(), TrioClock())
     found = [0]
 
     async def ask(at: int) -> None:

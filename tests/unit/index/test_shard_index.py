@@ -223,3 +223,21 @@ def test_a_closed_index_has_no_upkeep_but_answers() -> None:
     assert (index.link_turn(), index.unlinked, index.needs_rebuild, index.save()) == (0, 0, False, False)
     assert index.rebuild_turn()
     assert index.search(matrix[:1], k=1)[0][0].ids == [0]
+
+
+def test_wide_beams_take_more_turns_at_the_gate() -> None:
+    matrix = clustered(4_000, 16)
+    index = make(16)
+    index.apply(rows(matrix))
+    link_all(index)
+    gate = index._layer.gate
+
+    def turns(ef: int) -> int:
+        before = gate.shared_entries
+        hits, plan = index.search(matrix[:64], k=10, ef=ef)
+        assert plan["plan"] == "graph"
+        assert [each.ids[0] for each in hits] == list(range(64))
+        return gate.shared_entries - before
+
+    assert turns(64) == 1
+    assert turns(320) == 3

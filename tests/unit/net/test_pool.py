@@ -34,7 +34,11 @@ async def setup(world: World, nursery: trio.Nursery, *nodes: Node) -> Setup:
         await nursery.start(node.run)
     addresses = {node.node: node.address for node in nodes}
     broken: list[NodeId] = []
-    pool = Pool(world.host("a"), world.clock, random.Random(5), lambda: HELLO, addresses.get, on_broken=broken.append)
+
+    def note(node: NodeId, silent: bool) -> None:
+        broken.append(node)
+
+    pool = Pool(world.host("a"), world.clock, random.Random(5), lambda: HELLO, addresses.get, on_broken=note)
     await nursery.start(pool.run)
     return Setup(pool, addresses, broken)
 
@@ -123,7 +127,7 @@ async def test_while_backing_off_calls_fail_at_once_and_dials_get_rarer(
     assert len(set(pauses[8:])) > 3, "jitter"
     assert at.broken == [B] * len(dials)
     assert at.pool.statistics()[0].failures == len(dials)
-    assert at.pool.statistics()[0].retry_in > 0
+    assert at.pool.statistics()[0].retry_in_s > 0
 
 
 async def test_a_sign_of_life_or_a_new_address_ends_the_backoff(

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 import trio
 
+from vectron_p2p.membership.config import SwimConfig
 from vectron_p2p.model.errors import DeadlineExceeded, InvalidArgument, Unavailable, VectronError
 from vectron_p2p.model.ids import NodeId
 from vectron_p2p.model.nodes import Liveness
+from vectron_p2p.node.config import Limits
+from vectron_p2p.node.hedging import Hedging
 from vectron_p2p.node.peers import Peers
 from vectron_p2p.node.scatter import Scatter
 from vectron_p2p.runtime.real import TrioClock
@@ -31,7 +34,8 @@ def scatter(
         return Liveness.DEAD if node in dead else Liveness.ALIVE
 
     peers = Peers(me, None, TrioClock(), local=None, liveness=liveness)  # type: ignore[arg-type]
-    return Scatter(peers, TrioClock(), owners, ask, need=dict.fromkeys(owners, need), hedge_after=HEDGE)
+    hedging = Hedging(peers, TrioClock(), Limits(swim=SwimConfig.sim(), hedge_after=HEDGE))
+    return Scatter(peers, TrioClock(), owners, ask, need=dict.fromkeys(owners, need), hedging=hedging)
 
 
 class Owners:

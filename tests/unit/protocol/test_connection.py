@@ -36,7 +36,7 @@ BIG = SwimNote(bytes(3 * MAX_BODY))
 def test_request_and_response(step: int | None) -> None:
     pair = Pair.opened()
     request_id = pair.client.send_request(COUNT, timeout=1.5)
-    assert pair.to_server(step) == [Request(request_id, COUNT, 1.5)]
+    assert pair.to_server(step) == [Request(request_id, COUNT, 1.5, len(encode(COUNT)))]
     assert pair.client.in_flight == pair.server.in_flight == 1
     pair.server.respond(request_id, CountReply(5))
     assert pair.to_client(step) == [Response(request_id, CountReply(5))]

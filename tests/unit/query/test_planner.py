@@ -11,6 +11,7 @@ from vectron_p2p.query.planner import (
     effective_ef,
     enough,
     sorted_by_id,
+    weight,
     wider,
     worth_checking,
 )
@@ -114,3 +115,18 @@ def test_a_count_reads_what_is_open_unless_that_is_most() -> None:
     assert worth_checking(undecided=0, points=0)
     assert worth_checking(undecided=20_000, points=100_000)
     assert not worth_checking(undecided=60_000, points=100_000)
+
+
+@pytest.mark.parametrize(
+    ("ef", "exact", "points", "dimension", "expected"),
+    [
+        (None, False, 100_000, 384, 1),
+        (16, False, 100_000, 384, 1),
+        (640, False, 100_000, 384, 10),
+        (None, True, 100_000, 384, 8),
+        (None, False, 500, 384, 1),
+        (None, False, 100_000, 1536, 2),
+    ],
+)
+def test_weight_is_in_ordinary_queries(ef: int | None, exact: bool, points: int, dimension: int, expected: int) -> None:
+    assert weight(k=10, ef=ef, exact=exact, points=points, dimension=dimension) == expected

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vectron_p2p.index.payload.fields import Masks
-from vectron_p2p.query.filters import And, Compare, Contains, Exists, Filter, In, Not, Or
+from vectron_p2p.query.filters import And, Compare, Condition, Exists, Filter, In, Not, Or, Outside
 
 if TYPE_CHECKING:
     from vectron_p2p.index.payload.fields import Field, Mask
@@ -37,7 +37,7 @@ def evaluate(index: PayloadIndex, tree: Filter, start: int, end: int) -> Masks:
     return _condition(index, tree, start, end)
 
 
-def _condition(index: PayloadIndex, tree: In | Compare | Exists | Contains, start: int, end: int) -> Masks:
+def _condition(index: PayloadIndex, tree: Condition, start: int, end: int) -> Masks:
     size = end - start
     sure, possible = np.zeros(size, dtype=np.bool_), np.zeros(size, dtype=np.bool_)
     field = index.fields.get(tree.path)
@@ -54,7 +54,7 @@ def _condition(index: PayloadIndex, tree: In | Compare | Exists | Contains, star
     return Masks(sure, sure if np.array_equal(sure, possible) else possible)
 
 
-def _ask(field: Field, tree: In | Compare | Exists | Contains, start: int, sure: Mask, possible: Mask) -> None:
+def _ask(field: Field, tree: Condition, start: int, sure: Mask, possible: Mask) -> None:
     if isinstance(tree, Exists):
         sure |= field.exists(start, len(sure))
     elif isinstance(tree, In):
@@ -63,6 +63,9 @@ def _ask(field: Field, tree: In | Compare | Exists | Contains, start: int, sure:
     elif isinstance(tree, Compare):
         field.scalars.compare(tree.operator, tree.operand, start, sure, possible)
         field.elements.compare(tree.operator, tree.operand, start, sure, possible)
+    elif isinstance(tree, Outside):
+        field.scalars.outside(tree.values, start, sure, possible)
+        field.elements.outside(tree.values, start, sure, possible)
     else:
         field.elements.equal((tree.operand,), start, sure, possible)
         if isinstance(tree.operand, str):

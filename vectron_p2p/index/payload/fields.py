@@ -151,6 +151,27 @@ class Values:
                 rounded = [number for number in numbers if abs(number) >= _EXACT]
                 possible[slots[np.isin(held, rounded)] - start] = True
 
+    def outside(self, named: Sequence[Any], start: int, sure: Mask, possible: Mask) -> None:
+        """Slots with a value that is neither null nor NaN nor equal to one of `named`."""
+        end = start + len(sure)
+        slots, held = self._codes.between(start, end)
+        if len(slots):
+            others = np.ones(len(self._distinct), dtype=np.bool_)  # taken after the codes, so it has all of them
+            texts = (value for value in (None, *named) if value is None or isinstance(value, str | bool))
+            others[[code for code in map(self._code_of.get, texts) if code is not None]] = False
+            sure[slots[others[held]] - start] = True
+        slots, hashes = self._hashes.between(start, end)
+        if len(slots):
+            alike = np.isin(hashes, np.array([hash(text) for text in named if isinstance(text, str)], dtype=np.int64))
+            sure[slots[~alike] - start] = True
+            possible[slots[alike] - start] = True
+        slots, numbers = self._numbers.between(start, end)
+        if len(slots):
+            known = [_as_float(value) for value in named if not isinstance(value, str | bool | None)]
+            alike, real = np.isin(numbers, known), ~np.isnan(numbers)
+            sure[slots[real & ~alike] - start] = True
+            possible[slots[alike & (np.abs(numbers) >= _EXACT)] - start] = True
+
     def compare(self, comparison: str, operand: str | int | float, start: int, sure: Mask, possible: Mask) -> None:
         """Slots with a value of the operand's kind on that side of it."""
         test = _TESTS[comparison]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vectron_p2p.model.ids import NodeId
     from vectron_p2p.node.admission import Rows
     from vectron_p2p.node.config import Limits
+    from vectron_p2p.node.hedging import Hedging
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.routes import Routes
     from vectron_p2p.runtime import Clock
@@ -37,11 +38,14 @@ SAID = 10  # failed points that a message names; `failed` has them all
 class Conditional:
     """Conditional operations of a coordinator."""
 
-    def __init__(self, peers: Peers, clock: Clock, routes: Routes, rounds: Rounds, limits: Limits) -> None:
+    def __init__(
+        self, peers: Peers, clock: Clock, routes: Routes, rounds: Rounds, hedging: Hedging, limits: Limits
+    ) -> None:
         self._peers = peers
         self._clock = clock
         self._routes = routes
         self._rounds = rounds
+        self._hedging = hedging
         self._limits = limits
 
     async def upsert(
@@ -163,7 +167,7 @@ class Conditional:
             [shard],
             ask,
             level=Consistency.QUORUM,
-            hedge_after=self._limits.hedge_after,
+            hedging=self._hedging,
             timeout=timeout,
         )
         asked.raise_if_nothing()

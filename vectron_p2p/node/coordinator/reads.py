@@ -11,6 +11,7 @@ from vectron_p2p.catalog.placement import shard_of
 from vectron_p2p.model.consistency import Consistency
 from vectron_p2p.model.errors import ConsistencyError, DeadlineExceeded, StaleEpoch, Unavailable, VectronError
 from vectron_p2p.model.ids import NodeId, PointId, ShardId
+from vectron_p2p.node.peers import KINDS
 from vectron_p2p.node.routes import write_quorum
 from vectron_p2p.node.services.exchange import to_message
 from vectron_p2p.protocol import messages as m
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from vectron_p2p.catalog.state import Collection
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.coordinator.rounds import Rounds
+    from vectron_p2p.node.hedging import Hedging
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.routes import Routes
     from vectron_p2p.runtime import Clock
 
 MAX_ROUNDS = 4  # a row that changed under the read three times is being written all the time: let the client decide
+READ = KINDS[m.FetchRows]
 
 
 class ReadRow(NamedTuple):
@@ -51,11 +54,14 @@ class ReadRow(NamedTuple):
 class Reads:
     """Gets of a coordinator."""
 
-    def __init__(self, peers: Peers, clock: Clock, routes: Routes, rounds: Rounds, limits: Limits) -> None:
+    def __init__(
+        self, peers: Peers, clock: Clock, routes: Routes, rounds: Rounds, hedging: Hedging, limits: Limits
+    ) -> None:
         self._peers = peers
         self._clock = clock
         self._routes = routes
         self._rounds = rounds
+        self._hedging = hedging
         self._limits = limits
 
     async def get(
@@ -116,7 +122,7 @@ class Reads:
             ask = m.FetchRows(
                 shard.collection, shard.index, state.epoch, wanted, with_vector or whole, with_payload or whole
             )
-            round_ = _Round(self._peers, self._clock, self._limits, shard, ask, route, level)
+            round_ = _Round(self._peers, self._hedging, self._limits, shard, ask, route, level)
             try:
                 await round_.run()
             except ConsistencyError:
@@ -171,7 +177,7 @@ class _Round:
     def __init__(
         self,
         peers: Peers,
-        clock: Clock,
+        hedging: Hedging,
         limits: Limits,
         shard: ShardId,
         ask: m.FetchRows,
@@ -179,7 +185,7 @@ class _Round:
         level: Consistency,
     ) -> None:
         self._peers = peers
-        self._clock = clock
+        self._hedging = hedging
         self._limits = limits
         self._shard = shard
         self._ask = ask
@@ -227,25 +233,29 @@ class _Round:
         again = {*self._round.again, *self._round.busy}
         return bool(again) and all(i in again for i in self._round.unconfirmed)
 
-    def _ask_next(self) -> None:
+    def _ask_next(self, *, hedge: bool = False) -> None:
         assert self._nursery is not None
         if self._untried:
-            self._nursery.start_soon(self._ask_one, self._untried.pop(0))
+            self._nursery.start_soon(self._ask_one, self._untried.pop(0), hedge)
 
-    async def _ask_one(self, owner: NodeId) -> None:
+    async def _ask_one(self, owner: NodeId, is_hedge: bool) -> None:
         assert self._nursery is not None
         late = trio.CancelScope()
 
         async def hedge() -> None:
             with late:
-                await self._clock.sleep(self._limits.hedge_after)
-                self._ask_next()
+                if await self._hedging.late(owner, READ, lambda: bool(self._untried)):
+                    self._ask_next(hedge=True)
 
+        if not is_hedge:
+            self._hedging.requested()
         if self._untried and owner != self._peers.me:
             self._nursery.start_soon(hedge)
         try:
             reply = await self._peers.call(owner, self._ask, timeout=self._limits.call_timeout)
             self._replies[owner] = reply
+            if is_hedge and len(self._replies) <= self._required:
+                self._hedging.won()
             self._round.record(owner, reply.versions)
         except VectronError as error:
             self._failed(owner, error)

@@ -1,4 +1,4 @@
-"""Searches, counts and scrolls: each shard asked of one owner, or of a quorum, and the answers put together.
+"""Searches: each shard asked of one owner, or of a quorum, and the answers put together.
 
 Invariant: a shard that did not answer as the consistency asks is named in `missing_shards`; a list is never silently
 short.
@@ -6,8 +6,6 @@ short.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -22,12 +20,15 @@ from vectron_p2p.model.errors import (
     VectronError,
     from_wire,
 )
-from vectron_p2p.model.ids import NodeId, PointId, decode_point_id, encode_point_id
+from vectron_p2p.model.ids import NodeId, PointId, encode_point_id
+from vectron_p2p.node.coordinator.groups import Answer, GroupSearch
+from vectron_p2p.node.peers import KINDS
 from vectron_p2p.node.scatter import Scatter, scatter
 from vectron_p2p.node.shard_search import from_hit_list, score_row, to_hit_list
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.filters import parse_filter
 from vectron_p2p.query.merge import QuorumSearchRound, Scored, merge_hits
+from vectron_p2p.query.recommend import recommend
 from vectron_p2p.query.scoring import vectors_from_bytes
 from vectron_p2p.storage.records import Row
 
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from vectron_p2p.catalog.state import Collection
-    from vectron_p2p.node.config import Limits
     from vectron_p2p.node.coordinator.reads import Reads
+    from vectron_p2p.node.hedging import Hedging
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.routes import Routes
     from vectron_p2p.node.scatter import AskAt
@@ -44,17 +45,107 @@ if TYPE_CHECKING:
 
 MAX_REPLY_BYTES = 24 * 1024 * 1024  # of payloads and vectors in one reply: a message has at most 32 MiB
 MAX_REFILLS = 4  # each doubles the depth: 16 x k rows deleted or changed in the newest owners' view and in no others'
+SEARCH = KINDS[m.SearchShards]
 
 
 class Searches:
     """Searches of a coordinator."""
 
-    def __init__(self, peers: Peers, clock: Clock, routes: Routes, reads: Reads, limits: Limits) -> None:
+    def __init__(self, peers: Peers, clock: Clock, routes: Routes, reads: Reads, hedging: Hedging) -> None:
         self._peers = peers
         self._clock = clock
         self._routes = routes
         self._reads = reads
-        self._limits = limits
+        self._hedging = hedging
+
+    async def search(self, collection: Collection, asked: m.Search, *, timeout: float) -> m.SearchReply:
+        """The reply to an admitted request."""
+        began = self._clock.now()
+        deadline = began + timeout
+        level = parse_consistency(asked.consistency)
+        asked, examples = await self._from_examples(collection, asked, timeout)
+        message = m.SearchShards(
+            collection=collection.id,
+            shards=[],
+            epoch=0,
+            merge=True,
+            vectors=asked.vectors,
+            count=asked.count,
+            k=asked.k + asked.offset,
+            filter=asked.filter,
+            ef=asked.ef,
+            exact=asked.exact,
+            score_threshold=asked.score_threshold,
+            with_payload=asked.with_payload,
+            with_vector=asked.with_vector,
+            explain=asked.explain,
+        )
+
+        async def ask(message: m.SearchShards) -> Answer:
+            return await self._lists(collection, message, level, examples, deadline)
+
+        groups: list[list[m.Group]] = []
+        if asked.group_by is None:
+            lists, missing, plan = await ask(message)
+            lists = [hits[asked.offset : asked.offset + asked.k] for hits in lists]
+        else:
+            search = GroupSearch(ask, message, asked.group_by, asked.k, asked.group_size, collection)
+            found, missing, plan = await search.run()
+            lists = [[hit for group in each for hit in group.hits] for each in found]
+            groups = [[m.Group(group.value, len(group.hits)) for group in each] for each in found]
+        _check_size(lists)
+        took = (self._clock.now() - began) * 1000
+        return m.SearchReply(
+            [to_hit_list(hits, asked) for hits in lists], missing, took, plan if asked.explain else None, groups
+        )
+
+    async def _from_examples(
+        self, collection: Collection, asked: m.Search, timeout: float
+    ) -> tuple[m.Search, set[PointId]]:
+        """The search with its query, and the points that it was made from, which are left out of the hits."""
+        named = "id" if asked.id is not None else "positive"
+        positive = [asked.id] if asked.id is not None else asked.positive
+        if not positive:
+            return asked, set()
+        ids = list(dict.fromkeys([*positive, *asked.negative]))
+        level = parse_consistency(asked.consistency)
+        rows = await self._reads.get(collection, ids, level, with_vector=True, with_payload=False, timeout=timeout)
+        vectors = {row.id: row.vector for row in rows if row is not None and row.live and row.vector is not None}
+        absent = [point for point in ids if point not in vectors]
+        if absent:
+            shown = ", ".join(f"{point!r:.60}" for point in absent[:10]) + (" ..." if len(absent) > 10 else "")
+            named = named if set(absent) & set(positive) else "negative"
+            raise NotFound(f"there is no point {shown} in {collection.name!r}", field=named, failed=absent[:100])
+        options = collection.options
+        if asked.id is not None:
+            query = vectors[asked.id]
+        else:
+            examples = [
+                vectors_from_bytes(b"".join(vectors[point] for point in points), options.dimension)
+                for points in (asked.positive, asked.negative)
+            ]
+            query = recommend(examples[0], examples[1], options.metric)
+        return replace(asked, vectors=query, count=1, dimension=options.dimension), set(ids)
+
+    async def _lists(
+        self,
+        collection: Collection,
+        message: m.SearchShards,
+        level: Consistency,
+        left_out: set[PointId],
+        deadline: float,
+    ) -> Answer:
+        """The `message.k` best hits of each query that are none of `left_out`."""
+        k = message.k
+        message = replace(message, k=k + len(left_out))
+        if level is Consistency.ONE:
+            timeout = max(0.0, deadline - self._clock.now())
+            lists, missing, plan = await self._ask_one(collection, message, timeout)
+        else:
+            lists, missing, plan = await self._ask_quorum(collection, message, level, deadline)
+        if left_out:
+            lists = [[hit for hit in hits if hit.id not in left_out][:k] for hits in lists]
+        return Answer(lists, missing, plan)
 
     async def _scatter(
         self, collection: Collection, shards: Iterable[int], ask: AskAt, level: Consistency, timeout: float
@@ -68,65 +159,12 @@ class Searches:
             shards,
             ask,
             level=level,
-            hedge_after=self._limits.hedge_after,
+            hedging=self._hedging,
+            kind=SEARCH,
             timeout=timeout,
         )
         asked.raise_if_nothing()
         return asked
-
-    # --- search -----------------------------------------------------------------------------------------------------
-
-    async def search(self, collection: Collection, asked: m.Search, *, timeout: float) -> m.SearchReply:
-        """The reply to an admitted request."""
-        began = self._clock.now()
-        level = parse_consistency(asked.consistency)
-        itself = asked.id
-        if itself is not None:
-            asked = await self._by_id(collection, asked, itself, timeout)
-        depth = asked.k + asked.offset + (itself is not None)
-        message = m.SearchShards(
-            collection=collection.id,
-            shards=[],
-            epoch=0,
-            merge=True,
-            vectors=asked.vectors,
-            count=asked.count,
-            k=depth,
-            filter=asked.filter,
-            ef=asked.ef,
-            exact=asked.exact,
-            score_threshold=asked.score_threshold,
-            with_payload=asked.with_payload,
-            with_vector=asked.with_vector,
-            explain=asked.explain,
-        )
-        remaining = timeout - (self._clock.now() - began)
-        if level is Consistency.ONE:
-            lists, missing, plan = await self._ask_one(collection, message, remaining)
-        else:
-            lists, missing, plan = await self._ask_quorum(collection, message, level, remaining)
-        if itself is not None:
-            lists = [[hit for hit in hits if hit.id != itself] for hits in lists]
-        lists = [hits[asked.offset : asked.offset + asked.k] for hits in lists]
-        _check_size(lists)
-        took = (self._clock.now() - began) * 1000
-        return m.SearchReply(
-            [to_hit_list(hits, asked) for hits in lists], missing, took, plan if asked.explain else None
-        )
-
-    async def _by_id(self, collection: Collection, asked: m.Search, point: PointId, timeout: float) -> m.Search:
-        rows = await self._reads.get(
-            collection,
-            [point],
-            parse_consistency(asked.consistency),
-            with_vector=True,
-            with_payload=False,
-            timeout=timeout,
-        )
-        row = rows[0]
-        if row is None or not row.live or row.vector is None:
-            raise NotFound(f"there is no point {point!r} in {collection.name!r}", field="id")
-        return replace(asked, vectors=row.vector, count=1, dimension=collection.options.dimension)
 
     async def _ask_one(
         self, collection: Collection, message: m.SearchShards, timeout: float
@@ -146,10 +184,9 @@ class Searches:
         return lists, asked.missing, [entry for reply in replies for entry in reply.plan or []]
 
     async def _ask_quorum(
-        self, collection: Collection, message: m.SearchShards, level: Consistency, timeout: float
+        self, collection: Collection, message: m.SearchShards, level: Consistency, deadline: float
     ) -> tuple[list[list[Scored]], list[int], list[dict[str, Any]]]:
         """PROTOCOLS §3.6."""
-        deadline = self._clock.now() + timeout
         plan: list[dict[str, Any]] = []
         missing: list[int] = []
         done: dict[int, list[list[Scored]]] = {}
@@ -236,7 +273,7 @@ class Searches:
             timeout=max(0.0, deadline - self._clock.now()),
         )
         newest = dict(zip(doubtful, rows, strict=True))
-        filter = parse_filter(message.filter) if message.filter else None
+        filter = parse_filter(message.filter, between_nodes=True) if message.filter else None
         queries = vectors_from_bytes(message.vectors, collection.options.dimension)
         for q, round_ in enumerate(rounds):
             judged: dict[PointId, Scored | None] = {}
@@ -256,68 +293,6 @@ class Searches:
             round_.verified(judged)
         return rounds
 
-    # --- count and scroll -------------------------------------------------------------------------------------------
-
-    async def count(self, collection: Collection, filter: dict[str, Any] | None, *, timeout: float) -> int:
-        """Live points that match, each shard as one owner sees it.
-
-        Raises:
-            Unavailable: Some shard has no owner that answers; a count has no partial form.
-        """
-        counts: dict[int, int] = {}
-
-        async def ask(node: NodeId, shards: list[int], epoch: int) -> list[VectronError | None]:
-            reply = await self._peers.call(node, m.CountShards(collection.id, shards, epoch, filter), timeout=timeout)
-            refused: list[VectronError | None] = []
-            for shard, count in zip(shards, reply.counts, strict=True):
-                if count >= 0:
-                    counts.setdefault(shard, count)
-                refused.append(None if count >= 0 else Unavailable(f"shard {shard} is not served by {node}", node=node))
-            return refused
-
-        asked = await self._scatter(collection, range(collection.shards), ask, Consistency.ONE, timeout)
-        _raise_if_missing(asked.missing)
-        return sum(counts.values())
-
-    async def scroll(self, collection: Collection, page: m.Scroll, *, timeout: float) -> m.ScrollReply:
-        """A page of live points in the order of their ids' byte form, each shard as one owner sees it.
-
-        Raises:
-            Unavailable: As for `count`.
-        """
-        after = _cursor_to_key(page.cursor)
-        pages: dict[int, m.RowsPage] = {}
-
-        async def ask(node: NodeId, shards: list[int], epoch: int) -> list[VectronError | None]:
-            for shard in shards:
-                message = m.ScrollShard(collection.id, shard, epoch, after, page.limit, page.filter, page.with_vector)
-                pages[shard] = await self._peers.call(node, message, timeout=timeout)
-            return [None] * len(shards)
-
-        asked = await self._scatter(collection, range(collection.shards), ask, Consistency.ONE, timeout)
-        _raise_if_missing(asked.missing)
-        rows = sorted(
-            (
-                (encode_point_id(row[0]), row)
-                for part in pages.values()
-                for row in zip(part.ids, part.versions, part.payloads, part.vectors, strict=True)
-            ),
-            key=lambda pair: pair[0],
-        )
-        # A page that an owner cut for its size ends early: what other shards have behind it belongs to the next page.
-        ends = [encode_point_id(part.ids[-1]) for part in pages.values() if part.more and part.ids]
-        found = [pair for pair in rows if not ends or pair[0] <= min(ends)]
-        rows = _within_reply(found[: page.limit])
-        more = bool(ends) or len(rows) < len(found)
-        taken = [row for _, row in rows]
-        return m.ScrollReply(
-            ids=[row[0] for row in taken],
-            versions=[row[1] for row in taken],
-            payloads=[row[2] or b"\x80" for row in taken],
-            vectors=b"".join(row[3] or b"" for row in taken) if page.with_vector else b"",
-            cursor=_key_to_cursor(rows[-1][0]) if more and rows else None,
-        )
-
 
 def _check_size(lists: Sequence[Sequence[Scored]]) -> None:
     size = sum(len(hit.payload or b"") + len(hit.vector or b"") for hits in lists for hit in hits)
@@ -327,35 +302,3 @@ def _check_size(lists: Sequence[Sequence[Scored]]) -> None:
             "smaller k, for fewer queries at once, or without payloads",
             field="k",
         )
-
-
-def _within_reply(rows: list[tuple[bytes, Any]]) -> list[tuple[bytes, Any]]:
-    """As many rows as fit a reply; at least one."""
-    total = 0
-    for i, (_, row) in enumerate(rows):
-        total += len(row[2] or b"") + len(row[3] or b"")
-        if total > MAX_REPLY_BYTES and i:
-            return rows[:i]
-    return rows
-
-
-def _raise_if_missing(missing: list[int]) -> None:
-    if missing:
-        raise Unavailable(
-            f"{len(missing)} shard(s) have no owner that answers: retry when nodes are back", missing_shards=missing
-        )
-
-
-def _key_to_cursor(key: bytes) -> str:
-    return base64.urlsafe_b64encode(key).decode()
-
-
-def _cursor_to_key(cursor: str | None) -> bytes:
-    if cursor is None:
-        return b""
-    try:
-        key = base64.urlsafe_b64decode(cursor.encode())
-        decode_point_id(key)
-    except (ValueError, binascii.Error):
-        raise InvalidArgument("cursor is none that a scroll returned", field="cursor") from None
-    return key

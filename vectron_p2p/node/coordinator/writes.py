@@ -45,6 +45,9 @@ MAX_RESTAMPS = (
     3  # every round above all that was seen; a fourth loss means a storm of writers of one id: let the client back off
 )
 OWN_ACK = 0.05  # seconds past the quorum that this node's own replica is waited for: it is about as fast as the others
+SPARED = (
+    0.25  # seconds that the others have before an owner whose breaker is open is asked too: a quorum takes milliseconds
+)
 BULK_BYTES = 64 * 1024  # larger batches take the bulk connection, so that probes and searches do not wait behind them
 NOTHING_APPLIED = (InvalidArgument, Overloaded, ReadOnly)
 """What an owner says only before it has applied any row of a batch; after any other error it may have."""
@@ -212,15 +215,19 @@ class Writes:
         bulk = rows.size > BULK_BYTES
         round_ = WriteRound(quorum, versions, traced=traced)
         decided, own = trio.Event(), trio.Event()
+        ready = [*filter(self._peers.ready, quorum.owners)]
+        enough = quorum.met(quorum.mask(ready))
+        left = max(0.0, deadline - self._clock.now())
         for owner in quorum.owners:
             if self._peers.alive(owner):
                 done = own if owner == self._peers.me else trio.Event()
-                self._background.start_soon(self._send_one, owner, message, bulk, round_, decided, done)
+                spared = min(SPARED, left / 2) if enough and owner not in ready else 0.0
+                self._background.start_soon(self._send_one, owner, message, bulk, spared, round_, decided, done)
             else:
                 round_.record_unsent(owner)
         if round_.decided:
             decided.set()
-        with self._clock.move_on_after(max(0.0, deadline - self._clock.now())):
+        with self._clock.move_on_after(left):
             await decided.wait()
         if self._peers.me in round_.pending:
             # So that a client which goes on talking to this node finds what it wrote, whichever owners were first.
@@ -229,10 +236,20 @@ class Writes:
         return round_
 
     async def _send_one(
-        self, owner: NodeId, message: m.ApplyRows, bulk: bool, round_: WriteRound, decided: trio.Event, done: trio.Event
+        self,
+        owner: NodeId,
+        message: m.ApplyRows,
+        bulk: bool,
+        spared: float,
+        round_: WriteRound,
+        decided: trio.Event,
+        done: trio.Event,
     ) -> None:
         self._sending += 1
         try:
+            if spared and await self._done_without(decided, spared):
+                round_.record_unsent(owner)  # it gets a hint, as one that is dead
+                return
             reply = await self._peers.call(owner, message, timeout=self._limits.write_timeout, bulk=bulk)
             round_.record(owner, reply.held)
             self._stamps.observe(reply.held)
@@ -250,6 +267,12 @@ class Writes:
             done.set()
             if round_.decided:
                 decided.set()
+
+    async def _done_without(self, decided: trio.Event, within: float) -> bool:
+        """Whether the write is decided by the owners that answer, and needs none whose breaker is open."""
+        with self._clock.move_on_after(within):
+            await decided.wait()
+        return decided.is_set()
 
     def _keep_hints(self, message: m.ApplyRows, round_: WriteRound) -> None:
         owners, rows = round_.owed()

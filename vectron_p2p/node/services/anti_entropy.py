@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vectron_p2p.catalog.state import ClusterState
-    from vectron_p2p.model.ids import NodeId
+    from vectron_p2p.model.ids import NodeId, ShardId
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.replica import Replica
@@ -48,8 +48,8 @@ class _Pair:
 
     due: float
     interval: float
-    compared: float
-    """When a comparison was last made to its end; at first when there was first something to compare."""
+    since: float
+    """When there was first something to compare."""
     turn: trio.Lock = field(default_factory=trio.Lock)
     """One comparison at a time, whoever asked for it."""
 
@@ -76,6 +76,17 @@ class AntiEntropy:
         self._pairs: dict[NodeId, _Pair] = {}
         self._wake = trio.Event()
         self.tally = Tally()
+        self._compared: dict[NodeId, float] = {}
+        """When all replicas shared with that peer were last found equal or made so."""
+
+    def compared_s(self, peers: Peers, shard: ShardId) -> float:
+        """Seconds since this node's replica of `shard` was last found equal, or made so, to every other live owner;
+        -1.0: not yet, or there is none.
+        """
+        owners = [each for each in self._state().route(shard).read if each != peers.me and peers.alive(each)]
+        if not owners or any(each not in self._compared for each in owners):
+            return -1.0
+        return self._clock.now() - min(self._compared[each] for each in owners)
 
     @property
     def pulled(self) -> int:
@@ -109,7 +120,10 @@ class AntiEntropy:
     def behind(self, peers: Peers) -> float:
         """Seconds since some live co-owner was last compared with to the end."""
         now = self._clock.now()
-        return max((now - self._pair(peer).compared for peer in self.pairs(peers) if peers.alive(peer)), default=0.0)
+        return max(
+            (now - self._compared.get(peer, self._pair(peer).since) for peer in self.pairs(peers) if peers.alive(peer)),
+            default=0.0,
+        )
 
     def pairs(self, peers: Peers) -> dict[NodeId, list[Replica]]:
         """The replicas to compare with each other owner, dead ones too. Among those that are read only: one that is
@@ -141,7 +155,7 @@ class AntiEntropy:
                     await self._wake.wait()
 
     async def _round(self, peers: Peers, peer: NodeId, replicas: list[Replica], pair: _Pair) -> None:
-        if peers.alive(peer):
+        if peers.ready(peer):
             before = self.tally.pulled + self.tally.pushed
             if await self.compare(peers, peer, replicas) and self.tally.pulled + self.tally.pushed == before:
                 pair.interval = min(pair.interval * LATER, self._interval * LONGEST)
@@ -185,5 +199,5 @@ class AntiEntropy:
                 log.warning("repair_interrupted", peer=peer, error=str(error))
                 complete = False
         if complete:
-            self._pair(peer).compared = self._clock.now()
+            self._compared[peer] = self._clock.now()
         return complete

@@ -5,13 +5,14 @@ The same write notes how far this node's shard stores have come.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.storage.kv import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.identity import Identity
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+LOOK_EVERY = (
+    60  # writes between looks at how much is on disk, a minute: charts of it show hours, and each takes 50 us a shard
+)
+
 
 class Heartbeat:
     def __init__(
@@ -33,13 +38,18 @@ class Heartbeat:
         replicas: Replicas,
         runtime: Runtime,
         limits: Limits,
+        *,
+        look_at_disk: Callable[[], None],
     ) -> None:
+        """`look_at_disk` goes along with a write now and then, on its thread."""
         self._identity = identity
         self._system = system
         self._records = records
         self._replicas = replicas
         self._runtime = runtime
         self._limits = limits
+        self._look_at_disk = look_at_disk
+        self._writes = 0
 
     async def run_once(self) -> None:
         counter, puts = self._identity.next_counter()
@@ -58,6 +68,10 @@ class Heartbeat:
     def _write(self, puts: Sequence[tuple[bytes, bytes | None]]) -> None:
         self._system.heal()
         self._system.write(puts, sync=True)
+        if self._writes % LOOK_EVERY == 0:
+            with contextlib.suppress(StorageError):  # a replica was closed meanwhile
+                self._look_at_disk()
+        self._writes += 1
 
     async def run(self) -> None:
         while True:

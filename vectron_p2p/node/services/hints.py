@@ -60,7 +60,7 @@ class Hints:
         self.book.expire(self._clock.now())
         async with trio.open_nursery() as nursery:
             for target in self.book.targets:
-                if peers.alive(target):
+                if peers.ready(target):
                     nursery.start_soon(self._deliver, peers, target)
 
     async def _deliver(self, peers: Peers, target: NodeId) -> None:
@@ -68,7 +68,7 @@ class Hints:
             for hint in batch:
                 message = replace(hint.item, epoch=self._epoch(), kind="hint")
                 try:
-                    await peers.call(target, message, timeout=self._limits.call_timeout, bulk=True)
+                    await peers.call(target, message, timeout=self._limits.call_timeout, bulk=True, optional=True)
                 except VectronError as error:
                     if error.retryable:
                         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vectron_p2p.protocol.registry import message
@@ -159,10 +159,11 @@ class GetReply:
 @message(26)
 @dataclass(frozen=True, slots=True)
 class Search:
-    """-> SearchReply. Either `vectors` (`count` queries of `dimension`) or `id` (count 1; that point itself is left
-    out).
+    """-> SearchReply. Either `vectors` (`count` queries of `dimension`), or `id`, or `positive` with `negative` (count
+    1; those points themselves are left out).
 
-    `filter` is the dict of INTERFACE, `score_threshold` None for none, `ef` None for the default.
+    `filter` is the dict of INTERFACE, `score_threshold` None for none, `ef` None for the default. `group_by`: a path
+    in payloads; then k counts groups of up to `group_size` hits.
     """
 
     collection: str
@@ -181,6 +182,19 @@ class Search:
     consistency: str
     timeout: float | None
     explain: bool
+    positive: list[int | str] = field(default_factory=list)
+    negative: list[int | str] = field(default_factory=list)
+    group_by: str | None = None
+    group_size: int = 1
+
+
+@message(33)
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The hits of one group: how many of a `HitList`, which has them group after group."""
+
+    value: str | int | float | bool
+    size: int
 
 
 @message(27)
@@ -204,6 +218,7 @@ class SearchReply:
     missing_shards: list[int]
     took_ms: float
     plan: list[dict[str, Any]] | None
+    groups: list[list[Group]] = field(default_factory=list)  # per query, of a search by group
 
 
 @message(29)
