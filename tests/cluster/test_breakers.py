@@ -31,13 +31,13 @@ def by_role(cluster: Cluster) -> tuple[str, list[str]]:
 
 
 def hedges(cluster: Cluster, name: str) -> HedgeFigures:
-    return cluster.node(name).traffic().hedges
+    return cluster.node(name).traffic.figures().hedges
 
 
 def seen_by(cluster: Cluster, name: str, other: str) -> PeerFigures:
     """What `name` knows of `other` from its calls."""
     node = cluster.node(other).identity.node
-    return next(each for each in cluster.node(name).traffic().peers if each.node == node)
+    return next(each for each in cluster.node(name).traffic.figures().peers if each.node == node)
 
 
 async def filled(db: SimClient, *, replicas: int) -> None:

@@ -60,6 +60,7 @@ def script(db: Any, name: str, metric: str) -> Iterator[tuple[str, Callable[[], 
     yield "count filter", partial(docs.count, filter={"$or": [{"n": {"$lt": 5}}, {"tags": {"$contains": "t2"}}]})
     yield "scroll", partial(docs.scroll, limit=7)
     yield "scroll filter", partial(docs.scroll, filter={"even": False}, limit=1000, with_vector=True)
+    yield "scroll in order", partial(docs.scroll, limit=9, order_by={"key": "n", "direction": "desc", "start_from": 40})
     yield "delete", partial(docs.delete, ids=[1, "1", "never there"], **everywhere)
     yield "deleted", partial(docs.get, [1, "1"])
     yield "deleted search", partial(docs.search, DATA[1], k=1000)
@@ -76,6 +77,7 @@ def script(db: Any, name: str, metric: str) -> Iterator[tuple[str, Callable[[], 
     yield "bad payload", partial(docs.upsert, ids=[1], vectors=DATA[:1], payloads=[{"x": object()}])
     yield "too large", partial(docs.upsert, ids=[1], vectors=DATA[:1], payloads=[{"x": "y" * 70_000}])
     yield "bad group", partial(docs.search, query, group_by=7)
+    yield "bad order", partial(docs.scroll, order_by=7)
     yield "bad cursor", partial(docs.scroll, cursor="nonsense")
     yield "no collection", db.collection("nothing").count
     yield "drop", partial(db.delete_collection, name)

@@ -33,6 +33,7 @@ def status(connect: str, as_json: bool) -> None:
             "DATA",
             "RSS",
             "LOOP_LAG_MS",
+            "CACHE_HITS",
             "VERSION",
         ),
         [
@@ -46,14 +47,15 @@ def status(connect: str, as_json: bool) -> None:
                     output.size(node.data_bytes),
                     output.size(node.rss_bytes),
                     f"{node.loop_lag_ms:.1f}",
+                    f"{node.cache_hit_ratio:.0%}",
                     node.version + (" read-only" if node.read_only else ""),
                 )
                 if node.version  # it answered; one believed alive may have died a moment ago
-                else ("-",) * 8
+                else ("-",) * 9
             )
             for node in sorted(found.nodes, key=lambda node: node.name)
         ],
-        numbers=("SHARDS", "POINTS", "UNINDEXED", "HINTS", "DATA", "RSS", "LOOP_LAG_MS"),
+        numbers=("SHARDS", "POINTS", "UNINDEXED", "HINTS", "DATA", "RSS", "LOOP_LAG_MS", "CACHE_HITS"),
     )
     if found.moves:
         output.text(f"shards being moved: {found.moves} (`vectron cluster moves`)")

@@ -37,6 +37,7 @@ COMMANDS = {
     "import": "vectron_p2p.cli.load:load",
     "node": "vectron_p2p.cli.node:node",
     "nodes": "vectron_p2p.cli.cluster:nodes",
+    "scroll": "vectron_p2p.cli.points:scroll",
     "search": "vectron_p2p.cli.search:search",
     "set-payload": "vectron_p2p.cli.points:set_payload",
     "shards": "vectron_p2p.cli.cluster:shards",

@@ -51,6 +51,10 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
                 f"; did you mean {close[0]!r}?" if close else f"; the keys are {', '.join(sorted(map(str, known)))}"
             )
             raise click.BadParameter(f"{path}: unknown key {key!r}{advice}", ctx, param)
+        if isinstance(option.type, click.FloatRange | click.IntRange):
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise click.BadParameter(f"{path}: {key} is a number", ctx, param)
+            continue
         expected: type = bool if isinstance(option, click.Option) and option.is_flag else str
         if option.multiple:
             value = values[key] = [value] if isinstance(value, str) else value
@@ -95,7 +99,34 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     type=click.Path(exists=True, dir_okay=False, executable=True),
     help="Program that gets each alert of the cluster as JSON on stdin, when it fires and when it is resolved.",
 )
+@click.option(
+    "--search-cache",
+    type=click.IntRange(0),
+    default=32,
+    show_default=True,
+    metavar="MIB",
+    help="Memory for answers to queries that are asked again; 0: none.",
+)
 @click.option("--insecure", is_flag=True, help="Listen beyond this machine, although nothing is encrypted.")
+@click.option(
+    "--max-requests-per-second",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Of clients on points: a search counts each of its queries, other requests each ten points; 0: no limit.",
+)
+@click.option(
+    "--max-requests-per-second-per-connection",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="The same of each connection; 0: no limit.",
+)
+@click.option(
+    "--max-concurrent-requests",
+    type=click.IntRange(min=1),
+    default=2048,
+    show_default=True,
+    help="Of clients on points, under way at once.",
+)
 @click.option(
     "--config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -113,7 +144,11 @@ def node(
     name: str | None,
     durability: str,
     alert_command: str | None,
+    search_cache: int,
     insecure: bool,
+    max_requests_per_second: float,
+    max_requests_per_second_per_connection: float,
+    max_concurrent_requests: int,
 ) -> int:
     """Run a node until SIGTERM or Ctrl-C.
 
@@ -139,6 +174,10 @@ def node(
             name=name,
             durability=durability,
             alert_command=alert_command,
+            search_cache=search_cache * 1024 * 1024,
             insecure=insecure,
+            max_requests_per_second=max_requests_per_second,
+            max_requests_per_second_per_connection=max_requests_per_second_per_connection,
+            max_concurrent_requests=max_concurrent_requests,
         )
     )

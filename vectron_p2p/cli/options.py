@@ -86,9 +86,9 @@ class Id(click.ParamType):  # type: ignore[type-arg]  # generic only in new rele
 
 
 class Json(click.ParamType):  # type: ignore[type-arg]  # as `Id`
-    """A JSON value of one kind."""
+    """A JSON value of some kinds."""
 
-    def __init__(self, kind: type, example: str) -> None:
+    def __init__(self, kind: type | tuple[type, ...], example: str) -> None:
         self.kind = kind
         self.example = example
         self.name = "JSON"

@@ -53,6 +53,47 @@ def get(
 
 @click.command()
 @click.argument("name")
+@filter_option
+@click.option("--order-by", metavar="FIELD", help="In the order of a payload field; default: of the ids.")
+@click.option("--desc", is_flag=True, help="With --order-by: from the greatest on.")
+@click.option("--start-from", type=Json((int, float, str), "2020"), help="With --order-by: from this value on.")
+@click.option("--limit", default=100, show_default=True, type=int, help="Points at most.")
+@click.option("--cursor", help="Go on behind an earlier page.")
+@click.option("--with-vector", is_flag=True, help="Return vectors too.")
+@client_options
+def scroll(
+    name: str,
+    where: dict[str, Any] | None,
+    order_by: str | None,
+    desc: bool,
+    start_from: Any,
+    limit: int,
+    cursor: str | None,
+    with_vector: bool,
+    connect: str,
+    as_json: bool,
+) -> None:
+    """List the points of NAME, a page at a time; the cursor of the next page goes to stderr."""
+    if order_by is None and (desc or start_from is not None):
+        raise click.UsageError("--desc and --start-from go with --order-by")
+    order = None if order_by is None else {"key": order_by, "direction": "desc" if desc else "asc"}
+    if order is not None and start_from is not None:
+        order["start_from"] = start_from
+    with client(connect) as db:
+        page = db.collection(name).scroll(
+            filter=where, limit=limit, cursor=cursor, with_vector=with_vector, order_by=order
+        )
+    if as_json:
+        output.document(page)
+        return
+    for point in page.points:
+        output.text(json.dumps(output.plain(point), ensure_ascii=False))
+    if page.cursor is not None:
+        output.note(f"more: --cursor {page.cursor}")
+
+
+@click.command()
+@click.argument("name")
 @click.argument("ids", metavar="[ID]...", type=Id(), nargs=-1)
 @filter_option
 @consistency_option("quorum", linearizable=True)

@@ -245,10 +245,17 @@ class AsyncCollection:
         limit: int = 100,
         cursor: str | None = None,
         with_vector: bool = False,
+        order_by: str | dict[str, Any] | None = None,
     ) -> Page:
         """As `Collection.scroll`."""
         flow = point_operations.scroll(
-            self._session, self.name, filter=filter, limit=limit, cursor=cursor, with_vector=with_vector
+            self._session,
+            self.name,
+            filter=filter,
+            limit=limit,
+            cursor=cursor,
+            with_vector=with_vector,
+            order_by=order_by,
         )
         return await self._client.run(flow)
 

@@ -314,12 +314,23 @@ class Collection:
         limit: int = 100,
         cursor: str | None = None,
         with_vector: bool = False,
+        order_by: str | dict[str, Any] | None = None,
     ) -> Page:
         """One page of all points in the order of their ids; the next one begins at the page's `cursor` (None after the
         last).
+
+        `order_by`, a payload field or {"key": field, "direction": "asc" or "desc", "start_from": value}: in the order
+        of the values there (numbers, then texts; of a list the first in that order; equal ones by id). Points without a
+        number or a text there are left out. Pass it again with each cursor.
         """
         flow = point_operations.scroll(
-            self._session, self.name, filter=filter, limit=limit, cursor=cursor, with_vector=with_vector
+            self._session,
+            self.name,
+            filter=filter,
+            limit=limit,
+            cursor=cursor,
+            with_vector=with_vector,
+            order_by=order_by,
         )
         return self._client.run(flow)
 

@@ -148,9 +148,6 @@ def count(session: Session, collection: str, filter: object) -> Flow[int]:
     return reply.count
 
 
-def scroll(
-    session: Session, collection: str, *, filter: object, limit: object, cursor: object, with_vector: object
-) -> Flow[Page]:
-    request = requests.scroll(collection, filter=filter, limit=limit, cursor=cursor, with_vector=with_vector)
-    reply = yield from ask(session, request, messages.ScrollReply)
+def scroll(session: Session, collection: str, **options: Any) -> Flow[Page]:
+    reply = yield from ask(session, requests.scroll(collection, **options), messages.ScrollReply)
     return results.page(reply)

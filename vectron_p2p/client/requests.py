@@ -276,7 +276,9 @@ def part_id(operation_id: str, part: int, parts: int) -> str:
     return operation_id if parts == 1 else f"{operation_id}/{part}"
 
 
-def scroll(collection: str, *, filter: object, limit: object, cursor: object, with_vector: object) -> messages.Scroll:
+def scroll(
+    collection: str, *, filter: object, limit: object, cursor: object, with_vector: object, order_by: object = None
+) -> messages.Scroll:
     """The request of one page."""
     if cursor is not None and not isinstance(cursor, str):
         raise InvalidArgument(
@@ -288,7 +290,24 @@ def scroll(collection: str, *, filter: object, limit: object, cursor: object, wi
         check_int(limit, 1, MAX_PAGE, field="limit"),
         None if cursor is None else _text(cursor, field="cursor"),
         bool(with_vector),
+        _order(order_by),
     )
+
+
+def _order(order_by: object) -> dict[str, Any] | None:
+    """As a dict that can be sent; what it means is the node's to judge."""
+    if order_by is None:
+        return None
+    if isinstance(order_by, str):
+        return {"key": _text(order_by, field="order_by")}
+    if not isinstance(order_by, dict):
+        raise InvalidArgument(
+            f"order_by is the name of a payload field, or a dict, not {type(order_by).__name__}", field="order_by"
+        )
+    try:
+        return check_filter(order_by)
+    except InvalidArgument as error:
+        raise InvalidArgument(error.message.replace("a filter", "order_by", 1), field="order_by") from None
 
 
 def _number(value: object, *, field: str) -> float:

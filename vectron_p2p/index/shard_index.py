@@ -9,6 +9,7 @@ Locks, in the order they are taken: upkeep, a layer's gate, mutex. The mutex is 
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +20,7 @@ from vectron_p2p.index.filtered import FilteredSearcher
 from vectron_p2p.index.layer import IndexOptions, Layer
 from vectron_p2p.index.matches import Matches
 from vectron_p2p.index.payload.extract import extract
+from vectron_p2p.index.payload.order import next_in_order
 from vectron_p2p.index.rebuild import Rebuild
 from vectron_p2p.index.search import Hits, Request, Searcher
 from vectron_p2p.query import planner
@@ -28,10 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from vectron_p2p.index.payload.order import InOrder
     from vectron_p2p.index.search import Keep
     from vectron_p2p.index.slots import RowLike
     from vectron_p2p.model.ids import PointId
     from vectron_p2p.query.filters import Filter
+    from vectron_p2p.query.ordering import Order, Position
     from vectron_p2p.query.scoring import Matrix
 
 QUERY_CHUNK = 64  # queries planned and scored together; more save little and take memory
@@ -47,6 +51,9 @@ _TURN_COST = (
 GARBAGE_SHARE = 0.2  # dead labels take their part of every beam
 GARBAGE_FLOOR = 1_000  # below that many a rebuild is not worth its work
 DEAD_SLOT_SHARE = 0.6  # dead vectors only cost memory (and scans, while there is no graph)
+
+
+_lives = itertools.count(1)
 
 
 class LoadReport(NamedTuple):
@@ -72,6 +79,8 @@ class ShardIndex:
         self._searches_seen = 0
         self._saved_to = 0
         self._closed = False
+        self.revision = (next(_lives), 0)
+        """Which index this is of all in the process, and how often `apply` has changed it: equal means equal rows."""
         turn = _TURN_COST / ((options.dimension + 384) * max(options.ef_construction, options.m))
         self._busy_turn, self._idle_turn = (
             max(1, min(2 * size, round(size * turn))) for size in (BUSY_TURN, IDLE_TURN)
@@ -181,11 +190,20 @@ class ShardIndex:
     def apply(self, rows: Sequence[RowLike]) -> None:
         """Take over rows that the store has just made current, in the store's order; tombstones (vector None) remove.
 
-        A row not newer than the live one held is left out, so a repeat does no harm.
+        A row not newer than the live one held is left out, so a repeat does no harm. `revision` is raised before this
+        returns, also when it fails.
 
         Raises:
             OSError: No room for the mapped vectors; nothing was applied.
         """
+        try:
+            self._apply(rows)
+        finally:
+            with self._mutex:  # two that end together are two
+                life, changes = self.revision
+                self.revision = life, changes + 1
+
+    def _apply(self, rows: Sequence[RowLike]) -> None:
         filled = [row for row in rows if row.vector is not None]
         matrix = self._matrix(filled)
         places = {id(row): place for place, row in enumerate(filled)}
@@ -252,6 +270,13 @@ class ShardIndex:
             layer = self._layer
             view, points = layer.table.view(), layer.table.live
         return Matches(view, points, layer.payloads.masks(filter, view.end))
+
+    def in_order(self, order: Order, after: Position | None, limit: int, filter: Filter) -> InOrder | None:
+        """See `next_in_order`."""
+        with self._mutex:
+            layer = self._layer
+            view = layer.table.view()
+        return next_in_order(layer.payloads, view, layer.payloads.masks(filter, view.end), order, after, limit)
 
     # --- upkeep -------------------------------------------------------------------------------------------------------
 

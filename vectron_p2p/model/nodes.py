@@ -112,6 +112,16 @@ class NodeStatus:
     """Shards that the node owns and cannot open; their other owners answer for them."""
     learners: int = 0
     """Replicas that learn from their other owners before they answer again."""
+    cache_hits: int = 0
+    """Single queries since the start that were answered from the search cache, or by the search for an equal one."""
+    cache_misses: int = 0
+    cache_bytes: int = 0
+
+    @property
+    def cache_hit_ratio(self) -> float:
+        """Of all single queries since the start."""
+        asked = self.cache_hits + self.cache_misses
+        return self.cache_hits / asked if asked else 0.0
 
     @property
     def answered(self) -> bool:

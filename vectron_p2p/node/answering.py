@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vectron_p2p.node.services.upkeep import Upkeep
     from vectron_p2p.node.statistics import Statistics
     from vectron_p2p.node.status import Status
+    from vectron_p2p.node.traffic import Traffic
 
 INSPECTION = (m.GetNodeStatus, m.MerkleRoots, m.MerkleLeaves, m.LeafVersions, m.FetchRows)
 """Requests between nodes that clients may make too: reads of one replica, for tools that compare replicas."""
@@ -44,6 +45,7 @@ class Answering:
     catalog: Catalog
     gossip: Gossip
     upkeep: Upkeep
+    traffic: Traffic
     _runtime: Runtime
     _alerting: Alerting
     _client_service: ClientService
@@ -62,9 +64,10 @@ class Answering:
             if not self.serving and not isinstance(message, LOOKING):
                 # Its catalog may be as old as its last stop: a name in it may be another collection's by now.
                 raise Unavailable("this node is starting; ask another one", node=self.identity.node)
-            if caller.hello.generation == self.catalog.state.generation:
-                await self.catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
-            return await self.answer_client(message)
+            with self.traffic.limiter.admitted(message, caller.address):
+                if caller.hello.generation == self.catalog.state.generation:
+                    await self.catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
+                return await self.answer_client(message)
         if isinstance(message, m.Recover):
             return await self._recovery.answer(message)
         if caller.role != "peer" and not isinstance(message, INSPECTION):

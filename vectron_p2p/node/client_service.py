@@ -29,6 +29,7 @@ from vectron_p2p.node.runtime import Runtime, new_uuid
 from vectron_p2p.node.search_admission import admit_search
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.filters import Filter, parse_filter
+from vectron_p2p.query.ordering import parse_order
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -328,6 +329,8 @@ class ClientService:
         collection = await self._collection(message.collection)
         parse_filter(message.filter)
         check_int(message.limit, 1, MAX_BATCH, field="limit")
+        if message.order_by is not None:
+            parse_order(message.order_by)
         return await self._scrolls.scroll(collection, message, timeout=timeout)
 
 

@@ -28,11 +28,22 @@ class NodeConfig:
     """None: made from the node's UUID."""
     durability: str = "fsync"
     """"fsync": an ack is on disk; "interval": it is in memory of W owners and on disk within 100 ms."""
+    search_cache: int = 32 * 1024 * 1024
+    """Bytes of answers to queries asked again, of all shards together; 0: none. A fifth of what 100,000 vectors of 384
+    dimensions take, and some 10,000 answers of 10 hits."""
     alert_command: str | None = None
     """A program that is handed each alert of the cluster. Of this machine alone, never of the catalog: who may change
     that must not be able to have anything run on all machines."""
     insecure: bool = False
     """Listen beyond loopback although nothing is encrypted yet."""
+    max_requests_per_second: float = 0.0
+    """Of clients on points, as `node.limiter` weighs them; 0: no limit. Off by default: what a node bears depends on
+    its vectors and cores, and its bounded queues refuse what is too much in any case.
+    """
+    max_requests_per_second_per_connection: float = 0.0
+    """The same of one connection, so that one client does not take what all are to share; 0: no limit."""
+    max_concurrent_requests: int = 2048
+    """Of clients on points: some 20 kB each while they wait; far above the hundred that keep a node busy."""
 
 
 @dataclass(frozen=True, slots=True)

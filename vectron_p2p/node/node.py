@@ -15,7 +15,6 @@ import trio
 from vectron_p2p.catalog.state import BadCatalog
 from vectron_p2p.model.errors import PermissionDenied, Unavailable, VectronError
 from vectron_p2p.model.nodes import Liveness, NodeState
-from vectron_p2p.model.traffic import TrafficFigures
 from vectron_p2p.net.pool import Pool
 from vectron_p2p.net.rpc import RpcServer
 from vectron_p2p.node.administration import Administration
@@ -47,6 +46,7 @@ from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.standing import Standing
 from vectron_p2p.node.statistics import Statistics
 from vectron_p2p.node.status import Status
+from vectron_p2p.node.traffic import Traffic
 from vectron_p2p.node.warnings import warnings_of
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.replication.hlc import HybridClock
@@ -152,7 +152,7 @@ class Node(Answering):
         )
         records = self._records
         self.replicas = Replicas(
-            identity.node, runtime, records, durability=self.config.durability, latest=lambda: hlc.last
+            identity.node, runtime, records, self.config.durability, self.config.search_cache, latest=lambda: hlc.last
         )
         self.replicas.assign(persisted.state)
         self.catalog = Catalog(
@@ -206,6 +206,7 @@ class Node(Answering):
         peers = self._peers = Peers(
             identity.node, self._pool, runtime.clock, local=self._serve_peer, liveness=self.gossip.liveness
         )
+        self.traffic = Traffic(self.config, limits, peers, runtime.clock)
         self.hints = Hints(runtime.clock, limits, epoch=lambda: self.catalog.state.epoch)
         self.upkeep = Upkeep(peers, self.replicas, fences, self.catalog, stamps, runtime, limits, background)
         self.repair = self.upkeep.repair
@@ -228,7 +229,7 @@ class Node(Answering):
             self._pool,
             self.gossip,
             self._server,
-            traffic=self.traffic,
+            traffic=self.traffic.figures,
         )
         self._statistics = Statistics(
             measuring, peers, runtime.clock, self.catalog, self.gossip.liveness, self.upkeep.repair, self.upkeep.moves
@@ -237,11 +238,10 @@ class Node(Answering):
             identity, system, records, self.replicas, runtime, limits, look_at_disk=measuring.look_at_disk
         )
         routes = self._routes = Routes(lambda: self.catalog.state, self.catalog.catch_up)
-        answer = self._replica_service.search
+        answer, hedging = self._replica_service.search, self.traffic.hedging
         coordinator = Coordinator.build(
-            peers, runtime, stamps, self.hints, limits, routes=routes, answer=answer, background=background
+            peers, runtime, stamps, self.hints, hedging, limits, routes=routes, answer=answer, background=background
         )
-        self._hedging = coordinator.hedging
         self._promises = Promises(runtime.clock, runtime.random, self.replicas, coordinator.rounds)
         reports = Reports(
             peers,
@@ -369,9 +369,3 @@ class Node(Answering):
     def _leave(self, why: PermissionDenied) -> None:
         self._refusal = why
         self.stop()
-
-    # --- requests ---------------------------------------------------------------------------------------------------
-
-    def traffic(self) -> TrafficFigures:
-        """What this node's calls and requests came to."""
-        return TrafficFigures(peers=self._peers.figures(), hedges=self._hedging.figures())

@@ -73,7 +73,7 @@ class Pages:
             if chosen is None:
                 found, after, more = await self._read(self._scan, after, filter)
                 rows.extend(found)
-                size += sum(map(_size, found))
+                size += sum(map(row_size, found))
                 continue
             more = chosen.more
             for at in range(0, len(chosen.ids), GET_CHUNK):
@@ -84,10 +84,10 @@ class Pages:
                 found = await self._read(self._passing, part, filter)
                 after = encode_point_id(part[-1])
                 rows.extend(found)
-                size += sum(map(_size, found))
+                size += sum(map(row_size, found))
         kept, size = 0, 0
         for row in rows[:limit]:
-            size += _size(row)
+            size += row_size(row)
             if kept and size > PAGE_BYTES:
                 break
             kept += 1
@@ -166,5 +166,5 @@ class Pages:
         return await self._executor.run("read", job, *args)
 
 
-def _size(row: Row) -> int:
+def row_size(row: Row) -> int:
     return len(row.payload or b"") + len(row.vector or b"")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.index.layer import IndexOptions
 from vectron_p2p.index.shard_index import ShardIndex
+from vectron_p2p.node.ordered_pages import OrderedPages
 from vectron_p2p.node.pages import Pages
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.replication.floors import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from vectron_p2p.model.ids import PointId, ShardId
     from vectron_p2p.node.runtime import Runtime
     from vectron_p2p.query.filters import Filter
+    from vectron_p2p.query.ordering import Order, Position
     from vectron_p2p.replication.learners import Learner
     from vectron_p2p.storage.kv import KeyValue
     from vectron_p2p.storage.outcomes import Promised
@@ -62,7 +64,9 @@ class Replica:
         self.index_error: Exception | None = None
         """Rows are in the store and not in the index: it has to be loaded anew."""
         self._runtime = runtime
-        self._pages = Pages(store, index, runtime.executor, lambda: self.index_error is None)
+        trusted = lambda: self.index_error is None  # noqa: E731
+        self._pages = Pages(store, index, runtime.executor, trusted)
+        self._ordered_pages = OrderedPages(store, index, runtime.executor, trusted)
         self.commit = GroupCommit(
             store, runtime.executor, runtime.clock, self._index, space=space, durability=durability
         )
@@ -125,6 +129,12 @@ class Replica:
     async def scroll(self, after: bytes, limit: int, filter: Filter | None) -> tuple[list[Row], bool]:
         """See `Pages.scroll`."""
         return await self._pages.scroll(after, limit, filter)
+
+    async def scroll_by(
+        self, order: Order, after: Position | None, limit: int, filter: Filter
+    ) -> tuple[list[Row], bool]:
+        """See `OrderedPages.scroll`."""
+        return await self._ordered_pages.scroll(order, after, limit, filter)
 
     async def matching(self, after: bytes, limit: int, filter: Filter | None) -> tuple[list[PointId], bytes, bool]:
         """See `Pages.matching`."""

@@ -18,7 +18,8 @@ from vectron_p2p.model.ids import CollectionId, ShardId
 from vectron_p2p.node.shard_search import search_shards
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
-from vectron_p2p.query.filters import parse_filter
+from vectron_p2p.query.filters import MATCH_ALL, parse_filter
+from vectron_p2p.query.ordering import Order, position
 from vectron_p2p.replication.ballots import BALLOT_SIZE, content_version, unpack_mark
 from vectron_p2p.replication.floors import Path
 from vectron_p2p.storage.kv import StorageError
@@ -189,7 +190,7 @@ class ReplicaService:
             self._fences.check(ShardId(CollectionId(message.collection), shard), message.epoch)
             return self._reader(message.collection, shard)
 
-        return await search_shards(message, find, self._replicas.searcher, deadline)
+        return await search_shards(message, find, self._replicas, deadline)
 
     async def _count_shards(self, message: m.CountShards) -> m.CountsReply:
         filter = parse_filter(message.filter) if message.filter else None
@@ -204,7 +205,13 @@ class ReplicaService:
     async def _scroll_shard(self, message: m.ScrollShard) -> m.RowsPage:
         filter = parse_filter(message.filter) if message.filter else None
         replica = self._reader(message.collection, message.shard)
-        rows, more = await replica.scroll(message.after, message.limit, filter)
+        if message.order_by:
+            order = Order(message.order_by, message.descending)
+            value = message.after_value
+            after = None if value is None else position(value, message.after)
+            rows, more = await replica.scroll_by(order, after, message.limit, filter or MATCH_ALL)
+        else:
+            rows, more = await replica.scroll(message.after, message.limit, filter)
         return m.RowsPage(
             ids=[row.id for row in rows],
             versions=[content_version(row.version, row.mark) for row in rows],

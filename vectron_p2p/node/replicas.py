@@ -19,6 +19,7 @@ from vectron_p2p.index.linker import Linker
 from vectron_p2p.model.errors import NotFound, ReadOnly, Unavailable, VectronError
 from vectron_p2p.node.opening import Opening
 from vectron_p2p.node.replica import KV_PREFIX, Replica, kv_name
+from vectron_p2p.node.search_cache import SearchCache
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.replication.hlc import MAX_SKEW_MS, stamp_of
 from vectron_p2p.storage.kv import Corrupt
@@ -54,8 +55,9 @@ class Replicas:
         node: NodeId,
         runtime: Runtime,
         records: ShardRecords,
-        *,
         durability: str,
+        cache_bytes: int,
+        *,
         latest: Callable[[], int] = lambda: 0,
     ) -> None:
         """`latest`: the highest stamp that this node's clock knows of, over restarts too."""
@@ -77,6 +79,7 @@ class Replicas:
         self._closing = False
         self._changed = trio.Event()
         self.searcher = SearchExecutor(runtime.executor, runtime.clock, workers=runtime.search_threads)
+        self.cache = SearchCache(cache_bytes)
         self.linker: Linker[ShardId] = Linker(runtime.executor, runtime.clock, on_error=_index_failed)
 
     def get(self, shard: ShardId) -> Replica:

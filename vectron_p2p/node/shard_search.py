@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vectron_p2p.index.search import Hits
     from vectron_p2p.model.ids import PointId
     from vectron_p2p.node.replica import Replica
+    from vectron_p2p.node.replicas import Replicas
     from vectron_p2p.storage.records import Row
 
 log = get_logger(__name__)
@@ -67,7 +68,7 @@ class _Answer:
 
 
 async def search_shards(
-    message: m.SearchShards, find: Callable[[int], Replica], searcher: SearchExecutor, deadline: float
+    message: m.SearchShards, find: Callable[[int], Replica], owner: Replicas, deadline: float
 ) -> m.ShardsReply:
     """Answers `message` from the replicas that `find` returns, or names why it does not (what it raises). What was not
     begun before `deadline` is not searched.
@@ -81,10 +82,17 @@ async def search_shards(
             refused[shard] = error
     if not replicas:
         nothing = [NOTHING] * message.count
-        answers = [_Answer([nothing] if message.merge else [nothing for _ in message.shards])]
-    else:
-        answers = await _submit(message, _Batch(message, replicas, deadline), searcher)
-    refused |= {shard: error for answer in answers for shard, error in answer.refused.items()}
+        return _reply(message, [_Answer([nothing] if message.merge else [nothing for _ in message.shards])], refused)
+
+    async def search() -> m.ShardsReply:
+        answers = await _submit(message, _Batch(message, replicas, deadline), owner.searcher)
+        return _reply(message, answers, refused)
+
+    return await (search() if refused else owner.cache.answer(message, replicas.values(), search))
+
+
+def _reply(message: m.SearchShards, answers: list[_Answer], refused: dict[int, VectronError]) -> m.ShardsReply:
+    refused = refused | {shard: error for answer in answers for shard, error in answer.refused.items()}
     return m.ShardsReply(
         results=[
             [hits for part in parts for hits in part] for parts in zip(*(a.results for a in answers), strict=True)

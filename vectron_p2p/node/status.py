@@ -73,6 +73,7 @@ class Status:
         ]
         failed = self._replicas.failed
         lost = [{"collection": shard.collection, "shard": shard.index, **NO_FIGURES} for shard in sorted(failed)]
+        cache = self._replicas.cache
         state = self._catalog.state
         member = state.members.get(self._identity.node)
         status = NodeStatus(
@@ -98,6 +99,9 @@ class Status:
             connections=self._connections(),
             read_only=self._replicas.read_only,
             failed_shards=len(failed),
+            cache_hits=cache.hits + cache.shared,
+            cache_misses=cache.misses,
+            cache_bytes=cache.bytes,
             learners=sum(each["state"] == "learner" for each in figures),
         )
         fields: dict[str, Any] = dataclasses.asdict(status)

@@ -192,7 +192,7 @@ class WriteRound:
             return ConsistencyError(
                 f"{acked} of {required} owners acknowledged, {cause}; the outcome is unknown:"
                 f" the write may appear later{why}",
-                acked=acked,
+                acked=max(1, acked),  # 0 says that nothing was written, and clients believe it
                 required=required,
             )
         refused = [i for i, state in enumerate(states) if state is RowState.REFUSED]

@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -36,7 +36,7 @@ from vectron_p2p.testing.usage import SimUsage
 from vectron_p2p.testing.virtual_time import PROCESS, VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from vectron_p2p.model.ids import NodeId
 
@@ -81,7 +81,9 @@ class Host:
 class Cluster:
     """Made by `open_cluster`."""
 
-    def __init__(self, seed: int, nursery: trio.Nursery, limits: Limits | None) -> None:
+    def __init__(
+        self, seed: int, nursery: trio.Nursery, limits: Limits | None, options: Mapping[str, Any] | None = None
+    ) -> None:
         self.random = random.Random(seed)
         self.clock = SimClock()
         self.network = MemoryNetwork(self.clock, random.Random(self.random.getrandbits(64)))
@@ -89,6 +91,7 @@ class Cluster:
         self.hosts: dict[str, Host] = {}
         self.limits = limits or Limits(swim=SwimConfig.sim())
         self._nursery = nursery
+        self._options = dict(options or {})
 
     # --- hosts and processes ----------------------------------------------------------------------------------------
 
@@ -148,6 +151,7 @@ class Cluster:
             zone=host.zone,
             durability=host.durability,
             alert_command=host.alert_command,
+            **self._options,
         )
         node = Node(config, runtime, self.limits)
         host.node, host.executor, host.scope = node, executor, trio.CancelScope()
@@ -288,11 +292,16 @@ async def open_cluster(
     zones: Iterable[str] = (),
     limits: Limits | None = None,
     durability: str = "fsync",
+    options: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Cluster]:
-    """A cluster of hosts n1..nN, all started and agreed; killed at the end of the block."""
+    """A cluster of hosts n1..nN, all started and agreed; killed at the end of the block.
+
+    Args:
+        options: Further fields of each node's `NodeConfig`.
+    """
     places = list(zones)
     async with trio.open_nursery() as nursery:
-        cluster = Cluster(seed, nursery, limits)
+        cluster = Cluster(seed, nursery, limits, options)
         for number in range(1, nodes + 1):
             zone = places[(number - 1) % len(places)] if places else "default"
             cluster.add_host(f"n{number}", zone=zone, durability=durability)

@@ -134,6 +134,21 @@ def test_search_by_group_and_by_examples(shell: Shell, monkeypatch: pytest.Monke
     assert [line.split()[:2] for line in shown[1:]] == [['"a"', "1"], ['"a"', '"1"'], ["7", "2"]]
 
 
+def test_scroll(shell: Shell, node: MemoryNode) -> None:
+    shell("upsert", "docs", stdin=ROWS)
+    first = shell("scroll", "docs", "--limit", "1", "--with-vector")
+    assert json.loads(first.out)["vector"] == [1.0, 2.0, 3.0]
+    assert "--cursor 1" in first.err
+    rest = shell("scroll", "docs", "--limit", "5", "--cursor", "1", "--json").json
+    assert ([point["id"] for point in rest["points"]], rest["cursor"]) == (["1"], None)
+    shell("scroll", "docs", "--order-by", "year", "--desc", "--start-from", "2020", "--filter", '{"a": 1}')
+    request = node.requests[-1]
+    assert request.order_by == {"key": "year", "direction": "desc", "start_from": 2020}
+    assert request.filter == {"a": 1}
+    shell("scroll", "docs", "--order-by", "name", "--start-from", '"m"')
+    assert node.requests[-1].order_by == {"key": "name", "direction": "asc", "start_from": "m"}
+
+
 def test_a_partial_search_is_no_failure(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     reply = messages.SearchReply([messages.HitList([], b"", [], [], b"")], [1, 3], 1.0, None)
     with FakeNode(lambda _: reply) as node:
@@ -194,6 +209,8 @@ def test_bad_values_fail_and_name_the_field(shell: Shell, words: list[str], fiel
         ["search", "docs"],
         ["search", "docs", "--vector", "[1]", "--like", "1"],
         ["search", "docs", "--vector", "[1]", "--unlike", "1"],
+        ["scroll", "docs", "--desc"],
+        ["scroll", "docs", "--order-by", "year", "--start-from", "[1]"],
         ["search", "docs", "--vector", "[1"],
         ["search", "docs", "--vector", "{}"],
         ["search", "docs", "--vector", "[1]", "--filter", "[]"],

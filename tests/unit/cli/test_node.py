@@ -38,6 +38,8 @@ def test_defaults(shell: Shell, started: list[NodeConfig], tmp_path: Path) -> No
 def test_all_options(shell: Shell, started: list[NodeConfig], tmp_path: Path) -> None:
     words = ["--data", str(tmp_path), "--listen", "0.0.0.0:0", "--advertise", "10.0.0.1:7700", "--join", "a:1"]
     words += ["--join", "[::1]:2", "--zone", "z", "--name", "n", "--durability", "interval", "--insecure"]
+    words += ["--max-requests-per-second", "500", "--max-requests-per-second-per-connection", "2.5"]
+    words += ["--max-concurrent-requests", "7"]
     assert shell("node", *words).code == 0
     assert started == [
         NodeConfig(
@@ -49,6 +51,9 @@ def test_all_options(shell: Shell, started: list[NodeConfig], tmp_path: Path) ->
             name="n",
             durability="interval",
             insecure=True,
+            max_requests_per_second=500.0,
+            max_requests_per_second_per_connection=2.5,
+            max_concurrent_requests=7,
         )
     ]
 
@@ -56,11 +61,12 @@ def test_all_options(shell: Shell, started: list[NodeConfig], tmp_path: Path) ->
 def test_a_file_gives_defaults_and_flags_win(shell: Shell, started: list[NodeConfig], tmp_path: Path) -> None:
     config = tmp_path / "node.toml"
     place = f'data = "{tmp_path}"\nlisten = "127.0.0.1:9"\n'
-    config.write_text(f'{place}join = ["a:1", "b:2"]\nname = "file"\ninsecure = true\n')
+    config.write_text(f'{place}join = ["a:1", "b:2"]\nname = "file"\ninsecure = true\nmax_requests_per_second = 20\n')
     assert shell("node", "--config", str(config), "--name", "flag").code == 0
     [found] = started
     assert (found.data, found.listen, found.name, found.insecure) == (tmp_path, Address("127.0.0.1", 9), "flag", True)
     assert found.join == [Address("a", 1), Address("b", 2)]
+    assert found.max_requests_per_second == 20.0
     config.write_text(f'data = "{tmp_path}"\njoin = "a:1"\n')
     assert shell("node", "--config", str(config)).code == 0
     assert started[1].join == [Address("a", 1)]
@@ -75,6 +81,8 @@ def test_a_file_gives_defaults_and_flags_win(shell: Shell, started: list[NodeCon
         ("name = 5", "name is a string"),
         ('insecure = "yes"', "true or false"),
         ("join = [1]", "list of strings"),
+        ('max_requests_per_second = "many"', "is a number"),
+        ("max_concurrent_requests = 0", "max-concurrent-requests"),
         ('durability = "never"', "durability"),
         ('listen = "nonsense"', "HOST:PORT"),
         ("= 1", "node.toml"),

@@ -50,6 +50,22 @@ def test_newer_is_no_acknowledgement() -> None:
     assert "unknown" in outcome.error.message
 
 
+def test_what_may_have_been_applied_is_never_reported_as_not_written() -> None:
+    """Clients take `acked` 0 for "nothing was written": then nothing is waited for, and the write is over at once."""
+    lost = Unavailable("the connection broke")
+    write = round_of()
+    for owner in (A, B, C):
+        write.record_failure(owner, lost)
+    outcome = write.outcome()
+    assert outcome.states == [RowState.UNKNOWN]
+    assert isinstance(outcome.error, ConsistencyError)
+    assert outcome.error.acked == 1
+    assert outcome.error.message.startswith("0 of 2 owners acknowledged")
+    undecided = round_of().outcome()
+    assert isinstance(undecided.error, ConsistencyError)
+    assert undecided.error.acked == 1
+
+
 def test_a_mixed_outcome_is_known_before_the_last_answer() -> None:
     write = round_of(required=3)
     write.record(A, [SENT])

@@ -26,7 +26,7 @@ MAX_TEXT = 64  # characters: longer ones are read, not compared
 MAX_DISTINCT = 16_384  # of one path: a range or `$contains` looks at each once, 1 ms; together at most 4 MB
 TEXT_BYTES = 150  # of a short str in a dict and a list, besides its characters
 
-_EXACT = 2.0**53  # integers below it are float64 exactly
+EXACT = 2.0**53  # integers below it are float64 exactly
 _TESTS: dict[str, Callable[[Any, Any], Any]] = {
     "$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le,
 }  # fmt: skip
@@ -117,6 +117,21 @@ class Values:
         for column in self.columns:
             column.sort()
 
+    # --- contents -----------------------------------------------------------------------------------------------------
+
+    def numbers(self, end: int) -> tuple[Int32s, npt.NDArray[np.float64]]:
+        """Slots below `end` and their numbers, those from `EXACT` on rounded."""
+        return self._numbers.between(0, end)
+
+    def texts(self, end: int) -> tuple[Int32s, Int32s, list[Text]]:
+        """Slots below `end`, codes, and what the codes stand for."""
+        slots, codes = self._codes.between(0, end)
+        return slots, codes, self._distinct[:]  # taken after the codes, so it has all that they name
+
+    def hashes(self, end: int) -> tuple[Int32s, npt.NDArray[np.int64]]:
+        """Slots below `end` and hashes of the texts that are not kept."""
+        return self._hashes.between(0, end)
+
     # --- questions ----------------------------------------------------------------------------------------------------
 
     def present(self, start: int, found: Mask) -> None:
@@ -144,11 +159,11 @@ class Values:
             possible[slots[np.isin(held, np.array([hash(text) for text in texts], dtype=np.int64))] - start] = True
         if numbers and self._numbers.count:
             slots, held = self._numbers.between(start, end)
-            exact = [number for number in numbers if abs(number) < _EXACT]
+            exact = [number for number in numbers if abs(number) < EXACT]
             if exact:
                 sure[slots[held == exact[0] if len(exact) == 1 else np.isin(held, exact)] - start] = True
             if len(exact) < len(numbers):
-                rounded = [number for number in numbers if abs(number) >= _EXACT]
+                rounded = [number for number in numbers if abs(number) >= EXACT]
                 possible[slots[np.isin(held, rounded)] - start] = True
 
     def outside(self, named: Sequence[Any], start: int, sure: Mask, possible: Mask) -> None:
@@ -170,7 +185,7 @@ class Values:
             known = [_as_float(value) for value in named if not isinstance(value, str | bool | None)]
             alike, real = np.isin(numbers, known), ~np.isnan(numbers)
             sure[slots[real & ~alike] - start] = True
-            possible[slots[alike & (np.abs(numbers) >= _EXACT)] - start] = True
+            possible[slots[alike & (np.abs(numbers) >= EXACT)] - start] = True
 
     def compare(self, comparison: str, operand: str | int | float, start: int, sure: Mask, possible: Mask) -> None:
         """Slots with a value of the operand's kind on that side of it."""
@@ -182,7 +197,7 @@ class Values:
             return
         slots, held = self._numbers.between(start, start + len(sure))
         bound = _as_float(operand)
-        if abs(bound) < _EXACT:
+        if abs(bound) < EXACT:
             sure[slots[test(held, bound)] - start] = True
         else:  # rounding keeps the order, but what was rounded to the bound may lie on either side of it
             sure[slots[test(held, bound) & (held != bound)] - start] = True

@@ -12,13 +12,13 @@ from vectron_p2p.node.coordinator.rounds import Rounds
 from vectron_p2p.node.coordinator.scrolls import Scrolls
 from vectron_p2p.node.coordinator.searches import Searches
 from vectron_p2p.node.coordinator.writes import Writes
-from vectron_p2p.node.hedging import Hedging
 
 if TYPE_CHECKING:
     import trio
 
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.coordinator.local_searches import Answer
+    from vectron_p2p.node.hedging import Hedging
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.routes import Routes
     from vectron_p2p.node.runtime import Runtime
@@ -35,7 +35,6 @@ class Coordinator:
     local_searches: LocalSearches
     scrolls: Scrolls
     conditional: Conditional
-    hedging: Hedging
 
     @classmethod
     def build(
@@ -44,6 +43,7 @@ class Coordinator:
         runtime: Runtime,
         stamps: Stamps,
         hints: Hints,
+        hedging: Hedging,
         limits: Limits,
         *,
         routes: Routes,
@@ -52,7 +52,6 @@ class Coordinator:
     ) -> Coordinator:
         clock = runtime.clock
         rounds = Rounds(peers, clock, runtime.random, stamps, hints, limits, routes=routes, background=background)
-        hedging = Hedging(peers, clock, limits)
         reads = Reads(peers, clock, routes, rounds, hedging, limits)
         return cls(
             rounds=rounds,
@@ -62,5 +61,4 @@ class Coordinator:
             local_searches=LocalSearches(peers.me, clock, routes, answer),
             scrolls=Scrolls(peers, clock, routes, hedging),
             conditional=Conditional(peers, clock, routes, rounds, hedging, limits),
-            hedging=hedging,
         )

@@ -118,7 +118,7 @@ class Writes:
                 for part in parts:
                     nursery.start_soon(one, *part)
         if failures:
-            raise min(failures, key=lambda error: error.acked if isinstance(error, ConsistencyError) else -1)
+            raise _worst(failures)
 
     def _check_reachable(self, shard: ShardId, route: Route, level: Consistency) -> None:
         quorum = write_quorum(route, level)
@@ -280,3 +280,14 @@ class Writes:
             part = message if len(rows) == len(message.ids) else take_rows(message, rows)
             for owner in owners:
                 self._hints.add(owner, part)
+
+
+def _worst(failures: list[VectronError]) -> VectronError:
+    """What the caller is told of several shards: what no retry mends; else that some outcome is unknown, for the call
+    must not be over before that write is; what was not written may be told last.
+    """
+    final = [error for error in failures if not error.retryable]
+    unknown = [error for error in failures if isinstance(error, ConsistencyError) and error.acked]
+    if final or not unknown:
+        return min(final or failures, key=lambda error: isinstance(error, ConsistencyError))
+    return min(unknown, key=lambda error: error.acked)

@@ -239,13 +239,16 @@ class CountReply:
 @message(31)
 @dataclass(frozen=True, slots=True)
 class Scroll:
-    """-> ScrollReply: points in the order of their ids' byte form, after `cursor`."""
+    """-> ScrollReply: points in the order of their ids' byte form, after `cursor`; `order_by` (`key`, `direction`,
+    `start_from`): in the order of a payload field.
+    """
 
     collection: str
     filter: dict[str, Any] | None
     limit: int
     cursor: str | None
     with_vector: bool
+    order_by: dict[str, Any] | None = None
 
 
 @message(32)

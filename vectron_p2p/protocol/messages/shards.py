@@ -129,7 +129,11 @@ class CountsReply:
 @message(58)
 @dataclass(frozen=True, slots=True)
 class ScrollShard:
-    """-> RowsPage: live rows that match, ids after `after` (byte form), in order."""
+    """-> RowsPage: live rows that match, ids after `after` (byte form), in order.
+
+    `order_by`, a path in payloads: in the order of the values there, after (`after_value`, `after`), or from the
+    beginning if the value is None (`query.ordering`).
+    """
 
     collection: str
     shard: int
@@ -138,6 +142,9 @@ class ScrollShard:
     limit: int
     filter: dict[str, Any] | None
     with_vector: bool
+    order_by: str = ""
+    descending: bool = False
+    after_value: int | float | str | None = None
 
 
 @message(59)

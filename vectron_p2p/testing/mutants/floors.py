@@ -81,8 +81,9 @@ MUTANTS = (
             Edit("replication.floors:refuses", "if path is Path.WRITE and floor and stamp <= floor:", "if False:"),
             Edit("storage.shard:ShardStore.promise", "stamp(ballot) <= self.refuse_below or", ""),
         ),
-        scenario="tombstones",
-        seconds=12.0,
+        scenario="old writes",
+        seeds=(11, 14, 17),
+        seconds=10.0,
     ),
     Mutant(
         "old_rows_after_the_collection",
@@ -111,8 +112,9 @@ MUTANTS = (
                 "lesson.floors.merged(floors)",
             ),
         ),
-        scenario="tombstones",
-        seconds=12.0,
+        scenario="one after the other",
+        seeds=(1, 2, 3),
+        seconds=25.0,
     ),
     Mutant(
         "learner_keeps_what_was_collected",
@@ -126,6 +128,7 @@ MUTANTS = (
             ),
         ),
         scenario="restored",
+        seeds=(5, 17, 24),
         seconds=12.0,
     ),
     Mutant(
@@ -140,8 +143,8 @@ MUTANTS = (
                 "if not",
             ),
         ),
-        scenario="tombstones",
-        seconds=12.0,
+        scenario="stale copy",
+        seconds=15.0,
     ),
     Mutant(
         "copy_of_the_forgetful",

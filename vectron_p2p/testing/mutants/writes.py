@@ -99,7 +99,9 @@ MUTANTS = (
                 "list(range(len(self._acked))) if owners else []",
             ),
         ),
-        scenario="skew",
+        scenario="no room",
+        seeds=(21,),
+        seconds=12.0,
     ),
     Mutant(
         "half_is_a_quorum",

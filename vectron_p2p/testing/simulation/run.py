@@ -16,6 +16,7 @@ import trio
 
 from vectron_p2p.membership.config import SwimConfig
 from vectron_p2p.node.config import Limits
+from vectron_p2p.testing.checks import collected
 from vectron_p2p.testing.checks.agreement import Agreement
 from vectron_p2p.testing.checks.promises import Promises
 from vectron_p2p.testing.checks.violations import Violation
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 START_WITHIN = 30.0  # virtual seconds
 LOOK_EVERY = 0.5  # virtual seconds between looks at what all nodes know: shorter than anything they agree on lasts
+LOOK_OFTEN = 0.1  # virtual seconds, where a row that should not be there may soon be written anew
 
 
 def simulate(
@@ -102,8 +104,9 @@ class Run:
         if plan.short_floors:
             age, interval = plan.rules.floors
             limits = replace(limits, floor_age=age, floor_interval=interval)
-        if plan.rules.repair_interval is not None:
-            limits = replace(limits, repair_interval=plan.rules.repair_interval)
+        for name in ("repair_interval", "hint_interval", "phase_timeout"):
+            if getattr(plan.rules, name) is not None:
+                limits = replace(limits, **{name: getattr(plan.rules, name)})
         try:
             async with open_cluster(
                 nodes=len(plan.shape.hosts),
@@ -176,14 +179,17 @@ class Run:
 
     async def _look(self, world: World, agreement: Agreement) -> None:
         moves = bool({"moves", "admin"} & self._plan.rules.groups)
-        promises = Promises(world.violated)
+        promises, watch = Promises(world.violated), self._plan.rules.watch_floors
         while True:
             hosts = [host for host in world.cluster.up if host.name not in world.doubted]
             nodes = [host.node for host in hosts if host.node is not None]
             agreement.look(nodes)
             if not moves:
                 promises.look(nodes)
-            await trio.sleep(LOOK_EVERY)
+            if watch:
+                for text in collected.unforgotten(nodes):
+                    world.violated("T1", text)
+            await trio.sleep(LOOK_OFTEN if watch else LOOK_EVERY)
 
     async def _break_things(self, world: World) -> None:
         network, plan = world.cluster.network, self._plan

@@ -6,61 +6,14 @@ one rule of the protocol is for: without them a build that lacks it would pass f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from vectron_p2p.testing.simulation.floor_scenarios import FLOORS
+from vectron_p2p.testing.simulation.scenario import Scenario
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+__all__ = ["SCENARIOS", "Scenario"]
 
 ALL = frozenset({"network", "process", "disk", "clock", "admin", "moves"})
 
 ROOMY = (4, 4, 4, 5, 6)  # hosts: where three replicas have all three nodes, none can go anywhere
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """`groups` of faults; clients as (fewest, most)."""
-
-    groups: frozenset[str]
-    plain: tuple[int, int] = (1, 3)
-    linear: tuple[int, int] = (0, 3)
-    churn: tuple[int, int] = (0, 1)
-    ones: tuple[int, int] = (0, 1)
-    fresh: tuple[int, int] = (0, 0)
-    kinds: frozenset[str] = frozenset()
-    """If any: of the faults in `groups` these alone, and all of them."""
-    pause: tuple[float, float] = (1.5, 10.0)
-    """Bounds of the longest pause between two faults."""
-    hosts: tuple[int, ...] = (3, 3, 3, 4, 5)
-    durability: str | None = None
-    short_floors: bool | None = None
-    floors: tuple[float, float] = (5.0, 3.0)
-    """Age of floors and time between two, in seconds, where floors are short: their rules hold at any age, which only
-    keeps late writes from being refused.
-    """
-    quick: bool = False
-    """A network without loss and duplication, and with small delays: more calls in the same time."""
-    rate: float = 1.0
-    """Times the calls that clients make."""
-    shards: tuple[int, ...] = (1, 2, 4)
-    """Of the collection of points."""
-    points: int | None = None
-    """Of each plain client; None: as it is."""
-    doors: int = 1
-    """Clients, each with connections of its own, among which a plain worker chooses for each call: what one node
-    acknowledges is read through another.
-    """
-    at_a_time: int = 2
-    """Points that linear clients compete for."""
-    mix: Mapping[str, int] | None = None
-    """Weights of what linear clients do; None: as it is."""
-    offset: float = 0.0
-    """Each host's wall clock is off by up to so many seconds, either way, from the beginning on."""
-    repair_interval: float | None = None
-    """Of the nodes; None: as it is. Where it is long, a replica that lacks a row goes on lacking it."""
-    puts: bool = False
-    """Linear clients also write and delete plainly, at quorum, so that many clients do so to one point."""
-
 
 SCENARIOS: dict[str, Scenario] = {
     "mixed": Scenario(ALL),
@@ -355,4 +308,22 @@ SCENARIOS: dict[str, Scenario] = {
         repair_interval=60.0,
         mix={"get": 8, "put": 6, "erase": 1, "cas": 4, "set-payload": 4, "insert": 2, "delete": 1},
     ),
+    "no room": Scenario(
+        frozenset({"narrow"}),
+        plain=(0, 0),
+        linear=(8, 10),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"no room"}),
+        pause=(1.5, 2.5),
+        hosts=(5,),
+        quick=True,
+        rate=4.0,
+        at_a_time=4,
+        offset=0.45,
+        repair_interval=60.0,
+        hint_interval=0.5,
+        mix={"get": 6, "put": 5, "erase": 1},
+    ),
+    **FLOORS,
 }

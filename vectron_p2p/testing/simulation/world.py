@@ -48,6 +48,8 @@ class World:
         self.spent = False
         """The victim's node is lost for good: from now on no disk may be destroyed."""
         self.doubted: dict[str, Doubt] = {}
+        self.under_way: set[str] = set()
+        """Kinds of faults, of those that come one at a time."""
         self.lost: list[str] = []
         """Names of nodes that will never be back."""
         self._down: Counter[str] = Counter()

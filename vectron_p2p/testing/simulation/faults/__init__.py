@@ -7,7 +7,7 @@ already, the victim is spent) does nothing.
 
 from __future__ import annotations
 
-from vectron_p2p.testing.simulation.faults import admin, clocks, disks, moves, network, processes, schedules
+from vectron_p2p.testing.simulation.faults import admin, clocks, disks, floors, moves, network, processes, schedules
 from vectron_p2p.testing.simulation.faults.table import FAULTS, Fault
 
-__all__ = ["FAULTS", "Fault", "admin", "clocks", "disks", "moves", "network", "processes", "schedules"]
+__all__ = ["FAULTS", "Fault", "admin", "clocks", "disks", "floors", "moves", "network", "processes", "schedules"]

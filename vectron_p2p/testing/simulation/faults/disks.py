@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from vectron_p2p.node.node import SYSTEM
-from vectron_p2p.testing.simulation.faults.table import anyone, fault, victim
+from vectron_p2p.testing.simulation.faults.table import all_hosts, anyone, fault, victim
 from vectron_p2p.testing.simulation.world import AFTERMATH, Doubt
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vectron_p2p.testing.simulation.plan import Action
     from vectron_p2p.testing.simulation.world import World
 
+NEARLY_FULL = 1 << 20  # bytes: less than nodes keep free, and enough for all that a run writes
 DOWN = 0.5  # seconds between the death of a process and its next start
 
 
@@ -38,6 +39,17 @@ async def disk_full(world: World, action: Action) -> None:
     disk.set_free(0)
     await trio.sleep(action.lasts)
     disk.set_free(disk.total_bytes())
+
+
+@fault("no room", "narrow", all_hosts(1.2, 2.5))
+async def no_room(world: World, action: Action) -> None:
+    """All disks are nearly full, as they are where all nodes hold the same: writes are refused, and none fails."""
+    disks = [world.host(name).disk for name in action.hosts]
+    for disk in disks:
+        disk.set_free(NEARLY_FULL)
+    await trio.sleep(action.lasts)
+    for disk in disks:
+        disk.set_free(disk.total_bytes())
 
 
 @fault("slow-disk", "disk", anyone(1.0, 15.0, (10.0, 100.0)))

@@ -44,7 +44,7 @@ class PlainWorker(Worker):
         rng = self.random
         kind, chosen = rng.random(), rng.sample(self._points, rng.randint(1, 3))
         self._state += 1
-        if kind < 0.45:
+        if kind < self.world.plan.rules.writes:
             await self._write(chosen, self._state)
         elif kind < 0.6:
             await self._write(chosen, ABSENT)
