@@ -18,7 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
         action="append",
         help=f"nodes to begin with (default: $VECTRON_CONNECT or {DEFAULT})",
     )
-    given = parser.parse_args(arguments).connect or [os.environ.get("VECTRON_CONNECT") or DEFAULT]
+    parser.add_argument("--read-only", action="store_true", help="leave out every action that changes the cluster")
+    options = parser.parse_args(arguments)
+    given = options.connect or [os.environ.get("VECTRON_CONNECT") or DEFAULT]
     try:
         from tui.app import run
     except ModuleNotFoundError as error:
@@ -29,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     from vectron_p2p.model.errors import InvalidArgument
 
     try:
-        run(given)
+        run(given, read_only=options.read_only)
     except InvalidArgument as error:
         print(error.message, file=sys.stderr)  # noqa: T201
         return 2

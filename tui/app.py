@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
 
+from tui.actions import Actions
 from tui.bindings import APP
 from tui.commands import ConsoleCommands
+from tui.config import Config
+from tui.config import load as load_config
 from tui.connection import Connection, Timing
 from tui.dialogs.help import HelpScreen
 from tui.screens.base import ConsoleScreen, Shared, TableScreen
 from tui.screens.collections import CollectionScreen, CollectionsScreen
 from tui.screens.nodes import NodeScreen, NodesScreen
 from tui.screens.overview import OverviewScreen
+from tui.screens.points import PointsScreen
+from tui.screens.sdk import SdkScreen
+from tui.screens.shards import ShardsScreen
 from tui.source import Opener, client_opener
 from tui.store import Store
 from tui.themes import DARK, LIGHT
@@ -29,9 +37,11 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from tui.widgets.bars import Tab
+    from vectron_p2p.model.ids import PointId
 
 AGE_S = 1.0  # ages are shown in whole seconds
-_SCREENS = (OverviewScreen, NodesScreen, CollectionsScreen)
+PACES = (0.0, 1.0, 2.0, 5.0, 10.0)  # seconds between figures on the screen; 0: as they come
+_SCREENS = (OverviewScreen, NodesScreen, ShardsScreen, CollectionsScreen, PointsScreen, SdkScreen)
 
 
 class ConsoleApp(App[None]):
@@ -47,22 +57,35 @@ class ConsoleApp(App[None]):
         *,
         timing: Timing | None = None,
         clock: Callable[[], float] = time.monotonic,
+        config: Config | None = None,
     ) -> None:
         super().__init__()
-        self.shared = Shared(Store(), clock)
-        self.connection = Connection(
-            seeds, opener, self.shared.store, timing=timing, clock=clock, changed=self._store_changed
+        config = config or Config()
+        store = Store()
+        self.connection = Connection(seeds, opener, store, timing=timing, clock=clock, changed=self._store_changed)
+        actions = Actions(
+            self,
+            self.connection,
+            read_only=config.read_only,
+            open_points=self.open_points,
+            open_like=self.open_like,
         )
+        self.shared = Shared(store, clock, actions, self.pace)
+        self._clock = clock
         self._paint_due = False
+        self._paused = False
+        self._pace = min(PACES, key=lambda seconds: abs(seconds - config.refresh))
+        self._drawn_at = -math.inf
         self.register_theme(DARK)
         self.register_theme(LIGHT)
-        self.theme = DARK.name
+        self.theme = LIGHT.name if config.theme == "light" else DARK.name
+        self.set_keymap(config.keys)
         for screen in _SCREENS:
             self.add_mode(screen.MODE, partial(screen, self.shared))
 
     def on_mount(self) -> None:
         self.switch_mode("overview")
-        self.set_interval(AGE_S, self.paint)
+        self.set_interval(AGE_S, self._paint_figures)
         self.run_worker(self.connection.run(), name="connection", group="connection", exclusive=True)
 
     def paint(self) -> None:
@@ -72,6 +95,34 @@ class ConsoleApp(App[None]):
                 screen.paint()
                 return
 
+    def pace(self) -> str:
+        """How often figures change on the screen, where that is not as they come."""
+        if self._paused:
+            return "paused"
+        return f"every {self._pace:.0f} s" if self._pace else ""
+
+    def _paint_figures(self) -> None:
+        """What came from the cluster: held back while paused, and between two paces; how old it is is always said."""
+        now = self._clock()
+        due = not self._paused and now - self._drawn_at >= self._pace - AGE_S / 2
+        if due:
+            self._drawn_at = now
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, ConsoleScreen):
+                screen.paint(content=due)
+                return
+
+    def action_pause(self) -> None:
+        self._paused = not self._paused
+        self.paint()
+
+    def action_rate(self, step: int) -> None:
+        """One step faster (1) or slower (-1)."""
+        at = PACES.index(self._pace) - step
+        self._pace = PACES[min(len(PACES) - 1, max(0, at))]
+        self.shared.actions.say(f"new figures every {self._pace:.0f} s" if self._pace else "new figures as they come")
+        self.paint()
+
     def _store_changed(self) -> None:
         if not self._paint_due:  # changes that come faster than painting are painted together
             self._paint_due = True
@@ -79,7 +130,7 @@ class ConsoleApp(App[None]):
 
     def _paint_changes(self) -> None:
         self._paint_due = False
-        self.paint()
+        self._paint_figures()
 
     def run_soon(self, action: str) -> None:
         """Runs an action once the palette has closed."""
@@ -90,6 +141,24 @@ class ConsoleApp(App[None]):
 
     def open_collection(self, key: str) -> None:
         self._open("collections", CollectionScreen(self.shared, key))
+
+    def open_points(self, collection: str) -> None:
+        """Browses the points of a collection."""
+        self._at_points(lambda screen: screen.open(collection))
+
+    def open_like(self, collection: str, point: PointId) -> None:
+        """Searches the points nearest to one."""
+        self._at_points(lambda screen: screen.like(collection, point))
+
+    def _at_points(self, do: Callable[[PointsScreen], None]) -> None:
+        if self.current_mode != "points" or len(self.screen_stack) > 1:
+            self.action_go("points")
+
+        def act() -> None:
+            if isinstance(self.screen, PointsScreen):
+                do(self.screen)
+
+        self.call_after_refresh(act)
 
     def _open(self, mode: str, screen: Screen[None]) -> None:
         self.action_go(mode)
@@ -134,11 +203,13 @@ def seeds_of(connect: Sequence[str]) -> list[str]:
     return [str(parse_address(part, field="connect")) for part in parts]
 
 
-def run(connect: Sequence[str]) -> None:
+def run(connect: Sequence[str], *, read_only: bool = False) -> None:
     """Runs the console until the user leaves it.
 
     Raises:
-        InvalidArgument: `connect` holds no usable address.
+        InvalidArgument: `connect` holds no usable address, or the console's file is not sound.
     """
-    timing = Timing()
-    ConsoleApp(seeds_of(connect), client_opener(timing.answer), timing=timing).run()
+    timing, config = Timing(), load_config()
+    if read_only:
+        config = replace(config, read_only=True)
+    ConsoleApp(seeds_of(connect), client_opener(timing.action), timing=timing, config=config).run()

@@ -11,8 +11,25 @@ def _key(
     return Binding(key, action, label, show=show, key_display=display, tooltip=help, id=id)
 
 
-MODES = (("overview", "Overview"), ("nodes", "Nodes"), ("collections", "Collections"))
+MODES = (
+    ("overview", "Overview"),
+    ("nodes", "Nodes"),
+    ("shards", "Shards"),
+    ("collections", "Collections"),
+    ("points", "Points"),
+    ("sdk", "SDK"),
+)
 """Numbered screens, in the order of their numbers."""
+
+ALIASES = {
+    "overview": ("ov", "home", "pulses", "dashboard"),
+    "nodes": ("no", "node", "workers"),
+    "shards": ("sh", "ring", "placement", "moves"),
+    "collections": ("co", "cols"),
+    "points": ("po", "pt", "playground", "search"),
+    "sdk": ("snippets", "code"),
+}
+"""Other words by which `:` finds a screen."""
 
 APP = [
     *(
@@ -22,6 +39,9 @@ APP = [
     _key(":,ctrl+p", "command_palette", "Go to", "Find a screen, node, collection or command.", id="palette"),
     _key("?,f1", "help", "Help", "Show the keys that work on this screen.", id="help"),
     _key("r", "refresh", "Refresh", "Ask the cluster now; when it is lost, try again.", id="refresh", show=False),
+    _key("p", "pause", "Pause", "Hold the figures still, or let them go on.", id="pause", show=False),
+    _key("plus", "rate(1)", "Faster", "Show new figures more often.", id="faster", show=False, display="+"),
+    _key("minus", "rate(-1)", "Slower", "Show new figures less often.", id="slower", show=False, display="-"),
     _key("t", "switch_theme", "Theme", "Change between the dark and the light theme.", id="theme", show=False),
     _key("q,ctrl+c", "quit", "Quit", "Leave the console.", id="quit"),
 ]
@@ -33,7 +53,43 @@ TABLE_SCREEN = [
     _key("<", "sort(-1)", "Sort", "Sort by the column to the left.", id="sort-left", show=False),
     _key(">", "sort(1)", "Sort", "Sort by the column to the right.", id="sort-right"),
     _key("i", "invert", "Invert", "Reverse the order.", id="sort-invert", show=False),
+    _key("c", "copy_name", "Copy", "Copy the name of the chosen row.", id="copy-name", show=False),
+    _key("y", "copy_row", "Copy row", "Copy the chosen row as JSON.", id="copy-row", show=False),
+    _key("w", "export", "Write", "Write the rows to a .csv or .json file.", id="export", show=False),
 ]
+
+NODE_ACTIONS = [
+    _key("d", "drain", "Drain", "Have the node give its shards to others and leave; or stay after all.", id="drain"),
+    _key("x", "remove", "Remove", "Give up a node that is dead for good.", id="remove"),
+    _key("e", "repair", "Repair", "Compare and repair the replicas of the node.", id="repair"),
+]
+
+COLLECTION_ACTIONS = [
+    _key("n", "create", "New", "Create a collection.", id="create"),
+    _key("e", "replicas", "Replicas", "Change the number of replicas.", id="replicas"),
+    _key("x", "delete", "Delete", "Delete the collection and all its points.", id="delete"),
+    _key("s", "points", "Points", "Browse and search the points of the collection.", id="points"),
+]
+
+POINTS = [
+    _key("/", "query", "Query", "Go to the query; Enter runs it.", id="query"),
+    _key("n", "upsert", "New", "Write a point.", id="upsert"),
+    _key("x", "delete", "Delete", "Delete the chosen point.", id="delete-point"),
+    _key("right_square_bracket", "page(1)", "Next page", "Further points.", id="page-next", show=False),
+    _key("left_square_bracket", "page(-1)", "Page before", "The points before.", id="page-before", show=False),
+]
+
+POINT = [
+    _key("e", "edit", "Edit", "Change payload and vector.", id="edit-point"),
+    _key("x", "delete", "Delete", "Delete the point.", id="delete-shown"),
+    _key("m", "like", "More like it", "Search the points nearest to this one.", id="like"),
+    _key("y", "copy", "Copy", "Copy the point as JSON.", id="copy-point"),
+]
+
+SDK = [_key("c,enter", "copy", "Copy", "Copy the code in the chosen box.", id="copy-code")]
+
+WRITES = frozenset({"drain", "remove", "repair", "create", "replicas", "delete", "upsert", "edit"})
+"""Actions that change the cluster: absent in read-only mode."""
 
 TABLE = [
     _key("enter", "select_cursor", "Open", "Open the chosen row.", id="open"),
@@ -45,4 +101,32 @@ TABLE = [
     _key("ctrl+u,pageup", "page_up", "Page up", "A page back.", id="page-up", show=False),
 ]
 
+CONFIRM = [
+    _key("y", "answer(True)", "Yes", "Do it.", id="confirm-yes"),
+    _key("n", "answer(False)", "No", "Leave it.", id="confirm-no"),
+    _key("escape", "cancel", "Cancel", "Leave it.", id="confirm-cancel"),
+]
+
+FORM = [
+    _key("ctrl+s", "send", "Send", "Check the form and send it.", id="form-send"),
+    _key("escape", "cancel", "Cancel", "Close the form; nothing is done.", id="form-cancel"),
+]
+
 HELP = [_key("escape,q,?,f1", "close", "Close", "Close the help.", id="help-close")]
+
+GROUPS = (
+    APP,
+    BACK,
+    TABLE_SCREEN,
+    TABLE,
+    NODE_ACTIONS,
+    COLLECTION_ACTIONS,
+    POINTS,
+    POINT,
+    SDK,
+    CONFIRM,
+    FORM,
+    HELP,
+)
+IDS = frozenset(each.id or "" for group in GROUPS for each in group)
+"""What a keymap may name."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from tui.bindings import APP, MODES
+from tui.bindings import ALIASES, APP, MODES
 from tui.render import format as fmt
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tui.app import ConsoleApp
 
 SHOWN = 20  # entries offered before anything is typed; a palette is for typing
-_COMMANDS = ("refresh", "theme", "help", "quit")
+_COMMANDS = ("refresh", "pause", "theme", "help", "quit")
 
 
 class ConsoleCommands(Provider):
@@ -24,7 +24,8 @@ class ConsoleCommands(Provider):
     def _entries(self) -> Iterator[tuple[str, Callable[[], None], str]]:
         app = cast("ConsoleApp", self.app)
         for mode, label in MODES:
-            yield label.lower(), lambda mode=mode: app.action_go(mode), f"Show the {label.lower()} screen"  # type: ignore[misc]
+            text = f"Show the {label.lower()} screen ({', '.join(ALIASES[mode])})"
+            yield label.lower(), lambda mode=mode: app.action_go(mode), text  # type: ignore[misc]
         for item in APP:
             if item.id in _COMMANDS:
                 action = f"app.{item.action}"
@@ -35,6 +36,7 @@ class ConsoleCommands(Provider):
         for info in infos or []:
             key, text = info.id or info.name, f"{fmt.count(info.count)} points, {info.dimension} {info.metric}"
             yield f"collection {info.name}", lambda key=key: app.open_collection(key), text  # type: ignore[misc]
+            yield f"points {info.name}", lambda name=info.name: app.open_points(name), "Browse its points"  # type: ignore[misc]
 
     async def discover(self) -> Hits:
         for number, (name, run, text) in enumerate(self._entries()):
@@ -44,7 +46,10 @@ class ConsoleCommands(Provider):
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
+        word = query.strip().casefold()
         for name, run, text in self._entries():
             score = matcher.match(name)
+            if word in ALIASES.get(name, ()):  # keys of ALIASES are modes, and their entries bear the same names
+                score = 1.0 + score
             if score > 0:
                 yield Hit(score, matcher.highlight(name), run, help=text)

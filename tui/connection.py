@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from vectron_p2p.model.errors import VectronError
+from vectron_p2p.model.errors import Unavailable, VectronError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -33,6 +33,7 @@ class Timing:
 
     refresh: float = 1.0
     answer: float = 2.5  # shorter: a busy node's p99 would look like death; longer: the switch would come too late
+    action: float = 10.0  # what a person asked for may have to wait for a quorum; longer, and they would ask again
     retry_low: float = 0.5  # first pause after every peer failed
     retry_high: float = 5.0  # an outage seen to end within 5 s is soon enough, and costs nothing while it lasts
 
@@ -74,6 +75,18 @@ class Connection:
         self._changed = changed
         self._wake = anyio.Event()
         self._answers = 0
+        self._source: ClusterSource | None = None
+
+    async def perform(self, ask: Callable[[ClusterSource], Awaitable[T]]) -> T:
+        """What `ask` gets from the node that is connected now.
+
+        Raises:
+            Unavailable: None is.
+            VectronError: What the call raises.
+        """
+        if self._source is None:
+            raise Unavailable("the console is not connected to a node; it goes on trying", retryable=True)
+        return await ask(self._source)
 
     def wake(self) -> None:
         """Ends the pauses that are on, so that the next questions are asked at once."""
@@ -126,6 +139,7 @@ class Connection:
         try:
             async with self._opener(address) as source:
                 await self._heartbeat(source, address)
+                self._source = source
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._follow_details, source)
                     while True:
@@ -133,6 +147,8 @@ class Connection:
                         await self._heartbeat(source, address)
         except Exception as error:  # a console outlives whatever a peer does; the text is shown
             raise _PeerFailed(describe(error)) from error
+        finally:
+            self._source = None
 
     async def _heartbeat(self, source: ClusterSource, address: str) -> None:
         with anyio.fail_after(self._timing.answer):
@@ -161,6 +177,9 @@ class Connection:
             infos = await self._ask(source.list_collections, store.collections)
             if infos is not None:
                 store.put_collections(infos, self._clock())
+            report = await self._ask(source.moves, store.moves)
+            if report is not None:
+                store.moves.put(report, self._clock())
             self._changed()
             await self._pause(self._timing.refresh)
 

@@ -8,11 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vectron_p2p.model.collections import CollectionInfo
+    from vectron_p2p.model.ids import PointId
+    from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
+    from vectron_p2p.model.points import Page, Point, SearchResult, WriteResult
+    from vectron_p2p.model.repair import RepairReport
+
+
+class PointSource(Protocol):
+    """The points of one collection."""
+
+    async def search(
+        self,
+        vector: Any = None,
+        *,
+        id: PointId | None = None,
+        k: int = 10,
+        filter: dict[str, Any] | None = None,
+        explain: bool = False,
+    ) -> SearchResult: ...
+
+    async def get(self, ids: Sequence[PointId], *, with_vector: bool = False) -> list[Point | None]: ...
+
+    async def scroll(
+        self, *, filter: dict[str, Any] | None = None, limit: int = 100, cursor: str | None = None
+    ) -> Page: ...
+
+    async def upsert(self, points: Any = None, *, if_version: str | None = None) -> WriteResult: ...
+
+    async def delete(self, *, ids: Sequence[PointId] | None = None) -> WriteResult: ...
 
 
 class ClusterSource(Protocol):
@@ -28,13 +58,35 @@ class ClusterSource(Protocol):
 
     async def list_collections(self) -> list[CollectionInfo]: ...
 
+    async def moves(self) -> MovesReport:
+        """Shards that are being moved, and how many more are to be."""
+        ...
+
+    async def create_collection(
+        self, name: str, *, dimension: int, metric: str = "cosine", shards: int | None = None, replicas: int = 3
+    ) -> object: ...
+
+    async def delete_collection(self, name: str) -> None: ...
+
+    async def set_replicas(self, name: str, replicas: int) -> CollectionInfo: ...
+
+    async def drain(self, node: str, *, wait: bool = True, cancel: bool = False) -> MovesReport: ...
+
+    async def remove(self, node: str, *, wait: bool = True) -> MovesReport: ...
+
+    async def repair(self, node: str | None = None) -> RepairReport: ...
+
+    def collection(self, name: str) -> PointSource:
+        """A handle; asks nobody."""
+        ...
+
 
 Opener: TypeAlias = Callable[[str], AbstractAsyncContextManager[ClusterSource]]
 """Opens a source on one `HOST:PORT`."""
 
 
 def client_opener(timeout_s: float) -> Opener:
-    """An opener of real clients.
+    """An opener of real clients, whose calls end within `timeout_s` seconds.
 
     Each gets one address only: the console itself chooses the peer, so that it always knows, and says, who answers.
     """

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from vectron_p2p.model.collections import CollectionInfo
+    from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
 
 T = TypeVar("T")
@@ -111,6 +112,7 @@ class Store:
         self.status: Feed[ClusterStatus] = Feed(STALE_AFTER_S)
         self.cluster: Feed[ClusterInfo] = Feed(DETAIL_STALE_AFTER_S)
         self.collections: Feed[list[CollectionInfo]] = Feed(DETAIL_STALE_AFTER_S)
+        self.moves: Feed[MovesReport] = Feed(DETAIL_STALE_AFTER_S)
         self.totals: dict[str, Series] = {name: Series() for name in (*FIGURES, "points")}
         self.nodes: dict[str, dict[str, Series]] = {}
         self.events: deque[Event] = deque(maxlen=EVENTS)

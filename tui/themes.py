@@ -106,3 +106,10 @@ def styled(spans: Sequence[Span], theme: str) -> Text:
 def block(lines: Sequence[Line], theme: str) -> Text:
     """Several lines as one text."""
     return Text("\n", no_wrap=True, overflow="ellipsis").join([styled(item, theme) for item in lines])
+
+
+def prose(lines: Sequence[Line], theme: str) -> Text:
+    """Several lines as one text that is wrapped where they are too long."""
+    text = block(lines, theme)
+    text.no_wrap, text.overflow = False, "fold"
+    return text

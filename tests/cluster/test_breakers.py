@@ -261,3 +261,25 @@ async def test_calls_that_nobody_needs_fail_at_once_while_the_breaker_is_open_an
         await peers.call(n2, ask, timeout=5.0)
         assert seen_by(cluster, "n1", "n2").breaker == "closed"
         assert peers.ready(n2)
+
+
+async def test_clients_see_breakers_round_trips_and_hedges_of_all_nodes() -> None:
+    async with open_cluster(seed=20) as cluster, cluster.client("n1") as db:
+        await filled(db, replicas=3)
+        await db.collection("docs").get([1, 2, 3])
+        n3 = cluster.node("n3").identity.node
+        cluster.freeze("n3")
+        for number in range(200):
+            await db.collection("docs").upsert(ids=[number], vectors=[[number, 1]], payloads=[{}])
+            if seen_by(cluster, "n1", "n3").breaker == "open":
+                break
+            await trio.sleep(0.05)
+        found = await db.statistics(replicas=False)
+        of_n1 = next(node for node in found.nodes if node.name == "n1").traffic
+        (peer,) = [peer for peer in of_n1.peers if peer.node == n3]
+        assert (peer.breaker, peer.opens) == ("open", 1)
+        assert peer.failures >= 1
+        assert set(peer.round_trips) >= {"write"}
+        assert peer.round_trips["write"].samples > 0
+        assert of_n1.hedges.requests > 0
+        assert of_n1.limits.concurrent_requests == 2048

@@ -20,6 +20,7 @@ from vectron_p2p.cli import options
 from vectron_p2p.model.collections import CollectionInfo
 from vectron_p2p.model.nodes import ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
 from vectron_p2p.model.points import Hit, Point, SearchResult, UploadReport, WriteResult
+from vectron_p2p.model.traffic import PeerFigures, TrafficFigures
 from vectron_p2p.sample import write_sample
 from vectron_p2p.testing import ProcessCluster
 from vectron_p2p.testing.processes import wait_for
@@ -62,6 +63,18 @@ class TestCommands:
         shown = shell("status").out
         assert "nodes 3/3 alive" in shown
         assert all(node.address in shown for node in cluster.nodes)
+
+    def test_cluster_traffic(self, shell: Shell, cluster: ProcessCluster) -> None:
+        found = shell("cluster", "traffic", "--json").json
+        assert found.keys() == {each.id for each in cluster.nodes}
+        assert all(each.keys() == names(TrafficFigures) for each in found.values())
+        peers = [peer for each in found.values() for peer in each["peers"]]
+        assert all(peer.keys() == names(PeerFigures) for peer in peers)
+        assert {peer["breaker"] for peer in peers} == {"closed"}
+        assert any(peer["round_trips"].get("write", {}).get("rtt_ms", 0) > 0 for peer in peers)
+        shown = shell("cluster", "traffic").out
+        assert shown.count("closed") == len(peers)
+        assert shown.count("refused 0 as too many at once") == 3
 
     def test_nodes(self, shell: Shell, cluster: ProcessCluster) -> None:
         found = shell("nodes", "--json").json

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
+import numpy as np
 
 from vectron_p2p.model.collections import CollectionInfo
 from vectron_p2p.model.errors import Unavailable
+from vectron_p2p.model.ids import PointId
+from vectron_p2p.model.moves import MovesReport
 from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
+from vectron_p2p.model.points import Hit, Page, Point, SearchResult, WriteResult
+from vectron_p2p.model.repair import NodeRepair, RepairReport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 CLUSTER = "c1057e50-0000-4000-8000-000000000000"
 
@@ -140,7 +145,8 @@ class FakeCluster:
     """Answers for any number of addresses; a test changes what it holds while the console runs.
 
     `dead`: addresses that refuse. `hanging`: addresses that accept and then never answer. `failing`: an error that the
-    detail calls raise. `opened` lists the addresses in the order in which they were opened.
+    detail calls raise, `refusing`: one that the others do. `changes`: the other calls. `opened`: the
+    addresses in the order in which they were opened.
     """
 
     figures: ClusterStatus = dataclasses.field(default_factory=_figures)
@@ -149,6 +155,10 @@ class FakeCluster:
     dead: set[str] = dataclasses.field(default_factory=set)
     hanging: set[str] = dataclasses.field(default_factory=set)
     failing: Exception | None = None
+    refusing: Exception | None = None
+    moving: MovesReport = dataclasses.field(default_factory=lambda: MovesReport([]))
+    points: dict[str, dict[PointId, Point]] = dataclasses.field(default_factory=dict)
+    changes: list[tuple[Any, ...]] = dataclasses.field(default_factory=list)
     opened: list[str] = dataclasses.field(default_factory=list)
     open_now: int = 0
     refreshes: int = 0
@@ -202,3 +212,94 @@ class FakeSource:
         if self.cluster_.failing is not None:
             raise self.cluster_.failing
         return self.cluster_.infos
+
+    async def moves(self) -> MovesReport:
+        await self._answer()
+        return self.cluster_.moving
+
+    async def change(self, name: str, *arguments: Any) -> None:
+        """A call that is recorded, unless it is refused."""
+        await self._answer()
+        if self.cluster_.refusing is not None:
+            raise self.cluster_.refusing
+        self.cluster_.changes.append((name, *arguments))
+
+    async def create_collection(
+        self, name: str, *, dimension: int, metric: str = "cosine", shards: int | None = None, replicas: int = 3
+    ) -> None:
+        await self.change("create", name, dimension, metric, shards, replicas)
+        self.cluster_.infos = [*self.cluster_.infos, collection(name, dimension=dimension, metric=metric, count=0)]
+
+    async def delete_collection(self, name: str) -> None:
+        await self.change("delete", name)
+        self.cluster_.infos = [info for info in self.cluster_.infos if info.name != name]
+
+    async def set_replicas(self, name: str, replicas: int) -> CollectionInfo:
+        await self.change("replicas", name, replicas)
+        return collection(name, replicas=replicas)
+
+    async def drain(self, node: str, *, wait: bool = True, cancel: bool = False) -> MovesReport:
+        await self.change("drain", node, wait, cancel)
+        return MovesReport([], node=node, state="active" if cancel else "draining", shards=12)
+
+    async def remove(self, node: str, *, wait: bool = True) -> MovesReport:
+        await self.change("remove", node, wait)
+        return MovesReport([], wanted=12, node=node, state="removed")
+
+    async def repair(self, node: str | None = None) -> RepairReport:
+        await self.change("repair", node)
+        return RepairReport([NodeRepair(node or "", shards=12, compared=12, pulled=3)])
+
+    def collection(self, name: str) -> FakePoints:
+        return FakePoints(self, name)
+
+
+@dataclasses.dataclass
+class FakePoints:
+    """The points of one collection, in the order in which they were written."""
+
+    source: FakeSource
+    name: str
+
+    @property
+    def _held(self) -> dict[PointId, Point]:
+        return self.source.cluster_.points.setdefault(self.name, {})
+
+    async def search(
+        self,
+        vector: Any = None,
+        *,
+        id: PointId | None = None,
+        k: int = 10,
+        filter: dict[str, Any] | None = None,
+        explain: bool = False,
+    ) -> SearchResult:
+        await self.source.change("search", self.name, vector, id, k, filter)
+        found = [Hit(each.id, 1.0, each.payload, None, each.version) for each in self._held.values() if each.id != id]
+        return SearchResult(found[:k], took_ms=1.5, plan=[{"shard": 0, "plan": "graph"}] if explain else None)
+
+    async def get(self, ids: Sequence[PointId], *, with_vector: bool = False) -> list[Point | None]:
+        await self.source.change("get", self.name, ids)
+        return [self._held.get(each) for each in ids]
+
+    async def scroll(
+        self, *, filter: dict[str, Any] | None = None, limit: int = 100, cursor: str | None = None
+    ) -> Page:
+        await self.source.change("scroll", self.name, filter, cursor)
+        held = list(self._held.values())
+        begin = int(cursor or 0)
+        end = begin + limit
+        return Page(held[begin:end], str(end) if end < len(held) else None)
+
+    async def upsert(self, points: Any = None, *, if_version: str | None = None) -> WriteResult:
+        await self.source.change("upsert", self.name, points, if_version)
+        for each in points:
+            vector = np.asarray(each["vector"], dtype=np.float32)
+            self._held[each["id"]] = Point(each["id"], vector, each["payload"], f"v{len(self.source.cluster_.changes)}")
+        return WriteResult(len(points), "op")
+
+    async def delete(self, *, ids: Sequence[PointId] | None = None) -> WriteResult:
+        await self.source.change("delete-points", self.name, ids)
+        for each in ids or ():
+            self._held.pop(each, None)
+        return WriteResult(len(ids or ()), "op")

@@ -24,7 +24,7 @@ from vectron_p2p.model.errors import InvalidArgument
 
 pytestmark = pytest.mark.anyio
 
-ALL = [*bindings.APP, *bindings.BACK, *bindings.TABLE_SCREEN, *bindings.TABLE, *bindings.HELP]
+ALL = [binding for group in bindings.GROUPS for binding in group]
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ async def test_every_key_has_an_id_a_label_and_a_sentence():
 
 
 async def test_help_names_every_key_in_force(fake):
-    async with console(fake, size=(120, 60)) as (app, pilot):
+    async with console(fake, size=(120, 70)) as (app, pilot):
         await pilot.press("2")
         await settle(app, pilot)
         await pilot.press("question_mark")
@@ -77,7 +77,7 @@ async def test_help_groups_only_what_is_there():
 
 async def test_numbers_keep_each_screens_place_and_lead_back_to_its_top(fake):
     async with console(fake) as (app, pilot):
-        await pilot.press("2", "enter", "3", "2")
+        await pilot.press("2", "enter", "4", "2")
         assert isinstance(app.screen, NodeScreen)
         await pilot.press("2")
         assert isinstance(app.screen, NodesScreen)
@@ -89,7 +89,7 @@ async def test_a_click_on_a_tab(fake):
     async with console(fake) as (app, pilot):
         await pilot.click("Tab:last-of-type", offset=(2, 0))
         await settle(app, pilot)
-        assert app.current_mode == "collections"
+        assert app.current_mode == bindings.MODES[-1][0]
 
 
 async def test_palette_opens_screens_nodes_and_collections(fake):
@@ -112,12 +112,12 @@ async def test_palette_offers_what_there_is_before_anything_is_typed(fake):
     async with console(fake) as (app, _):
         provider = ConsoleCommands(app.screen)
         offered = [str(getattr(hit, "display", hit)) async for hit in provider.discover()]
-        assert offered[:3] == ["overview", "nodes", "collections"]
+        assert offered[: len(bindings.MODES)] == [label.lower() for _, label in bindings.MODES]
         assert "node n5" in offered
         assert "collection docs" in offered
     async with console(FakeCluster(dead={"127.0.0.1:7701"}), ready=False) as (app, _):
         provider = ConsoleCommands(app.screen)
-        assert len([hit async for hit in provider.discover()]) == 7
+        assert len([hit async for hit in provider.discover()]) == len(bindings.MODES) + 5
 
 
 async def test_themes(fake):

@@ -8,7 +8,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.bindings import APP, BACK, HELP, TABLE, TABLE_SCREEN
+from tui.bindings import APP, BACK, COLLECTION_ACTIONS, HELP, NODE_ACTIONS, POINT, POINTS, SDK, TABLE, TABLE_SCREEN
 from tui.render.text import Line, Tone, line
 from tui.themes import block
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 GROUPS = (
     ("Screens", tuple(item.id for item in APP)),
+    ("Actions", tuple(item.id for item in (*NODE_ACTIONS, *COLLECTION_ACTIONS, *POINTS, *POINT, *SDK))),
     ("This screen", tuple(item.id for item in (*BACK, *TABLE_SCREEN))),
     ("Rows", tuple(item.id for item in TABLE)),
 )

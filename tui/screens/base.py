@@ -6,6 +6,7 @@ Painting reads the store and the clock and nothing else, so that it can be repea
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,8 +15,11 @@ from textual.containers import Container
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer
 
-from tui.bindings import BACK, TABLE_SCREEN
+from tui.bindings import BACK, TABLE_SCREEN, WRITES
+from tui.dialogs.form import Field
+from tui.render import format as fmt
 from tui.render import link as link_text
+from tui.render import table_files
 from tui.render.nodes import find as find_node
 from tui.render.table import MAX_ROWS, PADDING, Column, Filter, Row, Sort, Table, arrange, fit, next_sort, toggled
 from tui.render.text import Line, Tone, line
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.widget import Widget
 
+    from tui.actions import Actions
+
 
 @dataclass(frozen=True, slots=True)
 class Shared:
@@ -39,6 +45,9 @@ class Shared:
 
     store: Store
     clock: Callable[[], float]
+    actions: Actions
+    pace: Callable[[], str]
+    """How often figures change on the screen, if not as they come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +67,18 @@ class ConsoleScreen(Screen[None]):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (36, "-tall")]
     BINDINGS: ClassVar[list[BindingType]] = [*BACK]
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, *, mode: str = "") -> None:
+        """`mode`: the numbered screen below which it was opened, if not its own."""
         super().__init__()
         self.shared = shared
+        self.mode = mode or self.MODE
         self._composed = False
 
     def on_mount(self) -> None:
         self._composed = True
 
     def compose(self) -> ComposeResult:
-        yield TopBar(self.MODE)
+        yield TopBar(self.mode)
         yield Banner()
         with Container(classes="body"):
             yield from self.body()
@@ -76,16 +87,22 @@ class ConsoleScreen(Screen[None]):
     def body(self) -> Iterable[Widget]:
         raise NotImplementedError
 
-    def paint(self) -> None:
-        """Draws what the store holds now."""
+    def crumbs(self) -> tuple[str, ...]:
+        """Where this screen is below its numbered one."""
+        return ()
+
+    def paint(self, *, content: bool = True) -> None:
+        """Draws what the store holds now; without `content` only how fresh that is."""
         if not (self._composed and self.is_attached and self.app.is_running):  # not yet, or no longer, all there
             return
         store, now = self.shared.store, self.shared.clock()
         status = store.status.value
         node = find_node(status, status.answered_by) if status is not None else None
-        self.query_one(TopBar).show(link_text.badge(store.link, node.name if node else "", now), self.app.theme)
+        badge = link_text.badge(store.link, node.name if node else "", now)
+        self.query_one(TopBar).show(badge, self.crumbs(), self.shared.pace(), self.app.theme)
         self.query_one(Banner).show(link_text.banner(store.link, now))
-        self.draw(now)
+        if content:
+            self.draw(now)
 
     def draw(self, now: float) -> None:
         raise NotImplementedError
@@ -118,7 +135,7 @@ class ConsoleScreen(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "back":
             return self.can_go_back()
-        return True
+        return not (action in WRITES and self.shared.actions.read_only)
 
     def can_go_back(self) -> bool:
         return len(self.app.screen_stack) > 1
@@ -134,11 +151,13 @@ class TableScreen(ConsoleScreen):
     OPENS: ClassVar[bool] = True
     """Whether Enter on a row leads on."""
 
-    def __init__(self, shared: Shared) -> None:
-        super().__init__(shared)
+    def __init__(self, shared: Shared, *, mode: str = "") -> None:
+        super().__init__(shared, mode=mode)
         self.sort = self.SORT
         self.filter = Filter()
         self._columns: tuple[Column, ...] = ()
+        self._all_columns: tuple[Column, ...] = ()
+        self._arranged: list[Row] = []
         self._widths: dict[str, int] = {}
 
     def above(self) -> Iterable[Widget]:
@@ -174,6 +193,7 @@ class TableScreen(ConsoleScreen):
             return
         shown = self.shown()
         rows = arrange(shown.table.rows, self.sort, self.filter)
+        self._all_columns, self._arranged = shown.table.columns, rows
         frame = self.query_one(".table-frame", Container)
         # Titles are markup to Textual, and a filter may hold brackets: an escaped bracket stays itself.
         frame.border_title = shown.title.replace("[", r"\[")
@@ -228,6 +248,42 @@ class TableScreen(ConsoleScreen):
 
     def action_invert(self) -> None:
         self._sort_by(toggled(self.sort))
+
+    def chosen(self) -> str | None:
+        """Key of the row that the cursor is on."""
+        return self.query_one(ResourceTable).cursor_key
+
+    def _chosen_row(self) -> Row | None:
+        return next((row for row in self._arranged if row.key == self.chosen()), None)
+
+    def action_copy_name(self) -> None:
+        row = self._chosen_row()
+        if row is not None:
+            self._copy(row.cells[self._all_columns[0].key].text.rstrip("*"))
+
+    def action_copy_row(self) -> None:
+        row = self._chosen_row()
+        if row is not None:
+            self._copy(json.dumps(table_files.record(self._all_columns, row), ensure_ascii=False))
+
+    def _copy(self, text: str) -> None:
+        self.app.copy_to_clipboard(text)
+        self.shared.actions.say(f"copied {fmt.ellipsis(text, 60)}")
+
+    def action_export(self) -> None:
+        """Writes the rows that the filter leaves, in the order on show, with all columns."""
+        columns, rows = self._all_columns, self._arranged
+        field = Field("path", "File", table_files.check_path, f"{self.mode}.csv", "a .csv or .json file")
+
+        def write(values: dict[str, Any]) -> None:
+            try:
+                table_files.write(values["path"], columns, rows)
+            except OSError as error:
+                self.shared.actions.failed(f"write {values['path']}", error)
+            else:
+                self.shared.actions.say(f"{fmt.plural(len(rows), 'row')} written to {values['path']}")
+
+        self.shared.actions.fill(f"Write {fmt.plural(len(rows), 'row')}", [field], write, send="Write")
 
     def _sort_by(self, sort: Sort) -> None:
         self.sort = sort

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from tui.bindings import COLLECTION_ACTIONS
 from tui.render import collections
 from tui.render.panels import columns_of_facts
 from tui.render.table import Table
@@ -14,13 +15,39 @@ from tui.widgets.panels import Panel
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from textual.binding import BindingType
     from textual.widget import Widget
 
     from tui.store import Feed
+    from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.nodes import ShardInfo
 
 
-class CollectionsScreen(TableScreen):
+class _CollectionActions(TableScreen):
+    """Keys that act on the collection that `info` names."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*COLLECTION_ACTIONS]
+
+    def info(self) -> CollectionInfo | None:
+        raise NotImplementedError
+
+    def action_create(self) -> None:
+        self.shared.actions.create_collection()
+
+    def action_delete(self) -> None:
+        if (info := self.info()) is not None:
+            self.shared.actions.delete_collection(info)
+
+    def action_replicas(self) -> None:
+        if (info := self.info()) is not None:
+            self.shared.actions.set_replicas(info)
+
+    def action_points(self) -> None:
+        if (info := self.info()) is not None:
+            self.shared.actions.open_points(info.name)
+
+
+class CollectionsScreen(_CollectionActions):
     MODE = "collections"
     ABOUT = "Every collection with its totals, one replica of each shard counted. Enter shows its shards."
     LABEL = "Collections"
@@ -37,8 +64,11 @@ class CollectionsScreen(TableScreen):
     def open_row(self, key: str) -> None:
         self.app.push_screen(CollectionScreen(self.shared, key))
 
+    def info(self) -> CollectionInfo | None:
+        return collections.find(self.shared.store.collections.value, self.chosen() or "")
 
-class CollectionScreen(TableScreen):
+
+class CollectionScreen(_CollectionActions):
     """One collection: its options and totals, its shards."""
 
     MODE = "collections"
@@ -50,6 +80,12 @@ class CollectionScreen(TableScreen):
         super().__init__(shared)
         self.key = key
         self._called = key
+
+    def crumbs(self) -> tuple[str, ...]:
+        return (self._called,)
+
+    def info(self) -> CollectionInfo | None:
+        return collections.find(self.shared.store.collections.value, self.key)
 
     def feeds(self) -> list[Feed[Any]]:
         return [self.shared.store.cluster, self.shared.store.collections]
@@ -69,7 +105,7 @@ class CollectionScreen(TableScreen):
             self._called = info.name
             facts.border_subtitle = info.id
             facts.show(columns_of_facts(collections.facts(info), inner_width(self)), theme)
-        facts.border_title = f"Collections › {self._called}"
+        facts.border_title = self._called.replace("[", r"\[")
         super().draw(now)
 
     def shown(self) -> Shown:
@@ -93,10 +129,14 @@ class ShardScreen(TableScreen):
     SORT = collections.REPLICA_SORT
     OPENS = False
 
-    def __init__(self, shared: Shared, collection: str, shard: int) -> None:
-        super().__init__(shared)
+    def __init__(self, shared: Shared, collection: str, shard: int, *, mode: str = "") -> None:
+        super().__init__(shared, mode=mode)
         self.key = collection
         self.shard = shard
+        self._called = collection
+
+    def crumbs(self) -> tuple[str, ...]:
+        return (self._called, f"shard {self.shard}")
 
     def feeds(self) -> list[Feed[Any]]:
         return [self.shared.store.cluster, self.shared.store.collections]
@@ -112,11 +152,11 @@ class ShardScreen(TableScreen):
     def shown(self) -> Shown:
         store = self.shared.store
         name, wanted, shard = self._found()
-        title = f"Collections › {name} › shard {self.shard}"
+        self._called = name
         if shard is None:
-            return Shown(title, Table((), ()), [line((f"{name} exists no longer.", Tone.WARN))])
+            return Shown(f"shard {self.shard}", Table((), ()), [line((f"{name} exists no longer.", Tone.WARN))])
         status = store.status.value
         liveness = {node.id: node.liveness for node in status.nodes} if status is not None else {}
         table = collections.replica_table(shard, names_of(store), liveness)
         word = collections.health(shard, wanted)[0]
-        return Shown(f"{title} · {word}", table, [line("No replica is placed.")])
+        return Shown(f"{name} › shard {self.shard} · {word}", table, [line("No replica is placed.")])

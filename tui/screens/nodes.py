@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from tui.bindings import NODE_ACTIONS
 from tui.render import nodes
 from tui.render.panels import columns_of_facts, draw
 from tui.render.text import Tone, line
@@ -13,12 +14,35 @@ from tui.widgets.panels import Panel
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from textual.binding import BindingType
     from textual.widget import Widget
 
     from tui.store import Feed
+    from vectron_p2p.model.nodes import NodeStatus
 
 
-class NodesScreen(TableScreen):
+class _NodeActions(TableScreen):
+    """Keys that act on the node that `member` names."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*NODE_ACTIONS]
+
+    def member(self) -> NodeStatus | None:
+        raise NotImplementedError
+
+    def action_drain(self) -> None:
+        if (node := self.member()) is not None:
+            self.shared.actions.drain(node)
+
+    def action_remove(self) -> None:
+        if (node := self.member()) is not None:
+            self.shared.actions.remove(node)
+
+    def action_repair(self) -> None:
+        if (node := self.member()) is not None:
+            self.shared.actions.repair(node)
+
+
+class NodesScreen(_NodeActions):
     MODE = "nodes"
     ABOUT = "Every member with its live figures; * answers this console. Enter shows one in detail."
     LABEL = "Nodes"
@@ -35,8 +59,11 @@ class NodesScreen(TableScreen):
     def open_row(self, key: str) -> None:
         self.app.push_screen(NodeScreen(self.shared, key))
 
+    def member(self) -> NodeStatus | None:
+        return nodes.find(self.shared.store.status.value, self.chosen() or "")
 
-class NodeScreen(TableScreen):
+
+class NodeScreen(_NodeActions):
     """One node: its facts, its last minutes, its replicas."""
 
     MODE = "nodes"
@@ -49,6 +76,12 @@ class NodeScreen(TableScreen):
         super().__init__(shared)
         self.node = node
         self._called = node[:8]
+
+    def crumbs(self) -> tuple[str, ...]:
+        return (self._called,)
+
+    def member(self) -> NodeStatus | None:
+        return nodes.find(self.shared.store.status.value, self.node)
 
     def feeds(self) -> list[Feed[Any]]:
         return [self.shared.store.cluster, self.shared.store.status]
@@ -71,7 +104,7 @@ class NodeScreen(TableScreen):
             facts.show(columns_of_facts(nodes.facts(node, status), inner_width(self)), theme)
             charts.show(draw(nodes.charts(store, node), *charts.room), theme)
         facts.border_subtitle = self.node
-        facts.border_title = f"Nodes › {self._called}"
+        facts.border_title = self._called.replace("[", r"\[")
         super().draw(now)
 
     def shown(self) -> Shown:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Static
 
 from tui.bindings import MODES
 from tui.render import format as fmt
-from tui.render.text import Line, clip
+from tui.render.text import Line, Tone, clip, line, plain
 from tui.store import LinkState
 from tui.themes import styled
 
@@ -38,26 +38,33 @@ class Tab(Static):
         self.post_message(self.Chosen(self.mode))
 
 
-class TopBar(Horizontal):
-    """Name, numbered screens, and who answers."""
+class TopBar(Vertical):
+    """Where one is and who answers; below it the numbered screens."""
 
     def __init__(self, mode: str) -> None:
         super().__init__()
         self._mode = mode
+        self._label = dict(MODES)[mode]
 
     def compose(self) -> ComposeResult:
-        yield Static("vectron", classes="brand", markup=False)
-        yield from self._tabs()
-        yield Static("", classes="link", markup=False)
+        with Horizontal(classes="head"):
+            yield Static("vectron", classes="brand", markup=False)
+            yield Static("", classes="crumbs", markup=False)
+            yield Static("", classes="link", markup=False)
+        with Horizontal(classes="tabs"):
+            yield from self._tabs()
 
     def _tabs(self) -> Iterator[Tab]:
         for number, (mode, label) in enumerate(MODES, 1):
             yield Tab(number, mode, label, active=mode == self._mode)
 
-    def show(self, link: Line, theme: str) -> None:
-        used = sum(child.outer_size.width for child in self.children) - self.query_one(".link").outer_size.width
-        room = max(8, self.size.width - used - 2)
-        self.query_one(".link", Static).update(styled(clip(link, room), theme))
+    def show(self, link: Line, crumbs: tuple[str, ...], pace: str, theme: str) -> None:
+        """`crumbs`: where the screen is below its numbered one; `pace`: how often figures change."""
+        way = line((" › ".join((self._label, *crumbs)), Tone.STRONG), (f"  {pace}" if pace else "", Tone.WARN))
+        link = clip(link, max(8, self.size.width // 2))
+        room = max(0, self.size.width - len("vectron") - 4 - len(plain(link)) - 2)
+        self.query_one(".crumbs", Static).update(styled(clip(way, room), theme))
+        self.query_one(".link", Static).update(styled(link, theme))
 
 
 class Banner(Static):

@@ -7,6 +7,7 @@ import click
 from vectron_p2p.cli.moves import drain, moves, rebalance, remove
 from vectron_p2p.cli.recover import recover
 from vectron_p2p.cli.repair import repair
+from vectron_p2p.cli.traffic import traffic
 
 
 @click.group()
@@ -20,3 +21,4 @@ cluster.add_command(rebalance)
 cluster.add_command(recover)
 cluster.add_command(remove)
 cluster.add_command(repair)
+cluster.add_command(traffic)

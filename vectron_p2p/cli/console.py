@@ -17,7 +17,8 @@ from vectron_p2p.cli.options import DEFAULT_CONNECT
     metavar="HOST:PORT[,HOST:PORT]",
     help="Nodes of the cluster; any one will do.",
 )
-def console(connect: str) -> None:
+@click.option("--read-only", is_flag=True, help="Leave out every action that changes the cluster.")
+def console(connect: str, read_only: bool) -> None:
     """The terminal console."""
     try:
         from tui.app import run
@@ -25,4 +26,4 @@ def console(connect: str) -> None:
         if error.name is None or error.name.split(".")[0] not in ("textual", "tui"):
             raise
         raise click.ClickException("the console needs Textual: pip install textual (the extra [tui])") from None
-    run([text.strip() for text in connect.split(",")])
+    run([text.strip() for text in connect.split(",")], read_only=read_only)

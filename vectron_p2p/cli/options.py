@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from vectron_p2p.model.ids import parse_point_id
 
 if TYPE_CHECKING:
     from vectron_p2p.client.sync_client import Client
@@ -19,7 +20,6 @@ DEFAULT_CONNECT = "127.0.0.1:7700"
 UNREACHABLE_S = (
     3.0  # a person waits at the prompt: long enough for a node that is just restarting, not for a wrong address
 )
-_DIGITS = re.compile(r"0|[1-9][0-9]*")
 
 
 def client_options(command: F) -> F:
@@ -62,27 +62,13 @@ def client(target: str) -> Iterator[Client]:
         yield opened
 
 
-def parse_id(text: str) -> int | str:
-    """An id on the command line: digits without a leading zero are an int, all else a str; JSON quotes force a str."""
-    if _DIGITS.fullmatch(text):
-        return int(text)
-    if len(text) >= 2 and text[0] == text[-1] == '"':
-        try:
-            value = json.loads(text)
-        except ValueError:
-            return text
-        if isinstance(value, str):
-            return value
-    return text
-
-
 class Id(click.ParamType):  # type: ignore[type-arg]  # generic only in new releases of click
     """A point id."""
 
     name = "id"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        return parse_id(value) if isinstance(value, str) else int(value)
+        return parse_point_id(value) if isinstance(value, str) else int(value)
 
 
 class Json(click.ParamType):  # type: ignore[type-arg]  # as `Id`

@@ -10,17 +10,18 @@ import anyio
 import anyio.abc
 import anyio.lowlevel
 
-from vectron_p2p.client import administration, alerting, operations
+from vectron_p2p.client import administration, alerting, operations, watching
 from vectron_p2p.client.async_transport import AsyncSocketTransport
 from vectron_p2p.client.session import RetryPolicy, Session
 from vectron_p2p.client.steps import Call, Flow, LinkLost
 from vectron_p2p.client.targets import Embedded, parse_target, refuse_credentials
 from vectron_p2p.model.errors import InvalidArgument, VectronError
+from vectron_p2p.model.watching import DEFAULT_INTERVAL_S, WatchEvent
 
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from types import TracebackType
 
     from vectron_p2p.client.async_collection import AsyncCollection
@@ -156,6 +157,10 @@ class AsyncClient:
         """As `Client.history`."""
         names = () if figures is None else figures
         return await self.run(operations.history(self.session, names, seconds=seconds, node=node))
+
+    def watch(self, *topics: str, interval: float = DEFAULT_INTERVAL_S) -> AsyncIterator[WatchEvent]:
+        """As `Client.watch`: `async for event in db.watch(...)`."""
+        return watching.AsyncEvents(self.run, watching.Watch(self.session, topics, interval))
 
     async def repair(
         self, node: str | None = None, *, on_progress: Callable[[RepairReport], None] | None = None

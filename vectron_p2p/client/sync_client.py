@@ -7,17 +7,18 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from vectron_p2p.client import administration, alerting, operations
+from vectron_p2p.client import administration, alerting, operations, watching
 from vectron_p2p.client.session import RetryPolicy, Session
 from vectron_p2p.client.steps import Call, Flow, LinkLost
 from vectron_p2p.client.sync_transport import SocketTransport
 from vectron_p2p.client.targets import Embedded, Remote, parse_target, refuse_credentials
 from vectron_p2p.model.errors import VectronError
+from vectron_p2p.model.watching import DEFAULT_INTERVAL_S, WatchEvent
 
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
     from vectron_p2p.client.collection import Collection
@@ -176,6 +177,22 @@ class Client:
         """
         names = () if figures is None else figures
         return self.run(operations.history(self.session, names, seconds=seconds, node=node))
+
+    def watch(self, *topics: str, interval: float = DEFAULT_INTERVAL_S) -> Iterator[WatchEvent]:
+        """The cluster as it is now, and each change from now on: pushed by the node, so nothing has to be polled.
+
+        It goes on at another node when that one is lost. Who takes events slowly gets the newest state each time, never
+        a queue of old ones.
+
+        Args:
+            topics: Some of `model.watching.TOPICS`; none for all.
+            interval: Seconds between events. Changes of members and of the catalog come at once.
+
+        Raises:
+            InvalidArgument: There is no such topic.
+            Unavailable: No node can be reached at first. Later an event says so (`lost`), and it goes on.
+        """
+        return watching.Events(self.run, watching.Watch(self.session, topics, interval))
 
     def repair(
         self, node: str | None = None, *, on_progress: Callable[[RepairReport], None] | None = None

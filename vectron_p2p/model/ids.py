@@ -6,6 +6,8 @@ natural order, so it serves as a storage key and as the scroll order.
 
 from __future__ import annotations
 
+import json
+import re
 from typing import NamedTuple, NewType, TypeAlias
 
 from vectron_p2p.model.errors import InvalidArgument
@@ -23,6 +25,7 @@ PointId: TypeAlias = int | str
 MAX_ID_BYTES = 512  # a key is read on every write and search hit; longer ids belong in the payload
 MAX_INT_ID = 2**64 - 1  # 8 bytes big-endian in the key
 
+_DIGITS = re.compile(r"0|[1-9][0-9]*")
 _INT, _STR = b"\x01", b"\x02"
 
 
@@ -80,6 +83,20 @@ def check_point_id(value: object, *, field: str = "id") -> PointId:
             return number
         raise InvalidArgument(f"an int id lies in 0..2^64-1, this one is {number}", field=field)
     raise InvalidArgument(f"an id is a str or an int, not {type(value).__name__}", field=field)
+
+
+def parse_point_id(text: str) -> PointId:
+    """The id that a person typed: digits without a leading zero are an int, all else a str; JSON quotes force a str."""
+    if _DIGITS.fullmatch(text):
+        return int(text)
+    if len(text) >= 2 and text[0] == text[-1] == '"':
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return text
+        if isinstance(value, str):
+            return value
+    return text
 
 
 def encode_point_id(point_id: PointId) -> bytes:

@@ -114,9 +114,9 @@ class ReplicaStatistics:
     """Points served from the graph."""
     unlinked: int = -1
     """Points searched exactly until they are linked."""
-    compared_s: float = -1.0
-    """Repair's lag: seconds since the replica was last found equal, or made so, to every other live owner; -1.0:
-    not yet since the node's start, or nobody to compare with."""
+    compared_at: float = 0.0
+    """When the replica was last found equal, or made so, to every other live owner, Unix seconds: how far repair lags
+    behind. 0.0: not yet since the node's start, or there is nobody to compare with."""
     move: str = ""
     """Step of the shard's move, if there is one: "both" or "read_new"."""
     moving: str = ""

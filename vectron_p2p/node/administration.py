@@ -15,14 +15,14 @@ import trio
 from vectron_p2p.catalog import commands
 from vectron_p2p.catalog.voters import majority
 from vectron_p2p.model.errors import InvalidArgument, NotFound, Unavailable, VectronError
-from vectron_p2p.model.moves import MoveInfo, MovesReport
+from vectron_p2p.model.moves import MovesReport
 from vectron_p2p.model.nodes import Liveness
+from vectron_p2p.node.statistics import move_infos
 from vectron_p2p.protocol import messages as m
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vectron_p2p.catalog.state import ClusterState
     from vectron_p2p.model.ids import NodeId, OperationId
     from vectron_p2p.node.catalog import Catalog
     from vectron_p2p.node.peers import Peers
@@ -101,23 +101,12 @@ class Administration:
     async def moves(self, name: str | None) -> MovesReport:
         """Moves under way and wanted; `name`: a node to tell about."""
         node = None if name is None else await self._find(name)
-        said = {(each["collection"], each["shard"]): each for each in await self._reports.moves()}
+        said = await self._reports.moves()
         wanted = await self._balancer.wanted()
         state = self._catalog.state
-        moves = []
-        for shard, move in sorted(state.moves.items()):
-            figures = said.get((shard.collection, shard.index), {})
-            known = {field.name for field in dataclasses.fields(MoveInfo)} & set(figures)
-            fields = {key: figures[key] for key in known if figures.get("move") == move.id}
-            fields |= {
-                "collection": state.collections[shard.collection].name,
-                "shard": shard.index,
-                "leaving": _name(state, move.leaving),
-                "coming": _name(state, move.coming),
-                "step": move.step.value,
-            }
-            moves.append(MoveInfo(**fields))
-        report = MovesReport(moves, sum(shard not in state.moves for shard in wanted), state.under_replicated())
+        report = MovesReport(
+            move_infos(state, said), sum(shard not in state.moves for shard in wanted), state.under_replicated()
+        )
         if node is None:
             return report
         member = state.members[node]
@@ -145,7 +134,3 @@ class Administration:
         if not asked:
             raise Unavailable(f"this node knows no node {name!r}, but reaches no other node that might; retry")
         raise NotFound(f"there is no node {name!r}; `vectron nodes` lists them", field="node")
-
-
-def _name(state: ClusterState, node: NodeId | None) -> str:
-    return "" if node is None else state.members[node].name

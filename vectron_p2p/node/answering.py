@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from vectron_p2p.node.client_service import ClientService
     from vectron_p2p.node.gossip import Gossip
     from vectron_p2p.node.identity import Identity
+    from vectron_p2p.node.insight import Insight
     from vectron_p2p.node.recovery import Recovery
     from vectron_p2p.node.replica_service import ReplicaService
     from vectron_p2p.node.runtime import Runtime
     from vectron_p2p.node.services.upkeep import Upkeep
-    from vectron_p2p.node.statistics import Statistics
     from vectron_p2p.node.status import Status
     from vectron_p2p.node.traffic import Traffic
 
@@ -46,12 +46,12 @@ class Answering:
     gossip: Gossip
     upkeep: Upkeep
     traffic: Traffic
+    insight: Insight
     _runtime: Runtime
     _alerting: Alerting
     _client_service: ClientService
     _recovery: Recovery
     _replica_service: ReplicaService
-    _statistics: Statistics
     _status: Status
 
     async def answer_client(self, message: Any) -> Any:
@@ -75,7 +75,7 @@ class Answering:
         return await self._serve_peer(message)
 
     async def _serve_peer(self, message: Any) -> Any:
-        for service in (self._replica_service, self._statistics, self._alerting, self.upkeep):
+        for service in (self._replica_service, self.insight, self._alerting, self.upkeep):
             if service.handles(message):
                 return await service.handle(message)
         if isinstance(message, m.GetCatalogView):

@@ -16,6 +16,7 @@ from vectron_p2p.model.statistics import CLIENT, PEER, ConnectionStatistics, Nod
 from vectron_p2p.node.services.health import LoopHealth
 from vectron_p2p.node.services.sampler import Bytes, Sampler
 from vectron_p2p.observability.meter import Meter
+from vectron_p2p.protocol.messages import WatchNext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from vectron_p2p.node.runtime import Runtime
     from vectron_p2p.node.services.hints import Hints
     from vectron_p2p.runtime import Clock
+
+HELD = (WatchNext,)
+"""Requests that wait for news: how long says nothing of the node."""
 
 MAX_CALLERS = 100  # connections listed, the busiest first: 4,096 may be open, and nobody reads more than a screen
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -53,6 +57,8 @@ class Requests:
         self, message: Any, caller: Caller, seconds: float, error: VectronError | None, bytes_in: int, bytes_out: int
     ) -> None:
         """One that came over the network."""
+        if isinstance(message, HELD):
+            return
         self.count(message, caller.role, seconds, failed=error is not None, bytes_in=bytes_in, bytes_out=bytes_out)
 
     def count(
@@ -75,7 +81,8 @@ class Requests:
             yield
             failed = False
         finally:
-            self.count(message, kind, self._clock.now() - began, failed=failed)
+            if not isinstance(message, HELD):
+                self.count(message, kind, self._clock.now() - began, failed=failed)
 
 
 class Measuring:

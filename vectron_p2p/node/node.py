@@ -27,6 +27,7 @@ from vectron_p2p.node.fences import Fences
 from vectron_p2p.node.gossip import Gossip
 from vectron_p2p.node.greeting import Greeting
 from vectron_p2p.node.identity import LOST_SELF, Identity, check_owned
+from vectron_p2p.node.insight import Insight
 from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
 from vectron_p2p.node.measuring import Measuring, Requests
 from vectron_p2p.node.peers import Peers
@@ -44,7 +45,6 @@ from vectron_p2p.node.services.upkeep import Upkeep
 from vectron_p2p.node.shard_records import ShardRecords
 from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.standing import Standing
-from vectron_p2p.node.statistics import Statistics
 from vectron_p2p.node.status import Status
 from vectron_p2p.node.traffic import Traffic
 from vectron_p2p.node.warnings import warnings_of
@@ -231,9 +231,6 @@ class Node(Answering):
             self._server,
             traffic=self.traffic.figures,
         )
-        self._statistics = Statistics(
-            measuring, peers, runtime.clock, self.catalog, self.gossip.liveness, self.upkeep.repair, self.upkeep.moves
-        )
         self._heartbeat = Heartbeat(
             identity, system, records, self.replicas, runtime, limits, look_at_disk=measuring.look_at_disk
         )
@@ -250,6 +247,7 @@ class Node(Answering):
             warnings=lambda: warnings_of(self.catalog, self.gossip.liveness, self.replicas, self.upkeep.learning),
             alerts=self._alerting.active,
         )
+        self.insight = Insight(measuring, peers, self.upkeep, reports, runtime)
         passes = self.upkeep.passes
         administration = Administration(
             peers, self.catalog, reports, self.upkeep.balancer, self.gossip.liveness, runtime.clock
@@ -261,7 +259,7 @@ class Node(Answering):
             passes,
             administration,
             runtime,
-            more={**self._statistics.handlers, **self._alerting.handlers},
+            more={**self.insight.handlers, **self._alerting.handlers},
         )
         self._look_for_lost = LookForLost(
             self._pool, runtime.clock, runtime.random, state=lambda: self.catalog.state, on_found=self._leave
@@ -309,6 +307,7 @@ class Node(Answering):
         self.gossip.leave()
         with trio.CancelScope(shield=True), self._runtime.clock.move_on_after(2 * self._limits.drain_timeout):
             await self._runtime.clock.sleep(ANNOUNCE)
+            self.insight.watching.stop()
             await self._server.drain(self._limits.drain_timeout)
             await self._heartbeat.run_once()  # how far the shards have come, to the last write
             await self.replicas.aclose()
@@ -322,6 +321,7 @@ class Node(Answering):
     def _applied(self, state: ClusterState) -> None:
         self.replicas.assign(state)
         self.gossip.follow(state)
+        self.insight.catalog_changed()
         for target in self.hints.book.targets:
             if target not in state.current():
                 self.hints.book.forget(target)
@@ -336,6 +336,7 @@ class Node(Answering):
             self._peers.seen(node)
             self.hints.returned()
             self.repair.soon()
+        self.insight.members_changed()
 
     def _broken(self, node: NodeId, silent: bool) -> None:
         self._peers.broken(node, silent)

@@ -49,7 +49,7 @@ class Reports:
     ) -> None:
         self._peers = peers
         self._state = state
-        self._liveness = liveness
+        self.liveness = liveness
         self._warnings = warnings
         self._alerts = alerts
 
@@ -97,7 +97,7 @@ class Reports:
                         "zone": member.zone,
                         "state": member.state.value,
                         "address": said.get("address", str(member.address)),
-                        "liveness": self._liveness(node).value,
+                        "liveness": self.liveness(node).value,
                     }
                 )
             )
@@ -126,18 +126,18 @@ class Reports:
             ],
         )
 
-    async def cluster(self, *, replicas: bool) -> ClusterInfo:
-        """Members and, with `replicas`, every replica."""
+    async def cluster(self, *, replicas: bool, shards: bool = True) -> ClusterInfo:
+        """Members and, with `shards`, who owns them, and with `replicas`, the figures of every replica."""
         figures = {(each.node, each.shard): each.fields for each in await self.replicas()} if replicas else {}
         state = self._state()
-        shards = []
-        for collection in sorted(state.collections.values(), key=lambda each: each.name):
+        found = []
+        for collection in sorted(state.collections.values(), key=lambda each: each.name) if shards else ():
             for index in range(collection.shards):
                 shard = ShardId(collection.id, index)
                 infos = [_replica_info(owner, figures.get((owner, shard))) for owner in state.owners(shard)]
                 move = state.moves.get(shard)
                 leaving, coming = (move.leaving, move.coming) if move is not None else (None, None)
-                shards.append(ShardInfo(collection.name, index, infos, leaving or "", coming or ""))
+                found.append(ShardInfo(collection.name, index, infos, leaving or "", coming or ""))
         return ClusterInfo(
             cluster_id=state.cluster,
             epoch=state.epoch,
@@ -148,11 +148,11 @@ class Reports:
                     address=str(member.address),
                     zone=member.zone,
                     state=member.state.value,
-                    liveness=self._liveness(node).value,
+                    liveness=self.liveness(node).value,
                 )
                 for node, member in sorted(state.members.items())
             ],
-            shards=shards,
+            shards=found,
             voters=list(state.voters),
             under_replicated=state.under_replicated(),
             warnings=self._warnings(),

@@ -14,6 +14,7 @@ import trio
 
 from vectron_p2p.model.errors import Internal, InvalidArgument, NotFound, Unavailable, VectronError
 from vectron_p2p.model.ids import CollectionId, NodeId, ShardId
+from vectron_p2p.model.moves import MoveInfo
 from vectron_p2p.model.statistics import (
     FIGURES,
     WINDOWS_S,
@@ -85,7 +86,7 @@ class Statistics:
         replicas = await self._measuring.replicas() if message.replicas else []
         for each in replicas:
             shard = ShardId(CollectionId(each["collection"]), each["shard"])
-            each["compared_s"] = self._repair.compared_s(self._peers, shard)
+            each["compared_at"] = self._repair.compared_at(self._peers, shard)
         return m.NodeStatisticsReply(
             statistics=dataclasses.asdict(await self._measuring.statistics()),
             operations=self._measuring.operations(),
@@ -108,20 +109,29 @@ class Statistics:
                     nursery.start_soon(ask, node)
         return replies
 
-    async def cluster(self, *, replicas: bool) -> ClusterStatistics:
+    async def gather(self, *, replicas: bool) -> Replies:
         """What all nodes say now."""
-        replies: Replies = await self._ask(self._catalog.state.current(), m.GetNodeStatistics(replicas))
+        return await self._ask(self._catalog.state.current(), m.GetNodeStatistics(replicas))
+
+    async def cluster(self, *, replicas: bool) -> ClusterStatistics:
+        """All of it, added up."""
+        replies = await self.gather(replicas=replicas)
         state = self._catalog.state
         shown = replica_statistics(state, replies) if replicas else []
         return ClusterStatistics(
             at=self._clock.wall(),
             answered_by=self._peers.me,
             epoch=state.epoch,
-            nodes=[self._node(state, node, replies.get(node)) for node in state.current()],
+            nodes=self.nodes(replies),
             operations=operations_of_all(replies),
             collections=collection_totals(state, shown) if replicas else [],
             replicas=shown,
         )
+
+    def nodes(self, replies: Replies) -> list[NodeStatistics]:
+        """Every current member, with what it says."""
+        state = self._catalog.state
+        return [self._node(state, node, replies.get(node)) for node in state.current()]
 
     def _node(self, state: ClusterState, node: NodeId, reply: m.NodeStatisticsReply | None) -> NodeStatistics:
         member = state.members[node]
@@ -267,6 +277,24 @@ def collection_totals(state: ClusterState, replicas: list[ReplicaStatistics]) ->
                 missing_shards=sum(not each for each in shards),
             )
         )
+    return found
+
+
+def move_infos(state: ClusterState, said: Iterable[Mapping[str, Any]]) -> list[MoveInfo]:
+    """The moves under way, with how far they are as their drivers said (`MoveProgress`)."""
+    by_shard = {(each["collection"], each["shard"]): each for each in said}
+    found = []
+    for shard, move in sorted(state.moves.items()):
+        progress = by_shard.get((shard.collection, shard.index), {})
+        fields = known(MoveInfo, progress) if progress.get("move") == move.id else {}
+        fields |= {
+            "collection": state.collections[shard.collection].name,
+            "shard": shard.index,
+            "leaving": "" if move.leaving is None else state.members[move.leaving].name,
+            "coming": "" if move.coming is None else state.members[move.coming].name,
+            "step": move.step.value,
+        }
+        found.append(MoveInfo(**fields))
     return found
 
 

@@ -14,8 +14,8 @@ from tests.unit.cli.running import Shell
 from tests.unit.client.fake_node import FakeNode, cluster_info, cluster_status, collection_info
 from tests.unit.client.memory_node import MemoryNode
 from vectron_p2p.cli import options, output
-from vectron_p2p.cli.options import parse_id
 from vectron_p2p.model.errors import ConsistencyError
+from vectron_p2p.model.ids import parse_point_id
 from vectron_p2p.model.points import pack_payload
 from vectron_p2p.protocol import messages
 
@@ -265,7 +265,7 @@ def test_help_and_version(shell: Shell) -> None:
     ],
 )  # fmt: skip
 def test_ids_on_the_command_line(text: str, expected: int | str) -> None:
-    found = parse_id(text)
+    found = parse_point_id(text)
     assert found == expected
     assert type(found) is type(expected)
 

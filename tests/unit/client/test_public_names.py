@@ -26,6 +26,7 @@ CLIENT = {
     "status",
     "statistics",
     "history",
+    "watch",
     "repair",
     "drain",
     "remove",

@@ -77,16 +77,16 @@ class AntiEntropy:
         self._wake = trio.Event()
         self.tally = Tally()
         self._compared: dict[NodeId, float] = {}
-        """When all replicas shared with that peer were last found equal or made so."""
+        """When all replicas shared with that peer were last found equal or made so, by the wall clock."""
 
-    def compared_s(self, peers: Peers, shard: ShardId) -> float:
-        """Seconds since this node's replica of `shard` was last found equal, or made so, to every other live owner;
-        -1.0: not yet, or there is none.
+    def compared_at(self, peers: Peers, shard: ShardId) -> float:
+        """When this node's replica of `shard` was last found equal, or made so, to every other live owner, in Unix
+        seconds; 0.0: not yet, or there is none.
         """
         owners = [each for each in self._state().route(shard).read if each != peers.me and peers.alive(each)]
         if not owners or any(each not in self._compared for each in owners):
-            return -1.0
-        return self._clock.now() - min(self._compared[each] for each in owners)
+            return 0.0
+        return min(self._compared[each] for each in owners)
 
     @property
     def pulled(self) -> int:
@@ -199,5 +199,5 @@ class AntiEntropy:
                 log.warning("repair_interrupted", peer=peer, error=str(error))
                 complete = False
         if complete:
-            self._compared[peer] = self._clock.now()
+            self._compared[peer] = self._clock.wall()
         return complete

@@ -44,7 +44,7 @@ class Upkeep:
     ) -> None:
         self._peers = peers
         self._fences = fences
-        self._catalog = catalog
+        self.catalog = catalog
         clock, rng, wall_ms = runtime.clock, runtime.random, stamps.wall_ms
 
         def state() -> ClusterState:
@@ -83,6 +83,6 @@ class Upkeep:
     async def handle(self, message: Any) -> Any:
         if isinstance(message, m.RepairPass):
             return self.passes.answer(message)
-        await self._catalog.catch_up(message.epoch)
+        await self.catalog.catch_up(message.epoch)
         with self._fences.admit([ShardId(CollectionId(message.collection), message.shard)], message.epoch):
             return await self.floors.handle(message)

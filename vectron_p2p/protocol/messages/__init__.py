@@ -106,6 +106,7 @@ from vectron_p2p.protocol.messages.statistics import (
     NodeStatisticsReply,
     StatisticsReply,
 )
+from vectron_p2p.protocol.messages.watching import Watch, WatchNext, WatchReply
 
 __all__ = [
     "AgreeFloor",
@@ -195,6 +196,9 @@ __all__ = [
     "SwimNote",
     "Upsert",
     "UpsertIf",
+    "Watch",
+    "WatchNext",
+    "WatchReply",
     "Welcome",
     "WriteReply",
 ]

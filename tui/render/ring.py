@@ -1,0 +1,211 @@
+"""Who owns what: the share of each node, and every shard with its owners in one strip, a column for a node.
+
+Nodes stand in the order of their zones, so that the replicas of a shard in one zone stand beside each other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tui.render import format as fmt
+from tui.render import marks
+from tui.render.collections import health
+from tui.render.table import Cell, Column, Row, Sort, Table, cell
+from tui.render.text import Line, Span, Tone, clip, line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from vectron_p2p.model.collections import CollectionInfo
+    from vectron_p2p.model.moves import MoveInfo, MovesReport
+    from vectron_p2p.model.nodes import ClusterInfo, NodeInfo, ShardInfo
+
+STRIP = 48  # nodes: the widest strip that leaves room for a name beside it
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+BAR = 24  # cells of the longest bar
+GONE = ("left", "removed")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one node owns. `coming`, `leaving`: shards on their way to it and from it."""
+
+    node: NodeInfo
+    letter: str
+    replicas: int
+    coming: int
+    leaving: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """All nodes with their shares, in the order of the strip."""
+
+    shares: tuple[Share, ...]
+
+    @property
+    def mean(self) -> float:
+        """Replicas of a node that takes shards."""
+        taking = [share for share in self.shares if share.node.state != "draining"]
+        return sum(share.replicas for share in self.shares) / len(taking) if taking else 0.0
+
+
+def placement(info: ClusterInfo) -> Placement:
+    owned = Counter(replica.node for shard in info.shards for replica in shard.replicas)
+    coming = Counter(shard.coming for shard in info.shards if shard.coming)
+    leaving = Counter(shard.leaving for shard in info.shards if shard.leaving)
+    members = (node for node in info.nodes if node.state not in GONE or owned[node.id])
+    nodes = sorted(members, key=lambda node: (node.zone, node.name))
+    letters = LETTERS.ljust(len(nodes), " ")
+    return Placement(
+        tuple(
+            Share(node, letter, owned[node.id], coming[node.id], leaving[node.id])
+            for node, letter in zip(nodes, letters, strict=False)
+        )
+    )
+
+
+def summary(placed: Placement, report: MovesReport | None) -> Line:
+    """How even the shares are, and what is under way."""
+    taking = [share.replicas for share in placed.shares if share.node.state == "active"]
+    if not taking or not placed.mean:
+        return line(("No shards are placed.", Tone.MUTED))
+    ratio = max(taking) / placed.mean
+    even = line(
+        (f"{min(taking)} to {max(taking)}", Tone.STRONG),
+        f" replicas a node, most/mean {ratio:.2f}",
+    )
+    if report is None:
+        return even
+    if report.settled:
+        return (*even, Span(" · every shard lies where it should", Tone.MUTED))
+    rows, total = sum(move.rows for move in report.moves), sum(max(0, move.total) for move in report.moves)
+    copied = f", {fmt.share(rows, total)} copied" if total else ""
+    return (*even, Span(f" · {len(report.moves)} being moved{copied}, {report.wanted} more to be", Tone.ACCENT))
+
+
+def shares(placed: Placement, width: int, height: int) -> list[Line]:
+    """A bar for each node; when there are more than lines, the fullest and the emptiest."""
+    shown = list(placed.shares)
+    left_out = 0
+    if len(shown) > height > 0:
+        by_load = sorted(shown, key=lambda share: -share.replicas)
+        half = (height - 1) // 2
+        kept = {share.node.id for share in [*by_load[: height - 1 - half], *by_load[len(by_load) - half :]]}
+        left_out = len(shown) - len(kept)
+        shown = [share for share in shown if share.node.id in kept]
+    most = max((share.replicas for share in placed.shares), default=0)
+    name = min(18, max((len(share.node.name) for share in shown), default=4))
+    zone = min(14, max((len(share.node.zone) for share in shown), default=0))
+    bar = max(4, min(BAR, width - name - zone - 34))
+    lines = [_bar(share, placed.mean, most, name, zone, bar, width) for share in shown]
+    if left_out:
+        lines.append(line((f"  … {left_out} nodes between these", Tone.MUTED)))
+    return lines
+
+
+def _bar(share: Share, mean: float, most: int, name: int, zone: int, bar: int, width: int) -> Line:
+    sign, tone = marks.liveness(share.node.liveness)
+    filled = round(bar * share.replicas / most) if most else 0
+    apart = share.replicas - mean
+    moving = "".join(f" {arrow}{number}" for arrow, number in (("↓", share.coming), ("↑", share.leaving)) if number)
+    state = "" if share.node.state == "active" else f" {share.node.state}"
+    text = line(
+        (f"{share.letter} ", Tone.ACCENT),
+        (f"{sign} ", tone),
+        (fmt.ellipsis(share.node.name, name).ljust(name), Tone.STRONG),
+        (f" {fmt.ellipsis(share.node.zone, zone).ljust(zone)} " if zone else " ", Tone.MUTED),
+        ("█" * filled, Tone.ACCENT),
+        ("·" * (bar - filled), Tone.MUTED),
+        f" {share.replicas:>5,}",
+        (f" {apart:+6.1f}", Tone.MUTED),
+        (moving, Tone.ACCENT),
+        (state, marks.state(share.node.state)),
+    )
+    return clip(text, width)
+
+
+COLUMNS = (
+    Column("collection", "COLLECTION", most=28),
+    Column("shard", "SHARD", right=True),
+    Column("health", "HEALTH", priority=1, most=18),
+    Column(
+        "owners",
+        "OWNERS",
+        priority=2,
+        most=64,
+        help="a letter for a node, as above; ↓ a replica that comes",
+    ),
+    Column("move", "MOVE", priority=3, most=44, help="from → to, step and phase, how far the copy is"),
+    Column("points", "POINTS", priority=4, right=True),
+    Column("size", "SIZE", priority=5, right=True),
+)
+DEFAULT_SORT = Sort("collection")
+
+
+def table(
+    info: ClusterInfo, collections: Iterable[CollectionInfo], placed: Placement, report: MovesReport | None
+) -> Table:
+    """Every shard of the cluster."""
+    wanted = {each.name: each.replicas for each in collections}
+    names = {share.node.id: share.node.name for share in placed.shares}
+    moves = {(move.collection, move.shard): move for move in (report.moves if report is not None else [])}
+    letters = {share.node.id: share.letter for share in placed.shares}
+    order = [share.node.id for share in placed.shares] if len(placed.shares) <= STRIP else []
+    rows = []
+    for shard in info.shards:
+        word, tone, rank = health(shard, wanted.get(shard.collection, 0))
+        move = moves.get((shard.collection, shard.shard))
+        points = max((replica.points for replica in shard.replicas), default=-1)
+        size = max((replica.bytes for replica in shard.replicas), default=-1)
+        rows.append(
+            Row(
+                f"{shard.collection}/{shard.shard}",
+                {
+                    "collection": cell(shard.collection, Tone.STRONG),
+                    "shard": cell(str(shard.shard), sort=float(shard.shard)),
+                    "health": cell(word, tone, sort=rank),
+                    "owners": _strip(shard, order, letters) if order else _names(shard, names),
+                    "move": _move(shard, move, names),
+                    "points": cell(fmt.count(points), sort=float(points)),
+                    "size": cell(fmt.size(size), sort=float(size)),
+                },
+            )
+        )
+    return Table(COLUMNS, tuple(rows))
+
+
+def _strip(shard: ShardInfo, order: Sequence[str], letters: dict[str, str]) -> Cell:
+    """The letters of the owners, each in the column of its node."""
+    states = {replica.node: replica.state for replica in shard.replicas}
+    spans = []
+    for node in order:
+        if node in states:
+            spans.append(Span(letters[node], Tone.WARN if node == shard.leaving else marks.replica(states[node])[1]))
+        elif node == shard.coming:
+            spans.append(Span("↓", Tone.ACCENT))
+        else:
+            spans.append(Span("·", Tone.MUTED))
+    return Cell(tuple(spans), "".join(letters.get(replica.node, "?") for replica in shard.replicas))
+
+
+def _names(shard: ShardInfo, names: dict[str, str]) -> Cell:
+    owners = [names.get(replica.node, replica.node[:8]) for replica in shard.replicas]
+    return cell(" ".join(owners))
+
+
+def _move(shard: ShardInfo, move: MoveInfo | None, names: dict[str, str]) -> Cell:
+    if move is None and not (shard.leaving or shard.coming):
+        return cell("", sort=-1.0)
+    leaving, coming = (names.get(node, node[:8]) if node else "–" for node in (shard.leaving, shard.coming))
+    if move is None:
+        return cell(f"{leaving} → {coming}", Tone.ACCENT, sort=0.0)
+    part = f" {fmt.share(move.rows, move.total)}" if move.total >= 0 else ""
+    tone = Tone.WARN if move.error else Tone.ACCENT
+    return cell(f"{leaving} → {coming} {move.step} {move.phase}{part}", tone, sort=float(max(0, move.rows)))
+
+
+def title(info: ClusterInfo) -> str:
+    return f"Shards · {len(info.shards)}"

@@ -1,0 +1,63 @@
+"""Placement: the share of each node, and all shards with their owners and moves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tui.render import ring
+from tui.render.text import line
+from tui.screens.base import Shown, TableScreen
+from tui.screens.collections import ShardScreen
+from tui.widgets.panels import Panel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.widget import Widget
+
+    from tui.store import Feed
+
+MOST_BARS = 9  # lines of shares on a small terminal: the table below needs the rest
+TALL_BARS = 16
+
+
+class ShardsScreen(TableScreen):
+    MODE = "shards"
+    ABOUT = (
+        "Who owns what: the replicas of each node against the mean, then every shard with its owners, a letter for a "
+        "node, and its move. Enter shows the replicas of a shard."
+    )
+    LABEL = "Shards"
+    SORT = ring.DEFAULT_SORT
+
+    def feeds(self) -> list[Feed[Any]]:
+        return [self.shared.store.cluster]
+
+    def above(self) -> Iterable[Widget]:
+        yield Panel("Placement", classes="facts")
+
+    def draw(self, now: float) -> None:
+        info, report = self.shared.store.cluster.value, self.shared.store.moves.value
+        panel = self.query_one(".facts", Panel)
+        panel.display = info is not None and bool(info.shards)
+        if info is not None:
+            placed = ring.placement(info)
+            most = TALL_BARS if self.has_class("-tall") else MOST_BARS
+            lines = ring.shares(placed, self.size.width - 4, most)
+            panel.show([*lines, ring.summary(placed, report)], self.app.theme)
+        super().draw(now)
+
+    def shown(self) -> Shown:
+        store = self.shared.store
+        info = store.cluster.value
+        assert info is not None
+        table = ring.table(info, store.collections.value or [], ring.placement(info), store.moves.value)
+        return Shown(ring.title(info), table, [line("No collections yet, so there is nothing to place.")])
+
+    def open_row(self, key: str) -> None:
+        name, _, shard = key.rpartition("/")
+        self.app.push_screen(ShardScreen(self.shared, self._key(name), int(shard), mode=self.MODE))
+
+    def _key(self, name: str) -> str:
+        infos = self.shared.store.collections.value or []
+        return next((info.id or info.name for info in infos if info.name == name), name)

@@ -1,0 +1,138 @@
+"""The topics of subscriptions: how each is read, and what several subscribers of this node read together.
+
+Owns the gathering: nodes are asked once for all topics and subscribers that want it within `SHARED_S`, one gathering at
+a time. A topic is added by its name and a function (`add`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from vectron_p2p.model.ids import CollectionId, ShardId
+from vectron_p2p.node.reports import ReplicaFigures
+from vectron_p2p.node.statistics import collection_totals, move_infos, operations_of_all, replica_statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from vectron_p2p.node.catalog import Catalog
+    from vectron_p2p.node.reports import Reports
+    from vectron_p2p.node.statistics import Replies, Statistics
+    from vectron_p2p.runtime import Clock
+
+    Reader = Callable[["Look"], Awaitable[dict[str, Any]]]
+
+SHARED_S = 0.4  # how old a gathering may be: below half of the usual interval, so that no subscriber sees one twice
+WITH_REPLICAS = frozenset({"collections", "totals", "shards"})
+GATHERED = frozenset({"statistics", "operations", "moves"}) | WITH_REPLICAS
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Look:
+    """What one reading of topics sees: the answers of the nodes."""
+
+    replies: Replies
+
+
+class _Gathering:
+    """The last one, if it is young enough, else a new one."""
+
+    def __init__(self, clock: Clock, gather: Callable[[], Awaitable[Replies]]) -> None:
+        self._clock = clock
+        self._gather = gather
+        self._turn = trio.Lock()
+        self._begun = float("-inf")
+        self._replies: Replies = {}
+
+    async def replies(self) -> Replies:
+        async with self._turn:
+            now = self._clock.now()
+            if now - self._begun >= SHARED_S:
+                self._replies = await self._gather()
+                self._begun = now
+            return self._replies
+
+
+class Topics:
+    """Of one node."""
+
+    def __init__(self, clock: Clock, catalog: Catalog, statistics: Statistics, reports: Reports) -> None:
+        self._catalog = catalog
+        self._statistics = statistics
+        self._reports = reports
+        self._plain = _Gathering(clock, lambda: statistics.gather(replicas=False))
+        self._whole = _Gathering(clock, lambda: statistics.gather(replicas=True))
+        self._readers: dict[str, Reader] = {
+            "cluster": self._cluster,
+            "statistics": self._nodes,
+            "operations": self._operations,
+            "collections": self._collections,
+            "totals": self._totals,
+            "shards": self._shards,
+            "moves": self._moves,
+        }
+
+    def add(self, name: str, read: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+        """Another topic; `read` gives its plain values by key."""
+        assert name not in self._readers
+        self._readers[name] = lambda look: read()
+
+    @property
+    def names(self) -> Sequence[str]:
+        return tuple(self._readers)
+
+    async def read(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The values of these topics now."""
+        wanted = GATHERED.intersection(names)
+        replies: Replies = {}
+        if wanted:
+            replies = await (self._whole if wanted & WITH_REPLICAS else self._plain).replies()
+        look = Look(replies)
+        return {name: await self._readers[name](look) for name in names}
+
+    async def _cluster(self, look: Look) -> dict[str, Any]:
+        return {"": dataclasses.asdict(await self._reports.cluster(replicas=False, shards=False))}
+
+    async def _nodes(self, look: Look) -> dict[str, Any]:
+        return {
+            each.node: dataclasses.asdict(dataclasses.replace(each, operations=[]))
+            for each in self._statistics.nodes(look.replies)
+        }
+
+    async def _operations(self, look: Look) -> dict[str, Any]:
+        found = {"": [dataclasses.asdict(each) for each in operations_of_all(look.replies)]}
+        for node, reply in look.replies.items():
+            found[node] = [{key: each[key] for key in each if key != "histogram"} for each in reply.operations]
+        return found
+
+    async def _collections(self, look: Look) -> dict[str, Any]:
+        figures = [
+            ReplicaFigures(node, ShardId(CollectionId(each["collection"]), each["shard"]), each)
+            for node, reply in look.replies.items()
+            for each in reply.replicas
+        ]
+        return {
+            each.name: dataclasses.asdict(self._reports.collection(each, figures))
+            for each in self._catalog.collections()
+        }
+
+    async def _totals(self, look: Look) -> dict[str, Any]:
+        state = self._catalog.state
+        totals = collection_totals(state, replica_statistics(state, look.replies))
+        return {each.name: dataclasses.asdict(each) for each in totals}
+
+    async def _shards(self, look: Look) -> dict[str, Any]:
+        return {
+            f"{each.collection}/{each.shard}/{each.node}": dataclasses.asdict(each)
+            for each in replica_statistics(self._catalog.state, look.replies)
+        }
+
+    async def _moves(self, look: Look) -> dict[str, Any]:
+        said = [each for reply in look.replies.values() for each in reply.moves]
+        return {
+            f"{each.collection}/{each.shard}": dataclasses.asdict(each)
+            for each in move_infos(self._catalog.state, said)
+        }
