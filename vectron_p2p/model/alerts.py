@@ -61,6 +61,17 @@ RULES = {
         AlertRule(
             "disk", "little space is left on the disk", "node", "warning", 10.0, "% free", 30.0, True, high=100.0,
         ),
+        # Of the whole machine: it is the machine that begins to swap or to kill.
+        AlertRule("memory", "little memory is left", "node", "warning", 90.0, "% used", 60.0, high=100.0),
+        # Of the last minute, refusals too; a minute longer, so that one burst of bad requests is no alert.
+        AlertRule(
+            "error_rate", "requests of clients on points fail", "node", "warning", 5.0, "% failed", 60.0, high=100.0,
+        ),
+        # A search takes milliseconds; whoever waits for a second sees it.
+        AlertRule(
+            "p99", "requests of clients on points are slow (p99 of a minute)", "node", "warning", 1_000.0, "ms", 60.0,
+            low=1.0, high=600_000.0,
+        ),
         AlertRule(
             "loop_lag", "the event loop is late (p99 of a minute)", "node", "warning", 250.0, "ms", 30.0,
             low=1.0, high=60_000.0,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
+from typing import TYPE_CHECKING, Any
 
 from vectron_p2p import __version__
 from vectron_p2p.alerts.board import Board
@@ -15,22 +16,25 @@ from vectron_p2p.node.services.sightings import Sightings
 from vectron_p2p.protocol import messages as m
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import trio
 
     from vectron_p2p.catalog.state import ClusterState
     from vectron_p2p.model.ids import NodeId
     from vectron_p2p.model.nodes import Liveness
+    from vectron_p2p.model.statistics import OperationStatistics
     from vectron_p2p.node.catalog import Catalog
     from vectron_p2p.node.identity import Identity
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.runtime import Runtime
     from vectron_p2p.replication.hlc import HybridClock
 
+WATCHED = 100  # resolved alerts that subscribers are sent: some screens full; `GetAlerts` has all
+
 
 class Alerting:
-    """`peers`, `lag` and `behind` are not asked before the node is put together."""
+    """`peers`, `lag`, `operations` and `behind` are not asked before the node is put together."""
 
     def __init__(
         self,
@@ -43,8 +47,10 @@ class Alerting:
         liveness: Callable[[NodeId], Liveness],
         wall_ms: Callable[[], int],
         lag: Callable[[], float],
+        operations: Callable[[], Iterable[OperationStatistics]],
         behind: Callable[[], float],
         command: str | None,
+        on_change: Callable[[], None],
         background: trio.Nursery,
     ) -> None:
         def state() -> ClusterState:
@@ -59,6 +65,7 @@ class Alerting:
             runtime,
             state=state,
             lag=lag,
+            operations=operations,
             behind=behind,
             off_by_ms=hlc.off_by_ms,
             software=board.software,
@@ -75,6 +82,7 @@ class Alerting:
             liveness=liveness,
             wall_ms=wall_ms,
             command=command,
+            on_change=on_change,
             background=background,
         )
         self.handlers = AlertService(self.reports, catalog, liveness=liveness, wall_ms=wall_ms, me=me).handlers
@@ -82,6 +90,11 @@ class Alerting:
     def active(self) -> int:
         """How many alerts there are."""
         return sum(alert.active for alert in self.reports.current())
+
+    async def topic(self) -> dict[str, Any]:
+        """For subscriptions: alerts by id, with the newest that are resolved."""
+        report = self.reports.report()
+        return {each.id: dataclasses.asdict(each) for each in (*report.active, *report.history[:WATCHED])}
 
     def handles(self, message: object) -> bool:
         """Whether a peer's `message` is for `handle`."""

@@ -176,8 +176,10 @@ class Node(Answering):
             liveness=lambda node: self.gossip.liveness(node),
             wall_ms=lambda: self.stamps.wall_ms(),
             lag=lambda: self.measuring.health.quantiles(0.99)[0],
+            operations=lambda: self.measuring.last_minute(),
             behind=lambda: self.repair.behind(self._peers),
             command=self.config.alert_command,
+            on_change=lambda: self.insight.watching.changed("alerts"),
             background=background,
         )
         self.gossip = Gossip(
@@ -248,6 +250,7 @@ class Node(Answering):
             alerts=self._alerting.active,
         )
         self.insight = Insight(measuring, peers, self.upkeep, reports, runtime)
+        self.insight.topics.add("alerts", self._alerting.topic)
         passes = self.upkeep.passes
         administration = Administration(
             peers, self.catalog, reports, self.upkeep.balancer, self.gossip.liveness, runtime.clock

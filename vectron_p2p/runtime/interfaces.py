@@ -64,7 +64,7 @@ class CountedExecutor(Executor, Protocol):
 
 
 class Usage(Protocol):
-    """What this process takes of its machine."""
+    """What this process takes of its machine, and how much others leave."""
 
     def cpu_seconds(self) -> float:
         """Processor time of all threads since the start."""
@@ -72,4 +72,8 @@ class Usage(Protocol):
 
     def rss_bytes(self) -> int:
         """Memory that is in RAM."""
+        ...
+
+    def memory_percent(self) -> float:
+        """How much of the whole machine's memory is in use, by whomever, and cannot be had at once."""
         ...

@@ -36,7 +36,9 @@ COMMAND_ROUTE = "command:"  # then the node's id: its own program, which no othe
 
 
 class Alerts:
-    """`command`: a program of this machine that is handed each alert. It is no matter of the catalog: whoever may
+    """`on_change` is told when an alert is new, over, or dealt with otherwise.
+
+    `command`: a program of this machine that is handed each alert. It is no matter of the catalog: whoever may
     change that could have all machines run anything.
     """
 
@@ -54,6 +56,7 @@ class Alerts:
         liveness: Callable[[NodeId], Liveness],
         wall_ms: Callable[[], int],
         command: str | None,
+        on_change: Callable[[], None],
         background: trio.Nursery,
     ) -> None:
         self._me = me
@@ -67,9 +70,11 @@ class Alerts:
         self._liveness = liveness
         self._wall_ms = wall_ms
         self._command = command
+        self._on_change = on_change
         self._background = background
         self._delivery = Delivery(me, runtime.random)
         self._logged: dict[str, Alert] = {}
+        self._shown: list[tuple[str, str, float]] = []
 
     async def run(self) -> None:
         while True:
@@ -86,6 +91,10 @@ class Alerts:
             self._exchange.spread(live)
         current = self._reports.current()
         self._log({alert.id: alert for alert in current if alert.active})
+        shown = [(alert.id, alert.state, alert.silenced_until) for alert in current]
+        if shown != self._shown:
+            self._shown = shown
+            self._on_change()
         for word in self._delivery.due(self._wanted(current), live, now):
             self._background.start_soon(self._say, word)
 

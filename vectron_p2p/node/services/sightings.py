@@ -11,18 +11,26 @@ from typing import TYPE_CHECKING
 from vectron_p2p.alerts.delivery import ranked
 from vectron_p2p.alerts.watch import Sighting
 from vectron_p2p.catalog.voters import majority
+from vectron_p2p.model.statistics import CLIENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from vectron_p2p.alerts.episodes import Cause
     from vectron_p2p.catalog.state import ClusterState
     from vectron_p2p.model.alerts import AlertRule
     from vectron_p2p.model.ids import NodeId
+    from vectron_p2p.model.statistics import OperationStatistics
     from vectron_p2p.node.runtime import Runtime
 
 OBSERVERS = 3  # of what all see: two may die in one moment
-SLOW_LOOK_S = 10.0  # between looks at the disk and at all pairs of replicas: neither changes within seconds
+SLOW_LOOK_S = 10.0  # between looks at what costs some more and does not change within seconds
+
+FEWEST_REQUESTS = 20  # of a minute: of fewer, one that fails or is slow says nothing
+ON_POINTS = frozenset(
+    ("upsert", "delete", "upsert_if", "delete_if", "change_payload", "get", "search", "recommend", "count", "scroll")
+)
+"""Operations of clients whose errors and times count: the rest wait on purpose, or move whole shards."""
 
 Seen = tuple[str, str, float, str]
 """Rule, subject, value, and what to say of it."""
@@ -38,6 +46,7 @@ class Sightings:
         *,
         state: Callable[[], ClusterState],
         lag: Callable[[], float],
+        operations: Callable[[], Iterable[OperationStatistics]],
         behind: Callable[[], float],
         off_by_ms: Callable[[], float],
         software: Callable[[Collection[str]], set[str]],
@@ -46,6 +55,7 @@ class Sightings:
         self._runtime = runtime
         self._state = state
         self._lag = lag
+        self._operations = operations
         self._behind = behind
         self._off_by_ms = off_by_ms
         self._software = software
@@ -57,7 +67,7 @@ class Sightings:
         now = self._runtime.clock.now()
         if now - self._slow_at >= SLOW_LOOK_S:
             self._slow_at = now
-            self._slow = [await self._disk(), *self._repair()]
+            self._slow = [await self._disk(), *self._memory(), *self._requests(), *self._repair()]
         settings = self._state().alerts
         found: dict[Cause, Sighting] = {}
         for name, subject, value, text in (*self._slow, *self._of_itself(), *self._of_all(live)):
@@ -71,6 +81,22 @@ class Sightings:
         free, total = await self._runtime.executor.run("read", lambda: (disk.free_bytes(), disk.total_bytes()))
         percent = 100.0 * free / max(total, 1)
         return "disk", self._me, percent, f"{percent:.1f} % of the disk ({free >> 20} MiB) is free"
+
+    def _memory(self) -> Iterator[Seen]:
+        used = self._runtime.usage.memory_percent()
+        yield "memory", self._me, used, f"{used:.0f} % of the machine's memory is in use"
+
+    def _requests(self) -> Iterator[Seen]:
+        """Of the last minute."""
+        found = [each for each in self._operations() if each.kind == CLIENT and each.operation in ON_POINTS]
+        count, errors = sum(each.count for each in found), sum(each.errors for each in found)
+        if count >= FEWEST_REQUESTS:
+            percent = 100.0 * errors / count
+            yield "error_rate", self._me, percent, f"{percent:.1f} % of the requests of the last minute failed"
+        often = [each for each in found if each.count >= FEWEST_REQUESTS]
+        for slowest in sorted(often, key=lambda each: each.p99_ms)[-1:]:
+            text = f"{slowest.operation} takes {slowest.p99_ms:.0f} ms (p99 of the last minute)"
+            yield "p99", self._me, slowest.p99_ms, text
 
     def _repair(self) -> Iterator[Seen]:
         behind = self._behind()
