@@ -8,19 +8,19 @@ from typing import Any
 from vectron_p2p.protocol.registry import message
 
 
-@message(180)
+@message(200)
 @dataclass(frozen=True, slots=True)
 class GetAlerts:
     """-> AlertsReply, of what the node asked knows."""
 
 
-@message(181)
+@message(201)
 @dataclass(frozen=True, slots=True)
 class AlertsReply:
     report: dict[str, Any]
 
 
-@message(182)
+@message(202)
 @dataclass(frozen=True, slots=True)
 class SetAlertRule:
     """-> AlertsReply. None leaves as it is."""
@@ -33,7 +33,7 @@ class SetAlertRule:
     operation_id: str
 
 
-@message(183)
+@message(203)
 @dataclass(frozen=True, slots=True)
 class HandleAlert:
     """-> AlertsReply. `alert` is an id that the node asked knows; `action` "acknowledge" or "resolve"."""
@@ -43,7 +43,7 @@ class HandleAlert:
     operation_id: str
 
 
-@message(184)
+@message(204)
 @dataclass(frozen=True, slots=True)
 class SilenceAlerts:
     """-> AlertsReply. `target`: a rule, or name or id of a node or collection; `for_s` 0 ends its silence."""
@@ -53,7 +53,7 @@ class SilenceAlerts:
     operation_id: str
 
 
-@message(185)
+@message(205)
 @dataclass(frozen=True, slots=True)
 class SetAlertRoute:
     """-> AlertsReply. `url` "" takes the route away."""
@@ -64,7 +64,7 @@ class SetAlertRoute:
     operation_id: str
 
 
-@message(186)
+@message(206)
 @dataclass(frozen=True, slots=True)
 class ExchangeAlerts:
     """-> AlertsNews. From node to node: how much the sender knows (`alerts.wire`), and what the receiver lacks of it,
@@ -75,7 +75,7 @@ class ExchangeAlerts:
     news: dict[str, Any] = field(default_factory=dict)
 
 
-@message(187)
+@message(207)
 @dataclass(frozen=True, slots=True)
 class AlertsNews:
     """What the receiver of `ExchangeAlerts` knows, after taking its news, and what the sender lacks."""
