@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cluster.test_alerts import HOOK, down, everywhere, report, said
 from vectron_p2p.alerts.delivery import ranked
+from vectron_p2p.model.errors import VectronError
 from vectron_p2p.testing.cluster import Cluster, open_cluster
 
 
@@ -102,15 +105,10 @@ async def test_requests_that_fail_are_an_alert_of_the_node_that_took_them() -> N
         await db.set_alert_rule("error_rate", for_s=10.0)
         await db.set_alert_rule("under_replicated", enabled=False)
 
-        async def fail(times: int) -> None:
-            for _ in range(times):
-                try:
-                    await docs.get([1], consistency="quorum")
-                    await docs.upsert(ids=[1], vectors=[[1.0, 2.0]], if_version="00" * 16)
-                except Exception:
-                    pass
-
-        await fail(30)
+        for number in range(30):
+            await docs.get([number])
+            with pytest.raises(VectronError):
+                await docs.upsert(ids=[number], vectors=[[1.0, 2.0]], mode="update")  # there is no such point
         await cluster.until(
             lambda: [(each.rule, each.name) for each in report(cluster, "n3").active] == [("error_rate", "n1")],
             within=40.0,
