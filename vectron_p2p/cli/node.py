@@ -85,6 +85,11 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
 @click.option(
     "--join", type=HostPort(), multiple=True, help="A node of the cluster to join; may be given several times."
 )
+@click.option(
+    "--alert-command",
+    type=click.Path(exists=True, dir_okay=False, executable=True),
+    help="Program that gets each alert of the cluster as JSON on stdin, when it fires and when it is resolved.",
+)
 @click.option("--zone", default="default", show_default=True, help="Replicas are spread over zones.")
 @click.option("--name", help="Unique in the cluster; default: made from the node's id.")
 @click.option(
@@ -93,11 +98,6 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     default="fsync",
     show_default=True,
     help="When a write is acknowledged: on disk, or in memory and on disk within 100 ms.",
-)
-@click.option(
-    "--alert-command",
-    type=click.Path(exists=True, dir_okay=False, executable=True),
-    help="Program that gets each alert of the cluster as JSON on stdin, when it fires and when it is resolved.",
 )
 @click.option(
     "--search-cache",

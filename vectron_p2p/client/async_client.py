@@ -162,6 +162,44 @@ class AsyncClient:
         """As `Client.watch`: `async for event in db.watch(...)`."""
         return watching.AsyncEvents(self.run, watching.Watch(self.session, topics, interval))
 
+    async def alerts(self) -> AlertsReport:
+        """As `Client.alerts`."""
+        return await self.run(alerting.alerts(self.session))
+
+    async def acknowledge_alert(self, alert: str) -> AlertsReport:
+        """As `Client.acknowledge_alert`."""
+        return await self.run(alerting.handle(self.session, alert, "acknowledge"))
+
+    async def resolve_alert(self, alert: str) -> AlertsReport:
+        """As `Client.resolve_alert`."""
+        return await self.run(alerting.handle(self.session, alert, "resolve"))
+
+    async def silence_alerts(self, target: str, for_s: float) -> AlertsReport:
+        """As `Client.silence_alerts`."""
+        return await self.run(alerting.silence(self.session, target, for_s))
+
+    async def set_alert_rule(
+        self,
+        name: str,
+        *,
+        enabled: bool | None = None,
+        threshold: float | None = None,
+        for_s: float | None = None,
+        severity: str | None = None,
+    ) -> AlertsReport:
+        """As `Client.set_alert_rule`."""
+        return await self.run(
+            alerting.set_rule(self.session, name, enabled=enabled, threshold=threshold, for_s=for_s, severity=severity)
+        )
+
+    async def set_alert_route(self, name: str, url: str, *, severity: str = "warning") -> AlertsReport:
+        """As `Client.set_alert_route`."""
+        return await self.run(alerting.set_route(self.session, name, url, severity))
+
+    async def remove_alert_route(self, name: str) -> AlertsReport:
+        """As `Client.remove_alert_route`."""
+        return await self.run(alerting.set_route(self.session, name, None, "warning"))
+
     async def repair(
         self, node: str | None = None, *, on_progress: Callable[[RepairReport], None] | None = None
     ) -> RepairReport:
@@ -200,44 +238,6 @@ class AsyncClient:
     async def set_replicas(self, name: str, replicas: int) -> CollectionInfo:
         """As `Client.set_replicas`."""
         return await self.run(administration.set_replicas(self.session, name, replicas))
-
-    async def alerts(self) -> AlertsReport:
-        """As `Client.alerts`."""
-        return await self.run(alerting.alerts(self.session))
-
-    async def acknowledge_alert(self, alert: str) -> AlertsReport:
-        """As `Client.acknowledge_alert`."""
-        return await self.run(alerting.handle(self.session, alert, "acknowledge"))
-
-    async def resolve_alert(self, alert: str) -> AlertsReport:
-        """As `Client.resolve_alert`."""
-        return await self.run(alerting.handle(self.session, alert, "resolve"))
-
-    async def silence_alerts(self, target: str, for_s: float) -> AlertsReport:
-        """As `Client.silence_alerts`."""
-        return await self.run(alerting.silence(self.session, target, for_s))
-
-    async def set_alert_rule(
-        self,
-        name: str,
-        *,
-        enabled: bool | None = None,
-        threshold: float | None = None,
-        for_s: float | None = None,
-        severity: str | None = None,
-    ) -> AlertsReport:
-        """As `Client.set_alert_rule`."""
-        return await self.run(
-            alerting.set_rule(self.session, name, enabled=enabled, threshold=threshold, for_s=for_s, severity=severity)
-        )
-
-    async def set_alert_route(self, name: str, url: str, *, severity: str = "warning") -> AlertsReport:
-        """As `Client.set_alert_route`."""
-        return await self.run(alerting.set_route(self.session, name, url, severity))
-
-    async def remove_alert_route(self, name: str) -> AlertsReport:
-        """As `Client.remove_alert_route`."""
-        return await self.run(alerting.set_route(self.session, name, None, "warning"))
 
     async def run(self, flow: Flow[T]) -> T:
         """Drives a flow to its result: the whole of this shell."""

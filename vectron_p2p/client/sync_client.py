@@ -194,72 +194,6 @@ class Client:
         """
         return watching.Events(self.run, watching.Watch(self.session, topics, interval))
 
-    def repair(
-        self, node: str | None = None, *, on_progress: Callable[[RepairReport], None] | None = None
-    ) -> RepairReport:
-        """Compares all replicas with each other, or those of one node, and copies what some lack; returns when done.
-
-        Anti-entropy does the same by itself within a minute or so; this says what was found.
-
-        Args:
-            node: Name or id of the node; None for all nodes.
-            on_progress: Called with the figures so far, a few times a second.
-        """
-        return self.run(operations.repair(self.session, node, on_progress=on_progress))
-
-    def drain(
-        self,
-        node: str,
-        *,
-        wait: bool = True,
-        cancel: bool = False,
-        on_progress: Callable[[MovesReport], None] | None = None,
-    ) -> MovesReport:
-        """Has a node give its shards to others and leave the cluster; its process then ends by itself.
-
-        Args:
-            node: Its name or id.
-            wait: Return when it has left. Otherwise, and when this is interrupted, the cluster goes on by itself.
-            cancel: Have a node that is draining stay instead.
-            on_progress: Called with the figures so far, twice a second.
-
-        Raises:
-            InvalidArgument: A collection would have fewer replicas than it asks for, or nobody would be left.
-            NotFound: There is no such node.
-        """
-        return self.run(administration.drain(self.session, node, cancel=cancel, wait=wait, on_progress=on_progress))
-
-    def remove(
-        self, node: str, *, wait: bool = True, on_progress: Callable[[MovesReport], None] | None = None
-    ) -> MovesReport:
-        """Gives up a node that is dead for good: what it held is rebuilt on others from their replicas. It can never
-        come back; a machine that does joins as a new node, with an empty folder.
-
-        Args:
-            node: Its name or id.
-            wait: Return when all is rebuilt, as far as there are nodes.
-            on_progress: Called with the figures so far, twice a second.
-
-        Raises:
-            InvalidArgument: It is alive, or too few owners of a shard would be left to know all that was acknowledged.
-            NotFound: There is no such node.
-        """
-        return self.run(administration.remove(self.session, node, wait=wait, on_progress=on_progress))
-
-    def rebalance(self, *, wait: bool = True, on_progress: Callable[[MovesReport], None] | None = None) -> MovesReport:
-        """Waits until every shard lies where it should: the cluster moves them by itself, from some seconds after a
-        change on. Without `wait` it only says what is under way and wanted.
-        """
-        return self.run(administration.rebalance(self.session, wait=wait, on_progress=on_progress))
-
-    def moves(self, node: str | None = None) -> MovesReport:
-        """Shards that are being moved, and how many more are to be; with `node` its state and what it still owns."""
-        return self.run(administration.moves(self.session, node))
-
-    def set_replicas(self, name: str, replicas: int) -> CollectionInfo:
-        """Sets how many replicas of each of its shards a collection is to have; they come and go in the background."""
-        return self.run(administration.set_replicas(self.session, name, replicas))
-
     def alerts(self) -> AlertsReport:
         """Alerts that are active and of the last day, rules, silences and routes, as the answering node knows them.
 
@@ -330,6 +264,72 @@ class Client:
     def remove_alert_route(self, name: str) -> AlertsReport:
         """Takes a route away."""
         return self.run(alerting.set_route(self.session, name, None, "warning"))
+
+    def repair(
+        self, node: str | None = None, *, on_progress: Callable[[RepairReport], None] | None = None
+    ) -> RepairReport:
+        """Compares all replicas with each other, or those of one node, and copies what some lack; returns when done.
+
+        Anti-entropy does the same by itself within a minute or so; this says what was found.
+
+        Args:
+            node: Name or id of the node; None for all nodes.
+            on_progress: Called with the figures so far, a few times a second.
+        """
+        return self.run(operations.repair(self.session, node, on_progress=on_progress))
+
+    def drain(
+        self,
+        node: str,
+        *,
+        wait: bool = True,
+        cancel: bool = False,
+        on_progress: Callable[[MovesReport], None] | None = None,
+    ) -> MovesReport:
+        """Has a node give its shards to others and leave the cluster; its process then ends by itself.
+
+        Args:
+            node: Its name or id.
+            wait: Return when it has left. Otherwise, and when this is interrupted, the cluster goes on by itself.
+            cancel: Have a node that is draining stay instead.
+            on_progress: Called with the figures so far, twice a second.
+
+        Raises:
+            InvalidArgument: A collection would have fewer replicas than it asks for, or nobody would be left.
+            NotFound: There is no such node.
+        """
+        return self.run(administration.drain(self.session, node, cancel=cancel, wait=wait, on_progress=on_progress))
+
+    def remove(
+        self, node: str, *, wait: bool = True, on_progress: Callable[[MovesReport], None] | None = None
+    ) -> MovesReport:
+        """Gives up a node that is dead for good: what it held is rebuilt on others from their replicas. It can never
+        come back; a machine that does joins as a new node, with an empty folder.
+
+        Args:
+            node: Its name or id.
+            wait: Return when all is rebuilt, as far as there are nodes.
+            on_progress: Called with the figures so far, twice a second.
+
+        Raises:
+            InvalidArgument: It is alive, or too few owners of a shard would be left to know all that was acknowledged.
+            NotFound: There is no such node.
+        """
+        return self.run(administration.remove(self.session, node, wait=wait, on_progress=on_progress))
+
+    def rebalance(self, *, wait: bool = True, on_progress: Callable[[MovesReport], None] | None = None) -> MovesReport:
+        """Waits until every shard lies where it should: the cluster moves them by itself, from some seconds after a
+        change on. Without `wait` it only says what is under way and wanted.
+        """
+        return self.run(administration.rebalance(self.session, wait=wait, on_progress=on_progress))
+
+    def moves(self, node: str | None = None) -> MovesReport:
+        """Shards that are being moved, and how many more are to be; with `node` its state and what it still owns."""
+        return self.run(administration.moves(self.session, node))
+
+    def set_replicas(self, name: str, replicas: int) -> CollectionInfo:
+        """Sets how many replicas of each of its shards a collection is to have; they come and go in the background."""
+        return self.run(administration.set_replicas(self.session, name, replicas))
 
     def run(self, flow: Flow[T]) -> T:
         """Drives a flow to its result: the whole of this shell."""
