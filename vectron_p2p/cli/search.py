@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vectron_p2p.cli import output
+from vectron_p2p.cli import explain, output
 from vectron_p2p.cli.options import Id, Json, client, client_options, consistency_option, filter_option
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ def search(
         return
     _show_hits(result)
     if result.plan is not None:
-        for step in result.plan:
-            output.text(json.dumps(output.plain(step)))
+        explain.show(result.plan, result.took_ms)
     if result.partial:
         output.note(f"partial: no answer from shards {', '.join(map(str, result.missing_shards))}")
 

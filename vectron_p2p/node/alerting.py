@@ -16,58 +16,53 @@ from vectron_p2p.node.services.sightings import Sightings
 from vectron_p2p.protocol import messages as m
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     import trio
 
     from vectron_p2p.catalog.state import ClusterState
-    from vectron_p2p.model.ids import NodeId
-    from vectron_p2p.model.nodes import Liveness
-    from vectron_p2p.model.statistics import OperationStatistics
     from vectron_p2p.node.catalog import Catalog
+    from vectron_p2p.node.gossip import Gossip
     from vectron_p2p.node.identity import Identity
+    from vectron_p2p.node.insight import Insight
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.runtime import Runtime
-    from vectron_p2p.replication.hlc import HybridClock
+    from vectron_p2p.node.services.anti_entropy import AntiEntropy
+    from vectron_p2p.node.stamps import Stamps
 
 WATCHED = 100  # resolved alerts that subscribers are sent: some screens full; `GetAlerts` has all
 
 
 class Alerting:
-    """`peers`, `lag`, `operations` and `behind` are not asked before the node is put together."""
+    """Of one node. `command`: a program of this machine that is handed each alert."""
 
     def __init__(
         self,
         identity: Identity,
         catalog: Catalog,
-        hlc: HybridClock,
+        peers: Peers,
+        gossip: Gossip,
+        stamps: Stamps,
+        repair: AntiEntropy,
+        insight: Insight,
         runtime: Runtime,
         *,
-        peers: Callable[[], Peers],
-        liveness: Callable[[NodeId], Liveness],
-        wall_ms: Callable[[], int],
-        lag: Callable[[], float],
-        operations: Callable[[], Iterable[OperationStatistics]],
-        behind: Callable[[], float],
         command: str | None,
-        on_change: Callable[[], None],
         background: trio.Nursery,
     ) -> None:
         def state() -> ClusterState:
             return catalog.state
 
-        me, clock = identity.node, runtime.clock
+        me, measuring, wall_ms = identity.node, insight.measuring, stamps.wall_ms
         board = Board(me, identity.boot, __version__)
         self.reports = AlertReports(board, state=state, wall_ms=wall_ms)
-        self.exchange = AlertExchange(board, clock, runtime.random, peers=peers, background=background)
+        self.exchange = AlertExchange(board, runtime.clock, runtime.random, peers, background=background)
         sightings = Sightings(
             me,
             runtime,
             state=state,
-            lag=lag,
-            operations=operations,
-            behind=behind,
-            off_by_ms=hlc.off_by_ms,
+            lag=lambda: measuring.health.quantiles(0.99)[0],
+            operations=measuring.last_minute,
+            behind=lambda: repair.behind(peers),
+            off_by_ms=stamps.off_by_ms,
             software=board.software,
         )
         self._alerts = Alerts(
@@ -79,19 +74,21 @@ class Alerting:
             self.reports,
             runtime,
             state=state,
-            liveness=liveness,
+            liveness=gossip.liveness,
             wall_ms=wall_ms,
             command=command,
-            on_change=on_change,
+            on_change=lambda: insight.watching.changed("alerts"),
             background=background,
         )
-        self.handlers = AlertService(self.reports, catalog, liveness=liveness, wall_ms=wall_ms, me=me).handlers
+        service = AlertService(self.reports, catalog, liveness=gossip.liveness, wall_ms=wall_ms, me=me)
+        self.handlers = service.handlers
+        insight.topics.add("alerts", self._topic)
 
     def active(self) -> int:
         """How many alerts there are."""
         return sum(alert.active for alert in self.reports.current())
 
-    async def topic(self) -> dict[str, Any]:
+    async def _topic(self) -> dict[str, Any]:
         """For subscriptions: alerts by id, with the newest that are resolved."""
         report = self.reports.report()
         return {each.id: dataclasses.asdict(each) for each in (*report.active, *report.history[:WATCHED])}

@@ -56,7 +56,7 @@ class Gossip:
         limits: Limits,
         *,
         on_change: Callable[[NodeId, Liveness | None, Liveness | None], None],
-        alerts: AlertExchange,
+        alerts: Callable[[], AlertExchange],
         background: trio.Nursery,
     ) -> None:
         self._identity = identity
@@ -140,7 +140,7 @@ class Gossip:
         if self._swim.liveness(sender) is None:
             self.strangers += 1  # a member of an epoch that is still to come here, or of one long past
             return
-        self._alerts.heard(sender, envelope.alerts)
+        self._alerts().heard(sender, envelope.alerts)
         now, wall = self._runtime.clock.now(), int(self._runtime.clock.wall() * 1000)
         self._hlc.notice(wall, now)
         self._hlc.set_peer_offset(sender, envelope.wall_ms - wall, now)
@@ -165,7 +165,7 @@ class Gossip:
                 sender=self._identity.node,
                 counter=self._identity.counter,
                 wall_ms=int(self._runtime.clock.wall() * 1000),
-                alerts=self._alerts.digest,
+                alerts=self._alerts().digest,
             ),
             message,
         )

@@ -1,6 +1,6 @@
 """`vectron node`: one process, from its options to its exit code.
 
-Prints one line on stdout when it serves (`ready node=... `); logs go to stderr as JSON lines.
+Prints one line on stdout when it serves (`ready node=... `); logs go to stderr (`observability.logs`).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def run_node(config: NodeConfig) -> int:
     """Run until SIGTERM or SIGINT; 0 after an orderly stop, 1 on failure (said on stderr), 2 for options that cannot
     be.
     """
-    write_to(sys.stderr)
+    write_to(sys.stderr, level=config.log_level, form=config.log_format)
     blas.use_one_thread()  # our own threads share the cores already, and a fork needs it (see index.blas)
     try:
         check_exposure(config)

@@ -19,16 +19,17 @@ from vectron_p2p.net.pool import Pool
 from vectron_p2p.net.rpc import RpcServer
 from vectron_p2p.node.administration import Administration
 from vectron_p2p.node.alerting import Alerting
-from vectron_p2p.node.answering import Answering
 from vectron_p2p.node.catalog import Catalog
 from vectron_p2p.node.client_service import ClientService
 from vectron_p2p.node.coordinator.coordinator import Coordinator
+from vectron_p2p.node.dispatch import Dispatch
 from vectron_p2p.node.fences import Fences
 from vectron_p2p.node.gossip import Gossip
 from vectron_p2p.node.greeting import Greeting
 from vectron_p2p.node.identity import LOST_SELF, Identity, check_owned
 from vectron_p2p.node.insight import Insight
 from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
+from vectron_p2p.node.logbook import Logbook
 from vectron_p2p.node.measuring import Measuring, Requests
 from vectron_p2p.node.peers import Peers
 from vectron_p2p.node.recovery import Recovery
@@ -43,12 +44,14 @@ from vectron_p2p.node.services.lost import LookForLost
 from vectron_p2p.node.services.promises import Promises
 from vectron_p2p.node.services.upkeep import Upkeep
 from vectron_p2p.node.shard_records import ShardRecords
+from vectron_p2p.node.slow_requests import SlowRequests
 from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.standing import Standing
 from vectron_p2p.node.status import Status
 from vectron_p2p.node.traffic import Traffic
 from vectron_p2p.node.warnings import warnings_of
-from vectron_p2p.observability.logs import get_logger
+from vectron_p2p.observability import logs
+from vectron_p2p.observability.journal import Journal
 from vectron_p2p.replication.hlc import HybridClock
 from vectron_p2p.storage.kv import Corrupt
 
@@ -60,13 +63,13 @@ if TYPE_CHECKING:
     from vectron_p2p.node.config import Limits, NodeConfig
     from vectron_p2p.node.runtime import Runtime
 
-log = get_logger(__name__)
+log = logs.get_logger(__name__)
 
 SYSTEM = "system"  # the key-value store of identity, catalog and clock mark
 ANNOUNCE = 0.3  # seconds for the news of a clean stop to leave: one round of gossip
 
 
-class Node(Answering):
+class Node:
     """`run` is the life of the node; `stop` asks for its orderly end."""
 
     def __init__(self, config: NodeConfig, runtime: Runtime, limits: Limits) -> None:
@@ -75,11 +78,16 @@ class Node(Answering):
         self._limits = limits
         self._stopping = trio.Event()
         self._refusal: PermissionDenied | None = None
+        self.journal = Journal(level=config.log_level)
         self.ended = trio.Event()
         """Set when `run` is over."""
         self.serving = False
         self.left = False
         """Whether it has left its cluster for good: drained, with nothing to do any more."""
+
+    def enter(self) -> None:
+        """What this task logs from now on belongs to this node."""
+        logs.enter(self.journal, self._runtime.clock.wall)
 
     def stop(self) -> None:
         """Begin the orderly end."""
@@ -95,6 +103,7 @@ class Node(Answering):
             VectronError: The cluster does not take this node.
             WrongCluster: A seed is of another cluster than the folder.
         """
+        self.enter()
         endpoint = await self._runtime.network.listen(self.config.listen)
         try:
             try:
@@ -116,6 +125,7 @@ class Node(Answering):
         self.address = self.config.advertise or endpoint.address
         check_owned(system, holds_data=bool(runtime.disk.names(KV_PREFIX)))
         self.identity = Identity(system, runtime.random, name=self.config.name)
+        self.journal.life = str(self.identity.boot)
         persisted = persisted_catalog(system)
         self._records = ShardRecords(system, runtime.executor)
         epoch = 0
@@ -167,21 +177,6 @@ class Node(Answering):
         )
         self._standing = Standing(identity.node, self.address, self.catalog, runtime)
         self._greeting = Greeting(identity, self.catalog, self._pool, resolve=self._resolve, now=runtime.clock.now)
-        self._alerting = Alerting(
-            identity,
-            self.catalog,
-            hlc,
-            runtime,
-            peers=lambda: self._peers,
-            liveness=lambda node: self.gossip.liveness(node),
-            wall_ms=lambda: self.stamps.wall_ms(),
-            lag=lambda: self.measuring.health.quantiles(0.99)[0],
-            operations=lambda: self.measuring.last_minute(),
-            behind=lambda: self.repair.behind(self._peers),
-            command=self.config.alert_command,
-            on_change=lambda: self.insight.watching.changed("alerts"),
-            background=background,
-        )
         self.gossip = Gossip(
             identity,
             self.address,
@@ -192,7 +187,7 @@ class Node(Answering):
             runtime,
             limits,
             on_change=self._member_changed,
-            alerts=self._alerting.exchange,
+            alerts=lambda: self._alerting.exchange,
             background=background,
         )
         stamps = self.stamps = Stamps(hlc, identity, runtime, background=background)
@@ -217,8 +212,8 @@ class Node(Answering):
             endpoint,
             clock=runtime.clock,
             welcome=self._greeting.welcome,
-            handler=self._handle,
-            on_note=self._take_note,
+            handler=lambda message, caller: self._dispatch.handle(message, caller),
+            on_note=lambda message, caller: self._dispatch.take_note(message, caller),
             on_answered=requests.answered,
         )
         measuring = self.measuring = Measuring(
@@ -247,28 +242,23 @@ class Node(Answering):
             state=lambda: self.catalog.state,
             liveness=self.gossip.liveness,
             warnings=lambda: warnings_of(self.catalog, self.gossip.liveness, self.replicas, self.upkeep.learning),
-            alerts=self._alerting.active,
+            alerts=lambda: self._alerting.active(),
         )
         self.insight = Insight(measuring, peers, self.upkeep, reports, runtime)
-        self.insight.topics.add("alerts", self._alerting.topic)
+        about = (identity, self.catalog, peers, self.gossip, stamps, self.repair, self.insight, runtime)
+        self._alerting = Alerting(*about, command=self.config.alert_command, background=background)
         passes = self.upkeep.passes
         administration = Administration(
             peers, self.catalog, reports, self.upkeep.balancer, self.gossip.liveness, runtime.clock
         )
-        self._client_service = ClientService(
-            self.catalog,
-            coordinator,
-            reports,
-            passes,
-            administration,
-            runtime,
-            more={**self.insight.handlers, **self._alerting.handlers},
-        )
+        logbook = Logbook(self.journal, peers, runtime.clock, state=lambda: self.catalog.state)
+        more = {**self.insight.handlers, **self._alerting.handlers, **logbook.handlers}
+        clients = ClientService(self.catalog, coordinator, reports, passes, administration, runtime, more=more)
         self._look_for_lost = LookForLost(
             self._pool, runtime.clock, runtime.random, state=lambda: self.catalog.state, on_found=self._leave
         )
-        self._recovery = Recovery(self._peers, self.catalog, self.gossip.liveness, runtime, limits)
-        self._status = Status(
+        recovery = Recovery(self._peers, self.catalog, self.gossip.liveness, runtime, limits)
+        status = Status(
             identity,
             self.address,
             self.catalog,
@@ -278,6 +268,19 @@ class Node(Answering):
             runtime,
             connections=lambda: self._server.connections,
             moves=self.upkeep.moves.progress,
+        )
+        self._dispatch = Dispatch(
+            identity,
+            self.catalog,
+            self.gossip,
+            clients,
+            [self._replica_service, self.insight, self._alerting, self.upkeep, logbook],
+            recovery,
+            status,
+            SlowRequests(runtime.clock, self.config.slow_ms / 1000, state=lambda: self.catalog.state),
+            self.traffic.limiter,
+            runtime.clock,
+            serving=lambda: self.serving,
         )
 
     async def _start(self, nursery: trio.Nursery, epoch: int) -> None:
@@ -373,3 +376,12 @@ class Node(Answering):
     def _leave(self, why: PermissionDenied) -> None:
         self._refusal = why
         self.stop()
+
+    # --- requests ---------------------------------------------------------------------------------------------------
+
+    async def answer_client(self, message: Any) -> Any:
+        """The reply to a client's request, within the deadline of the scope it is called in."""
+        return await self._dispatch.answer_client(message)
+
+    async def _serve_peer(self, message: Any) -> Any:
+        return await self._dispatch.serve_peer(message)

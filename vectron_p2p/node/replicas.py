@@ -78,6 +78,7 @@ class Replicas:
         self._wanted: dict[ShardId, CollectionOptions] = {}
         self._closing = False
         self._changed = trio.Event()
+        self.ticks = runtime.clock.ticks
         self.searcher = SearchExecutor(runtime.executor, runtime.clock, workers=runtime.search_threads)
         self.cache = SearchCache(cache_bytes)
         self.linker: Linker[ShardId] = Linker(runtime.executor, runtime.clock, on_error=_index_failed)

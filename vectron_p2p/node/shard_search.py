@@ -56,6 +56,7 @@ class _Part:
 
     vectors: bytes
     count: int
+    asked: float
 
 
 @dataclass(slots=True)
@@ -65,6 +66,7 @@ class _Answer:
     results: list[list[m.HitList]]
     refused: dict[int, VectronError] = field(default_factory=dict)
     plans: dict[int, dict[str, Any]] = field(default_factory=dict)
+    queue_ms: float = 0.0
 
 
 async def search_shards(
@@ -85,7 +87,7 @@ async def search_shards(
         return _reply(message, [_Answer([nothing] if message.merge else [nothing for _ in message.shards])], refused)
 
     async def search() -> m.ShardsReply:
-        answers = await _submit(message, _Batch(message, replicas, deadline), owner.searcher)
+        answers = await _submit(message, _Batch(message, replicas, deadline, owner.ticks), owner.searcher)
         return _reply(message, answers, refused)
 
     return await (search() if refused else owner.cache.answer(message, replicas.values(), search))
@@ -98,16 +100,20 @@ def _reply(message: m.SearchShards, answers: list[_Answer], refused: dict[int, V
             [hits for part in parts for hits in part] for parts in zip(*(a.results for a in answers), strict=True)
         ],
         refused=[refused[shard].to_wire() if shard in refused else None for shard in message.shards],
-        plan=[{"shard": shard, **plan} for shard, plan in answers[0].plans.items()] if message.explain else None,
+        plan=_explained(answers[0]) if message.explain else None,
     )
+
+
+def _explained(answer: _Answer) -> list[dict[str, Any]]:
+    return [{"shard": shard, **plan, "queue_ms": answer.queue_ms} for shard, plan in answer.plans.items()]
 
 
 async def _submit(message: m.SearchShards, batch: _Batch, searcher: SearchExecutor) -> list[_Answer]:
     if message.count <= SLICE:
-        return [await batch.submit(searcher, _Part(message.vectors, message.count))]
+        return [await batch.submit(searcher, _Part(message.vectors, message.count, batch.ticks()))]
     step = SLICE * batch.dimension * FLOAT_BYTES
     parts = [
-        _Part(piece, len(piece) // (batch.dimension * FLOAT_BYTES))
+        _Part(piece, len(piece) // (batch.dimension * FLOAT_BYTES), batch.ticks())
         for piece in (message.vectors[at : at + step] for at in range(0, len(message.vectors), step))
     ]
     answers: list[_Answer | None] = [None] * len(parts)
@@ -124,8 +130,11 @@ async def _submit(message: m.SearchShards, batch: _Batch, searcher: SearchExecut
 class _Batch:
     """The job: parts of requests that have all but the queries in common. Runs on a search thread."""
 
-    def __init__(self, message: m.SearchShards, replicas: dict[int, Replica], deadline: float) -> None:
+    def __init__(
+        self, message: m.SearchShards, replicas: dict[int, Replica], deadline: float, ticks: Callable[[], float]
+    ) -> None:
         self._message = message
+        self.ticks = ticks
         self._deadline = deadline
         self._replicas = replicas
         options = next(iter(replicas.values())).options
@@ -168,9 +177,12 @@ class _Batch:
         refused: dict[int, VectronError] = {}
         plans: dict[int, dict[str, Any]] = {}
         found: dict[int, list[Hits]] = {}
+        began = turn = self.ticks()
         for shard, replica in self._replicas.items():
             try:
-                found[shard], plans[shard] = self._search(replica, queries)
+                found[shard], plan = self._search(replica, queries)
+                before, turn = turn, self.ticks()
+                plans[shard] = {**plan, "together": len(queries), "search_ms": _ms(before, turn)}
             except StorageError as error:
                 log.error("search_failed", shard=str(replica.shard), error=str(error))
                 refused[shard] = Unavailable(f"this owner's disk failed: {error}; ask another")
@@ -179,9 +191,14 @@ class _Batch:
         except StorageError as error:
             log.error("rows_of_hits_not_read", error=str(error))
             return [Unavailable(f"this owner's disk failed: {error}; ask another") for _ in parts]
+        rows_ms = _ms(turn, self.ticks())
+        for plan in plans.values():
+            plan["rows_ms"] = rows_ms  # of all shards together
         answers, at = [], 0
         for part in parts:
-            answers.append(_Answer([group[at : at + part.count] for group in lists], refused, plans))
+            answers.append(
+                _Answer([group[at : at + part.count] for group in lists], refused, plans, _ms(part.asked, began))
+            )
             at += part.count
         return answers
 
@@ -300,3 +317,7 @@ def from_hit_list(hits: m.HitList) -> list[Scored]:
         )
         for i in range(count)
     ]
+
+
+def _ms(before: float, after: float) -> float:
+    return round((after - before) * 1000, 3)

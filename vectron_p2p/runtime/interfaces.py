@@ -20,6 +20,10 @@ class Clock(Protocol):
         """Seconds on a monotonic clock."""
         ...
 
+    def ticks(self) -> float:
+        """Seconds on a monotonic clock that jobs on threads may read too; only differences mean anything."""
+        ...
+
     def wall(self) -> float:
         """Seconds since 1970 as this machine believes; may step."""
         ...

@@ -26,6 +26,9 @@ class SimClock(TrioClock):
     def now(self) -> float:
         return self._now()
 
+    def ticks(self) -> float:
+        return self._now()
+
     def wall(self) -> float:
         return EPOCH + self._now() + self.wall_offset
 

@@ -119,6 +119,11 @@ class MemoryNetwork:
         for pair in pairs:
             self._slow[pair] = seconds
 
+    @property
+    def slowed(self) -> bool:
+        """Whether any path is slow."""
+        return any(self._slow.values())
+
     def break_streams(self, one: str, other: str) -> None:
         """All connections between two hosts are reset; what was on its way is lost, in the middle of a frame too."""
         for stream in list(self._streams):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from tests.unit.cli.running import Shell
 from tests.unit.client.fake_node import FakeNode, cluster_info, cluster_status, collection_info
 from tests.unit.client.memory_node import MemoryNode
-from vectron_p2p.cli import options, output
+from vectron_p2p.cli import explain, options, output
 from vectron_p2p.model.errors import ConsistencyError
 from vectron_p2p.model.ids import parse_point_id
 from vectron_p2p.model.points import pack_payload
@@ -89,8 +90,30 @@ def test_search(shell: Shell, node: MemoryNode) -> None:
     assert "größe" in like.out
     request = node.requests[-1]
     assert (request.id, request.k, request.filter, request.ef, request.exact) == ("1", 3, {"a": {"$gt": 1}}, 70, True)
-    assert '{"shard": 0}' in shell("search", "docs", "--like", "1", "--explain", "--consistency", "quorum").out
+    explained = shell("search", "docs", "--like", "1", "--explain", "--consistency", "quorum").out
+    assert "1.5 ms in all; 1 searches of shards on 1 node(s)" in explained
+    assert "SHARD" in explained
     assert node.requests[-1].consistency == "quorum"
+
+
+def test_a_plan_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    explain.show(
+        [
+            {"shard": 1, "node": "u1", "name": "n1", "plan": "graph", "ef": 64, "fetch": 90, "scanned": 7,
+             "points": 5000, "rounds": 2, "queue_ms": 0.25, "search_ms": 1.5, "rows_ms": 0.1, "answer_ms": 2.75,
+             "together": 3},
+            {"shard": 0, "node": "u2", "name": "n2", "plan": "exact", "ef": 64, "fetch": 0, "scanned": 12,
+             "points": 5001, "matches": 12, "undecided": 12, "checked": 10, "unindexed": 9},
+        ],
+        3.0,
+    )  # fmt: skip
+    head, columns, graph, scan = capsys.readouterr().out.splitlines()
+    assert head == "3.0 ms in all; 2 searches of shards on 2 node(s)"
+    assert columns.split()[:5] == ["SHARD", "NODE", "WAY", "EF", "CANDIDATES"]
+    assert graph.split()[:12] == ["1", "n1", "graph", "64", "90", "7", "-", "5000", "0.25", "1.50", "0.10", "2.75"]
+    assert "beam widened 1 time(s); 3 queries together" in graph
+    assert scan.split()[:8] == ["0", "n2", "scan", "64", "-", "12", "12", "5001"]
+    assert "leaves 12 matches open; 10 payloads read; 9 points not in the payload index" in scan
 
 
 def test_search_by_group_and_by_examples(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,11 +190,14 @@ def test_errors_of_the_cluster(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv("VECTRON_CONNECT", node.target)
         done = shell("count", "docs", "--json")
         assert (done.code, done.out) == (1, "")
-        assert done.error == {
+        error = done.error
+        assert len(error.pop("trace")) == 16
+        assert error == {
             "code": "consistency_error", "message": "no quorum", "retryable": True, "node": "n7", "field": None,
             "acked": 0, "required": 2,
         }  # fmt: skip
-        assert shell("count", "docs").err == "error: no quorum (consistency_error)\n"
+        said = shell("count", "docs").err
+        assert re.fullmatch(r"error: no quorum \(consistency_error, trace [0-9a-f]{16}\)\n", said)
 
 
 def test_nobody_answers(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,9 @@ class TrioClock:
     def now(self) -> float:
         return trio.current_time()
 
+    def ticks(self) -> float:
+        return trio.current_time()
+
     def wall(self) -> float:
         return trio.current_time()
 

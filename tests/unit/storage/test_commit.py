@@ -37,6 +37,9 @@ class TestClock:
     def now(self) -> float:
         return trio.current_time()
 
+    def ticks(self) -> float:
+        return trio.current_time()
+
     def wall(self) -> float:
         return WALL_MS / 1000
 

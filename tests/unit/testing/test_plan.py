@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from vectron_p2p.testing.simulation.faults import FAULTS
 from vectron_p2p.testing.simulation.plan import draw
 from vectron_p2p.testing.simulation.scenarios import SCENARIOS
 
@@ -34,3 +35,8 @@ def test_a_part_of_a_plan_is_that_plan_with_fewer_actions() -> None:
     assert part.chosen == [(0, plan.actions[0]), (2, plan.actions[2])]
     assert plan.keep(None).chosen == list(enumerate(plan.actions))
     assert plan.keep([]).chosen == []
+
+
+def test_stored_seeds_go_on_standing_for_the_same_runs() -> None:
+    """A new narrow fault is a group of its own: what scenarios draw depends on the size of their groups."""
+    assert sum(fault.group == "narrow" for fault in FAULTS.values()) == 10

@@ -78,7 +78,7 @@ class GroupSearch:
         size = min(MOST, max(FIRST, 2 * self._k))
         while groups.found < self._k:
             filter = narrowed(message.filter, self._path, besides=groups.values)
-            hits = await self._search(replace(message, filter=filter, k=size))
+            hits = await self._search(replace(message, filter=filter, k=size), "find groups")
             brought = groups.discover(hits, everything=len(hits) < size)
             if not brought or len(hits) < size:
                 return
@@ -113,8 +113,8 @@ class GroupSearch:
         if failures:
             raise failures[0]
 
-    async def _search(self, message: m.SearchShards) -> Sequence[Scored]:
+    async def _search(self, message: m.SearchShards, step: str = "fill groups") -> Sequence[Scored]:
         answer = await self._ask(message)
         self._missing.update(answer.missing)
-        self._plan += answer.plan
+        self._plan += [{**entry, "step": step} for entry in answer.plan]
         return answer.lists[0]

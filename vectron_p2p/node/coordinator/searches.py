@@ -170,10 +170,13 @@ class Searches:
         self, collection: Collection, message: m.SearchShards, timeout: float
     ) -> tuple[list[list[Scored]], list[int], list[dict[str, Any]]]:
         replies: list[m.ShardsReply] = []
+        plan: list[dict[str, Any]] = []
 
         async def ask(node: NodeId, shards: list[int], epoch: int) -> list[VectronError | None]:
+            began = self._clock.now()
             reply = await self._peers.call(node, replace(message, shards=shards, epoch=epoch), timeout=timeout)
             replies.append(reply)
+            plan.extend(self._explained(node, reply, began))
             return [None if why is None else from_wire(why) for why in reply.refused]
 
         asked = await self._scatter(collection, range(collection.shards), ask, Consistency.ONE, timeout)
@@ -181,7 +184,16 @@ class Searches:
             merge_hits([from_hit_list(reply.results[0][q]) for reply in replies], message.k, collection.options.metric)
             for q in range(message.count)
         ]
-        return lists, asked.missing, [entry for reply in replies for entry in reply.plan or []]
+        return lists, asked.missing, plan
+
+    def _explained(self, node: NodeId, reply: m.ShardsReply, began: float) -> list[dict[str, Any]]:
+        """What `node` says of its part, who that is, and how long the whole of it took from here."""
+        if not reply.plan:
+            return []
+        member = self._routes.state.members.get(node)
+        answer_ms = round((self._clock.now() - began) * 1000, 3)
+        by = {"node": node, "name": member.name if member is not None else "", "answer_ms": answer_ms}
+        return [{**entry, **by} for entry in reply.plan]
 
     async def _ask_quorum(
         self, collection: Collection, message: m.SearchShards, level: Consistency, deadline: float
@@ -234,8 +246,9 @@ class Searches:
 
         async def ask(node: NodeId, part: list[int], epoch: int) -> list[VectronError | None]:
             to = replace(message, shards=part, epoch=epoch, merge=False)
+            began = self._clock.now()
             reply = await self._peers.call(node, to, timeout=timeout)
-            plans.extend({"node": node, **entry} for entry in reply.plan or [])
+            plans.extend(self._explained(node, reply, began))
             for shard, hits, why in zip(part, reply.results, reply.refused, strict=True):
                 if why is None:
                     answers[shard][node] = hits

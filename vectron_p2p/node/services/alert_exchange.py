@@ -15,7 +15,7 @@ from vectron_p2p.protocol import messages as m
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     import trio
 
@@ -36,7 +36,7 @@ class AlertExchange:
     """Of one node."""
 
     def __init__(
-        self, board: Board, clock: Clock, rng: random.Random, *, peers: Callable[[], Peers], background: trio.Nursery
+        self, board: Board, clock: Clock, rng: random.Random, peers: Peers, *, background: trio.Nursery
     ) -> None:
         self._board = board
         self._clock = clock
@@ -57,7 +57,7 @@ class AlertExchange:
 
     def spread(self, live: Collection[NodeId]) -> None:
         """This node has news."""
-        others = sorted(node for node in live if node != self._peers().me)
+        others = sorted(node for node in live if node != self._peers.me)
         for peer in self._random.sample(others, min(PUSHED_TO, len(others))):
             self._begin(peer)
 
@@ -74,11 +74,11 @@ class AlertExchange:
         """Ask for what is new there; if it lacks something, send that."""
         board = self._board
         try:
-            reply = await self._peers().call(peer, m.ExchangeAlerts(known_to_wire(board.known)), timeout=TIMEOUT)
+            reply = await self._peers.call(peer, m.ExchangeAlerts(known_to_wire(board.known)), timeout=TIMEOUT)
             board.merge(news_from_wire(reply.news))
             if news := board.news(known_from_wire(reply.known)):
                 message = m.ExchangeAlerts(known_to_wire(board.known), news_to_wire(news))
-                await self._peers().call(peer, message, timeout=TIMEOUT)
+                await self._peers.call(peer, message, timeout=TIMEOUT)
         except VectronError as error:  # dead, or of another version: its next packet brings the next attempt
             log.debug("alerts_not_exchanged", peer=peer, error=str(error))
         finally:

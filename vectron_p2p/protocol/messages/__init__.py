@@ -35,6 +35,7 @@ from vectron_p2p.protocol.messages.handshake import (
     Hello,
     Welcome,
 )
+from vectron_p2p.protocol.messages.logs import GetLogs, LogsPage, LogsReply, ReadLogs
 from vectron_p2p.protocol.messages.moves import DrainNode, GetMoves, MovesReply, RemoveNode, SetReplicas
 from vectron_p2p.protocol.messages.recovery import (
     CatalogView,
@@ -141,6 +142,7 @@ __all__ = [
     "GetCatalogView",
     "GetCluster",
     "GetHistory",
+    "GetLogs",
     "GetMoves",
     "GetNodeHistory",
     "GetNodeStatistics",
@@ -158,6 +160,8 @@ __all__ = [
     "LeafVersions",
     "LeafVersionsReply",
     "ListCollections",
+    "LogsPage",
+    "LogsReply",
     "MatchingIds",
     "MatchingIdsReply",
     "MerkleLeaves",
@@ -172,6 +176,7 @@ __all__ = [
     "PrepareReply",
     "Propose",
     "ProposeReply",
+    "ReadLogs",
     "Recover",
     "RecoverReply",
     "RemoveNode",

@@ -32,7 +32,9 @@ MUTANTS = (
             ),
             Edit("storage.shard:ShardStore.heal", "self._check_whole()", "pass"),
         ),
-        scenario="interval",
+        scenario="failed writes",
+        seeds=(1,),
+        seconds=8.0,
     ),
     Mutant(
         "ack_before_fsync",

@@ -144,6 +144,7 @@ MUTANTS = (
             ),
         ),
         scenario="stale copy",
+        seeds=(6, 9),
         seconds=15.0,
     ),
     Mutant(

@@ -157,8 +157,9 @@ MUTANTS = (
                 "state.route(shard).read",
             ),
         ),
-        scenario=MOVING,
-        seconds=12.0,
+        scenario="deleted while moving",
+        seeds=(10,),
+        seconds=8.0,
     ),
     Mutant(
         "moved_without_the_floors",
@@ -171,7 +172,8 @@ MUTANTS = (
                 "replica.store.clear_learner()",
             ),
         ),
-        scenario=MOVING,
-        seconds=12.0,
+        scenario="restored among new owners",
+        seeds=(6,),
+        seconds=8.0,
     ),
 )

@@ -9,7 +9,7 @@ from vectron_p2p.testing.simulation.scenario import Scenario
 
 FLOORS: dict[str, Scenario] = {
     "old writes": Scenario(
-        frozenset({"narrow"}),
+        frozenset({"narrow", "forgotten"}),
         plain=(6, 8),
         linear=(0, 0),
         churn=(0, 0),
@@ -29,7 +29,7 @@ FLOORS: dict[str, Scenario] = {
         watch_floors=True,
     ),
     "stale copy": Scenario(
-        frozenset({"narrow"}),
+        frozenset({"narrow", "forgotten"}),
         plain=(7, 8),
         linear=(0, 0),
         churn=(0, 0),
@@ -41,15 +41,16 @@ FLOORS: dict[str, Scenario] = {
         floors=(0.1, 0.1),
         quick=True,
         doors=3,
-        rate=4.0,
+        rate=3.0,
         shards=(1,),
         repair_interval=60.0,
         phase_timeout=0.5,
         writes=0.3,
+        batch=9,
         watch_floors=True,
     ),
     "one after the other": Scenario(
-        frozenset({"narrow"}),
+        frozenset({"narrow", "forgotten"}),
         plain=(8, 8),
         linear=(0, 0),
         churn=(0, 0),

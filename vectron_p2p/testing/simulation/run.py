@@ -95,7 +95,7 @@ class Run:
         self._report = Report.of(plan)
         self._trace = hashlib.blake2b(digest_size=16)
         self._ledger = Ledger()
-        self._registers = Registers()
+        self._registers = Registers(plan.rules.length)
         self._workers: list[Worker] = []
 
     async def main(self) -> Report:

@@ -44,8 +44,12 @@ class Scenario:
     """
     at_a_time: int = 2
     """Points that linear clients compete for."""
+    length: int = 24
+    """Operations on such a point before it is left for another: its history must be short enough to be judged."""
     mix: Mapping[str, int] | None = None
     """Weights of what linear clients do; None: as it is."""
+    linearizable: float = 0.5
+    """Of their reads so many are linearizable, which ends what is open on a point; the others are at quorum."""
     offset: float = 0.0
     """Each host's wall clock is off by up to so many seconds, either way, from the beginning on."""
     repair_interval: float | None = None
@@ -54,6 +58,8 @@ class Scenario:
     """Of the nodes; None: as it is. Where it is short, what is kept for an owner gets there at once."""
     phase_timeout: float | None = None
     """Of the nodes; None: as it is. Where no message takes as long, a learner may be whole sooner: twice this time."""
+    batch: int = 3
+    """Points that a plain client writes, deletes or reads at once, at most."""
     writes: float = 0.45
     """Of what plain clients do, the share of upserts; deletions are what is missing to three fifths."""
     watch_floors: bool = False

@@ -7,6 +7,7 @@ one rule of the protocol is for: without them a build that lacks it would pass f
 from __future__ import annotations
 
 from vectron_p2p.testing.simulation.floor_scenarios import FLOORS
+from vectron_p2p.testing.simulation.move_scenarios import MOVES
 from vectron_p2p.testing.simulation.scenario import Scenario
 
 __all__ = ["SCENARIOS", "Scenario"]
@@ -126,6 +127,20 @@ SCENARIOS: dict[str, Scenario] = {
         quick=True,
         doors=3,
     ),
+    "failed writes": Scenario(
+        frozenset({"failed writes"}),
+        plain=(4, 6),
+        linear=(0, 1),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"failed writes"}),
+        pause=(0.5, 1.5),
+        hosts=(3,),
+        durability="interval",
+        rate=4.0,
+        quick=True,
+        doors=3,
+    ),
     "power": Scenario(
         frozenset({"process"}),
         plain=(5, 7),
@@ -199,6 +214,23 @@ SCENARIOS: dict[str, Scenario] = {
         offset=0.2,
         repair_interval=60.0,
         mix={"get": 12, "put": 4, "erase": 1, "cas": 3, "set-payload": 3, "insert": 2, "delete": 1},
+    ),
+    "few first": Scenario(
+        frozenset({"few first"}),
+        plain=(0, 0),
+        linear=(14, 16),
+        churn=(0, 0),
+        ones=(0, 0),
+        kinds=frozenset({"few first"}),
+        pause=(0.5, 1.0),
+        hosts=(5,),
+        quick=True,
+        rate=2.0,
+        at_a_time=3,
+        length=40,
+        linearizable=0.0,
+        repair_interval=60.0,
+        mix={"get": 10, "put": 5, "insert": 4, "delete": 2},
     ),
     "lost writes": Scenario(
         frozenset({"network", "narrow"}),
@@ -309,7 +341,7 @@ SCENARIOS: dict[str, Scenario] = {
         mix={"get": 8, "put": 6, "erase": 1, "cas": 4, "set-payload": 4, "insert": 2, "delete": 1},
     ),
     "no room": Scenario(
-        frozenset({"narrow"}),
+        frozenset({"narrow", "forgotten"}),
         plain=(0, 0),
         linear=(8, 10),
         churn=(0, 0),
@@ -326,4 +358,5 @@ SCENARIOS: dict[str, Scenario] = {
         mix={"get": 6, "put": 5, "erase": 1},
     ),
     **FLOORS,
+    **MOVES,
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from vectron_p2p.node.node import SYSTEM
+from vectron_p2p.node.replica import KV_PREFIX
 from vectron_p2p.testing.simulation.faults.table import all_hosts, anyone, fault, victim
 from vectron_p2p.testing.simulation.world import AFTERMATH, Doubt
 
@@ -31,6 +32,15 @@ async def write_errors(world: World, action: Action) -> None:
     world.host(name).disk.fail_writes(int(action.value))
 
 
+@fault("failed writes", "failed writes", anyone(0.0, 0.0, (1.0, 1.0, 2.0, 3.0)))
+async def failed_writes(world: World, action: Action) -> None:
+    """The next `value` writes of each replica on a host fail; its own records are well, so the process lives on."""
+    (name,) = action.hosts
+    disk = world.host(name).disk
+    for store in disk.names(KV_PREFIX):
+        disk.fail_writes(int(action.value), name=store)
+
+
 @fault("disk-full", "disk", anyone(0.5, 15.0))
 async def disk_full(world: World, action: Action) -> None:
     (name,) = action.hosts
@@ -41,7 +51,7 @@ async def disk_full(world: World, action: Action) -> None:
     disk.set_free(disk.total_bytes())
 
 
-@fault("no room", "narrow", all_hosts(1.2, 2.5))
+@fault("no room", "forgotten", all_hosts(1.2, 2.5))
 async def no_room(world: World, action: Action) -> None:
     """All disks are nearly full, as they are where all nodes hold the same: writes are refused, and none fails."""
     disks = [world.host(name).disk for name in action.hosts]

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from vectron_p2p.testing.simulation.world import World
 
 FIRST = 1_000_000  # ids
-LENGTH = 24  # operations per point
 RATE = 4.0  # calls per second and client
 REFUSED = (AlreadyExists, NotFound, VersionConflict)
 READS = ("get", "delete-filter")
@@ -42,9 +41,10 @@ PLAIN = {"put": 4, "erase": 1}
 
 
 class Registers:
-    """The points and their histories."""
+    """The points and their histories, each of `length` operations."""
 
-    def __init__(self) -> None:
+    def __init__(self, length: int) -> None:
+        self._length = length
         self.all: list[History] = []
         self._current: list[History] = []
         self._number = 0
@@ -57,7 +57,7 @@ class Registers:
         """The point in use at one of some places."""
         while len(self._current) <= place:
             self._current.append(self._fresh())
-        if len(self._current[place].operations) >= LENGTH:
+        if len(self._current[place].operations) >= self._length:
             self._current[place] = self._fresh()
         return self._current[place]
 
@@ -100,7 +100,7 @@ class LinearWorker(Worker):
         }
         match operation.kind:
             case "get":
-                level = "linearizable" if self.random.random() < 0.5 else "quorum"
+                level = "linearizable" if self.random.random() < self.world.plan.rules.linearizable else "quorum"
                 return docs.get([point], with_vector=True, consistency=level)  # type: ignore[arg-type]
             case "upsert" | "put":
                 return docs.upsert(**row, consistency="linearizable" if operation.kind == "upsert" else "quorum")

@@ -42,7 +42,7 @@ class PlainWorker(Worker):
 
     async def turn(self) -> None:
         rng = self.random
-        kind, chosen = rng.random(), rng.sample(self._points, rng.randint(1, 3))
+        kind, chosen = rng.random(), rng.sample(self._points, rng.randint(1, self.world.plan.rules.batch))
         self._state += 1
         if kind < self.world.plan.rules.writes:
             await self._write(chosen, self._state)
