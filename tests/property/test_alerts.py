@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vectron_p2p.alerts.board import HOLD_S, Board
+from vectron_p2p.alerts.board import HOLD_S, Board, Known, News
 from vectron_p2p.alerts.episodes import GAP_MS, Cause, Episode, unite
 from vectron_p2p.alerts.watch import Standing
 from vectron_p2p.alerts.wire import known_from_wire, known_to_wire, news_from_wire, news_to_wire
@@ -53,6 +53,9 @@ class World:
     boots: dict[str, int] = field(default_factory=lambda: dict.fromkeys(NODES, 1))
     sees: dict[str, dict[Cause, Standing]] = field(default_factory=lambda: {node: {} for node in NODES})
     alone: set[str] = field(default_factory=set)
+    dead: set[str] = field(default_factory=set)
+    mail: list[News] = field(default_factory=list)
+    """Old news, which may come any time and often."""
 
     def __post_init__(self) -> None:
         self.boards = {node: Board(node, 1, "1.0") for node in NODES}
@@ -61,12 +64,13 @@ class World:
         return START_MS + round(self.now * 1000) + self.skew[node]
 
     def live(self, node: str) -> list[str]:
-        return [other for other in NODES if (other in self.alone) == (node in self.alone)]
+        return [other for other in NODES if other not in self.dead and (other in self.alone) == (node in self.alone)]
 
     def second(self) -> None:
         self.now += 1.0
         for node in NODES:
-            self.tick(node)
+            if node not in self.dead:
+                self.tick(node)
 
     def tick(self, node: str) -> None:
         self.boards[node].tick(self.sees[node], self.live(node), NODES, self.now, self.wall_ms(node))
@@ -81,7 +85,7 @@ class World:
 
     def exchange(self, one: str, two: str, *, lost: bool) -> None:
         """As nodes do it; `lost`: the second half is."""
-        if two not in self.live(one):
+        if two not in self.live(one) or one in self.dead:
             return
         first, second = self.boards[one], self.boards[two]
         theirs = known_from_wire(known_to_wire(second.known))
@@ -104,7 +108,7 @@ class World:
 
     def views(self) -> list[tuple[object, ...]]:
         found: list[tuple[object, ...]] = []
-        for board in self.boards.values():
+        for board in (self.boards[node] for node in NODES if node not in self.dead):
             active = [(each.cause, each.episode.onset_ms, each.observers) for each in board.active]
             found.append((active, board.history, board.digest))
         return found
@@ -121,12 +125,14 @@ steps = st.lists(
         st.tuples(st.just("heal"), st.none(), st.none()),
         st.tuples(st.just("tell"), st.sampled_from(NODES), st.sampled_from(CAUSES)),
         st.tuples(st.just("wait"), st.integers(1, 8), st.none()),
+        st.tuples(st.just("post"), st.sampled_from(NODES), st.none()),
+        st.tuples(st.just("deliver"), st.sampled_from(NODES), st.integers(0, 5)),
     ),
     max_size=40,
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(steps, st.tuples(*(st.integers(-400, 400) for _ in NODES)))
 def test_all_boards_end_up_with_one_list(script: list[tuple], skews: tuple[int, ...]) -> None:
     world = World(dict(zip(NODES, skews, strict=True)))
@@ -148,6 +154,12 @@ def test_all_boards_end_up_with_one_list(script: list[tuple], skews: tuple[int, 
             case "tell":
                 board = world.boards[what]
                 board.tell("ops", about, board.told("ops", about) + 1)
+            case "post":
+                world.mail.append(world.boards[what].news(Known({}, b"")))
+            case "deliver" if about < len(world.mail):
+                before = {cause: world.boards[what].told("ops", cause) for cause in CAUSES}
+                world.boards[what].merge(world.mail[about])
+                assert all(world.boards[what].told("ops", cause) >= told for cause, told in before.items())
             case "wait":
                 for _ in range(what):
                     world.second()
@@ -158,6 +170,15 @@ def test_all_boards_end_up_with_one_list(script: list[tuple], skews: tuple[int, 
     claimed = {cause for seen in world.sees.values() for cause in seen}
     active = [each.cause for each in world.boards["a"].active]
     assert sorted(active) == sorted(claimed)  # one each, no zombies
+    onsets = {each.cause: each.episode.onset_ms for each in world.boards["a"].active}
+    world.dead.add("b")  # what it alone saw is over; what others saw too goes on from when it began
+    left = {cause for node, seen in world.sees.items() if node != "b" for cause in seen}
+    world.settle()
+    views = world.views()
+    assert all(view == views[0] for view in views)
+    assert {each.cause: each.episode.onset_ms for each in world.boards["a"].active} == {
+        cause: onsets[cause] for cause in left
+    }
     for seen in world.sees.values():
         seen.clear()
     world.settle()

@@ -194,3 +194,19 @@ def test_news_survive_the_wire() -> None:
     board.tell("ops", DOWN, 2)
     news = board.news(Known({}, b""))
     assert news_from_wire(news_to_wire(news)) == news
+
+
+def test_old_news_that_come_late_change_nothing() -> None:
+    one, two = Board("a", 1, "1"), Board("b", 1, "1")
+    tick(one, 1.0, standing(1.0))
+    one.tell("ops", DOWN, 1)
+    old = one.news(Known({}, b""))
+    tick(one, 2.0)
+    one.tell("ops", DOWN, 2)
+    two.merge(one.news(two.known))
+    for at in range(3, 10):
+        tick(two, at)
+        digest, known = two.digest, two.known
+        two.merge(old)
+        assert (two.digest, two.known) == (digest, known)
+    assert not two.active
