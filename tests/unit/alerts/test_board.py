@@ -201,6 +201,8 @@ def test_old_news_that_come_late_change_nothing() -> None:
     tick(one, 1.0, standing(1.0))
     one.tell("ops", DOWN, 1)
     old = one.news(Known({}, b""))
+    two.merge(old)
+    tick(two, 1.5)
     tick(one, 2.0)
     one.tell("ops", DOWN, 2)
     two.merge(one.news(two.known))
