@@ -107,6 +107,9 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     show_default=True,
     help="Of stderr; auto: text on a terminal, else a JSON object per line.",
 )
+@click.option(
+    "--http", type=HostPort(zero=True), help="Serve /healthz, /readyz and /metrics here; port 0 picks a free one."
+)
 @click.option("--log-level", type=click.Choice(list(LEVELS)), default="info", show_default=True)
 @click.option(
     "--slow-ms",
@@ -165,6 +168,7 @@ def node(
     log_format: str,
     log_level: str,
     slow_ms: float,
+    http: Address | None,
     max_requests_per_second: float,
     max_requests_per_second_per_connection: float,
     max_concurrent_requests: int,
@@ -198,6 +202,7 @@ def node(
             log_format=log_format,
             log_level=log_level,
             slow_ms=slow_ms,
+            http=http,
             max_requests_per_second=max_requests_per_second,
             max_requests_per_second_per_connection=max_requests_per_second_per_connection,
             max_concurrent_requests=max_concurrent_requests,

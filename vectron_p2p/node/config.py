@@ -40,6 +40,8 @@ class NodeConfig:
     """Requests that take as long are logged: some 50 times what most take, beyond the 0.3 s after which a second owner
     is asked, and where people notice. 0: all are.
     """
+    http: Address | None = None
+    """Where to serve /healthz, /readyz and /metrics; None: nowhere."""
     log_level: str = "info"
     log_format: str = "auto"
     """Of stderr: "text", "json", or "auto" for text on a terminal and else JSON."""

@@ -20,33 +20,44 @@ from vectron_p2p.net.sockets import RealNetwork
 from vectron_p2p.node.hosting import causes, limits, open_runtime
 from vectron_p2p.node.joining import WrongCluster
 from vectron_p2p.node.node import Node
+from vectron_p2p.node.probes import Probes
 from vectron_p2p.observability.logs import write_to
 from vectron_p2p.runtime.real import TrioClock
 
 if TYPE_CHECKING:
+    from vectron_p2p.net.http import HttpServer
     from vectron_p2p.node.config import NodeConfig
+
+
+# New objects before the youngest are looked at for cycles. A busy node has some hundred requests of 50 objects each
+# under way: at Python's default of 700 all these are looked at anew after every dozen requests, an eighth of its work.
+YOUNG_OBJECTS = 20_000  # looked at in a millisecond
 
 
 def check_exposure(config: NodeConfig) -> None:
     """Refuse to listen beyond this machine unasked.
 
     Raises:
-        InvalidArgument: The address is not loopback and `insecure` is not set, or nobody could tell what to advertise.
+        InvalidArgument: An address is not loopback and `insecure` is not set, or nobody could tell what to advertise.
     """
-    host = config.listen.host
+    for field, address in (("listen", config.listen), ("http", config.http)):
+        if address is not None and not config.insecure and not _reach(address.host)[0]:
+            raise InvalidArgument(
+                f"{address.host} can be reached from other machines, and nothing is encrypted or authenticated: "
+                "listen on 127.0.0.1, or say --insecure if the network is yours alone",
+                field=field,
+            )
+    if _reach(config.listen.host)[1] and config.advertise is None:
+        raise InvalidArgument("--advertise HOST:PORT is needed when listening on all addresses", field="advertise")
+
+
+def _reach(host: str) -> tuple[bool, bool]:
+    """Whether it is this machine alone, and whether it is all addresses."""
     try:
         address = ipaddress.ip_address(host)
-        loopback, everywhere = address.is_loopback, address.is_unspecified
     except ValueError:
-        loopback, everywhere = host == "localhost", False
-    if not loopback and not config.insecure:
-        raise InvalidArgument(
-            f"{host} can be reached from other machines, and nothing is encrypted or authenticated: "
-            "listen on 127.0.0.1, or say --insecure if the network is yours alone",
-            field="listen",
-        )
-    if everywhere and config.advertise is None:
-        raise InvalidArgument("--advertise HOST:PORT is needed when listening on all addresses", field="advertise")
+        return host == "localhost", False
+    return address.is_loopback, address.is_unspecified
 
 
 def run_node(config: NodeConfig) -> int:
@@ -64,6 +75,7 @@ def run_node(config: NodeConfig) -> int:
     # stopped, and 100 to 200 ms when cores are short.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
     failures: list[BaseException] = []
     try:
         trio.run(_main, config)
@@ -80,15 +92,25 @@ async def _main(config: NodeConfig) -> None:
         node = Node(config, runtime, limits())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, node, nursery.cancel_scope)
+            http = "-"
+            if config.http is not None:
+                server = await Probes(node).open(config.http, runtime.clock)
+                nursery.start_soon(_serve_http, node, server)
+                http = str(server.address)
             await nursery.start(node.run)
             name = f"node={node.identity.node} name={node.identity.name}"
-            sys.stdout.write(f"ready {name} listen={node.address} http=-\n")
+            sys.stdout.write(f"ready {name} listen={node.address} http={http}\n")
             sys.stdout.flush()
             await node.ended.wait()
             if node.left:
                 sys.stdout.write(f"left {name} (it was drained, and its folder can be deleted)\n")
                 sys.stdout.flush()
             nursery.cancel_scope.cancel()
+
+
+async def _serve_http(node: Node, server: HttpServer) -> None:
+    node.enter()
+    await server.run()
 
 
 async def _stop_on_signal(node: Node, scope: trio.CancelScope) -> None:
