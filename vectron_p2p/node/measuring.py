@@ -188,7 +188,7 @@ class Measuring:
 
     def last_minute(self) -> list[OperationStatistics]:
         """What the operations of the last minute came to."""
-        return [figures for figures, _ in self._meter.windows(self._runtime.clock.now(), WINDOWS_S[:1])]
+        return [figures for figures, _ in self.meter.windows(self._runtime.clock.now(), WINDOWS_S[:1])]
 
     async def replicas(self) -> list[dict[str, Any]]:
         """The figures of each replica here, with the collection's UUID."""
