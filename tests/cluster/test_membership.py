@@ -230,7 +230,7 @@ async def test_joining_while_nobody_answers_waits_for_ever_and_founds_nothing() 
         assert not hasattr(node, "catalog")
         await cluster.start("n1")
         await cluster.until(lambda: node.serving, within=30.0)
-        assert cluster.agreed()
+        await cluster.until(cluster.agreed, within=5.0, what="n1 has the last entry too")
 
 
 async def test_a_name_in_use_is_refused() -> None:

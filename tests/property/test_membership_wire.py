@@ -119,6 +119,6 @@ def test_what_dissemination_takes_fits_a_packet(queued, first):
     for item in queued:
         news.put(item)
     longest = NodeId("n" * 64)
-    envelope = Envelope(ClusterId("c" * 64), 2**62, 2**62, b"h" * 64, longest, 2**62, 2**62)
+    envelope = Envelope(ClusterId("c" * 64), 2**62, 2**62, b"h" * 64, longest, 2**62, 2**62, b"a" * 8)
     ack = Ack(2**62, longest, Incarnation(2**62, 2**62), Address("h" * 255, 65535), news.take(5, first))
     assert len(encode_packet(envelope, ack)) <= MAX_PACKET

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vectron_p2p.catalog import apply_collections, apply_members, apply_moves
+from vectron_p2p.catalog import apply_alerts, apply_collections, apply_members, apply_moves
 from vectron_p2p.catalog import commands as c
 from vectron_p2p.catalog.state import KEPT_OPERATIONS, ClusterState, canonical
 from vectron_p2p.model.errors import VectronError
@@ -65,3 +65,11 @@ def _apply(state: ClusterState, command: Command) -> tuple[ClusterState, Result]
             return apply_moves.advance(state, command)
         case c.CancelMove():
             return apply_moves.cancel(state, command)
+        case c.SetAlertRule():
+            return apply_alerts.set_rule(state, command)
+        case c.HandleAlert():
+            return apply_alerts.handle(state, command)
+        case c.SilenceAlerts():
+            return apply_alerts.silence(state, command)
+        case c.SetAlertRoute():
+            return apply_alerts.set_route(state, command)

@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.catalog.moves import Step
+from vectron_p2p.model.alerts import MAX_FOR_S, check_number, check_rule, check_severity, check_url
 from vectron_p2p.model.collections import MAX_REPLICAS, CollectionOptions, check_int, check_name, check_options
 from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.ids import parse_address
@@ -63,4 +64,16 @@ FIELDS: dict[str, Callable[[object, str], Any]] = {
     "step": lambda value, name: Step(_one_of(value, name, [each.value for each in Step])).value,
     "leaving": lambda value, name: "" if value == "" else _text(value, name),
     "coming": lambda value, name: "" if value == "" else _text(value, name),
+    "rule": lambda value, name: check_rule(value).name,
+    "enabled": _flag,
+    "threshold": lambda value, name: check_number(value, 0.0, 1e12, field=name),  # `apply` knows the rule's own bounds
+    "for_s": lambda value, name: check_number(value, 0.0, MAX_FOR_S, field=name),
+    "severity": lambda value, name: check_severity(value),
+    "subject": _text,
+    "target": _text,
+    "action": lambda value, name: _one_of(value, name, ["acknowledge", "resolve"]),
+    "onset_ms": _number,
+    "until_ms": _number,
+    "at_ms": _number,
+    "url": lambda value, name: "" if value == "" else check_url(value),
 }

@@ -132,6 +132,50 @@ class CancelMove:
     move: int
 
 
+@dataclass(frozen=True, slots=True)
+class SetAlertRule:
+    """A rule of alerts, whole; `threshold` is what it comes with where the rule has none."""
+
+    operation_id: OperationId
+    rule: str
+    enabled: bool
+    threshold: float
+    for_s: float
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandleAlert:
+    """Somebody acknowledges or resolves the alert about `subject` that began at `onset_ms`."""
+
+    operation_id: OperationId
+    rule: str
+    subject: str
+    onset_ms: int
+    action: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceAlerts:
+    """Those of a rule or about a subject, until then."""
+
+    operation_id: OperationId
+    target: str
+    until_ms: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetAlertRoute:
+    """Where alerts are sent; `url` "": no longer there."""
+
+    operation_id: OperationId
+    name: str
+    url: str
+    severity: str
+
+
 Command: TypeAlias = (
     AddMember
     | ActivateMember
@@ -147,6 +191,10 @@ Command: TypeAlias = (
     | StartMove
     | AdvanceMove
     | CancelMove
+    | SetAlertRule
+    | HandleAlert
+    | SilenceAlerts
+    | SetAlertRoute
 )
 
 KINDS: dict[str, type[Command]] = {
@@ -164,6 +212,10 @@ KINDS: dict[str, type[Command]] = {
     "start_move": StartMove,
     "advance_move": AdvanceMove,
     "cancel_move": CancelMove,
+    "set_alert_rule": SetAlertRule,
+    "handle_alert": HandleAlert,
+    "silence_alerts": SilenceAlerts,
+    "set_alert_route": SetAlertRoute,
 }
 _NAMES = {cls: kind for kind, cls in KINDS.items()}
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from vectron_p2p.catalog.alerting import NOTHING, AlertSettings
 from vectron_p2p.catalog.moves import Move, Route, Step, route
 from vectron_p2p.model.collections import CollectionOptions
 from vectron_p2p.model.errors import NotFound
@@ -175,6 +176,7 @@ class ClusterState:
     operations: Mapping[OperationId, bytes] = field(default_factory=dict)
     branch: Branch | None = None
     moves: Mapping[ShardId, Move] = field(default_factory=dict)
+    alerts: AlertSettings = NOTHING
 
     def __post_init__(self) -> None:
         # What a command gives may depend on the order in which it comes upon things (which of two collections a refusal
@@ -297,6 +299,8 @@ class ClusterState:
             later["branch"] = [self.branch.generation, self.branch.epoch, self.branch.hash]
         if self.moves:
             later["moves"] = [_move_row(self.moves[shard]) for shard in sorted(self.moves)]
+        if self.alerts != NOTHING:
+            later["alerts"] = self.alerts.to_row()
         return [_sorted(later)] if later else []
 
     @classmethod
@@ -338,6 +342,7 @@ class ClusterState:
                 operations={OperationId(operation): result for operation, result in operations},
                 branch=Branch(*later["branch"]) if "branch" in later else None,
                 moves={move.shard: move for move in map(_move, later.get("moves", []))},
+                alerts=AlertSettings.from_row(later["alerts"]) if "alerts" in later else NOTHING,
             )
             same = state.to_bytes() == data and all(
                 len(each.fences) in (0, each.shards) and all(type(fence) is int for fence in each.fences)
@@ -363,7 +368,7 @@ def _later(rest: list[Any]) -> dict[str, Any]:
     match rest:
         case []:
             return {}
-        case [dict(later)] if set(later) <= {"branch", "moves"}:
+        case [dict(later)] if set(later) <= {"branch", "moves", "alerts"}:
             return later
     raise BadCatalog("catalog state has fields that are unknown to this version: upgrade it")
 
@@ -378,14 +383,8 @@ def _move(row: list[Any]) -> Move:
 
 
 def _options_row(options: CollectionOptions) -> list[Any]:
-    return [
-        options.dimension,
-        options.metric,
-        options.shards,
-        options.replicas,
-        options.m,
-        options.ef_construction,
-    ]
+    o = options
+    return [o.dimension, o.metric, o.shards, o.replicas, o.m, o.ef_construction]
 
 
 def found(cluster: ClusterId, node: NodeId, name: str, address: Address, zone: str) -> ClusterState:

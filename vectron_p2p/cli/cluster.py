@@ -59,6 +59,8 @@ def status(connect: str, as_json: bool) -> None:
     )
     if found.moves:
         output.text(f"shards being moved: {found.moves} (`vectron cluster moves`)")
+    if found.alerts:
+        output.text(f"active alerts: {found.alerts} (`vectron alerts`)")
     if found.under_replicated:
         output.text(f"under-replicated shards: {found.under_replicated}")
     for warning in found.warnings:

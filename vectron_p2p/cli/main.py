@@ -22,6 +22,7 @@ EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 COMMANDS = {
+    "alerts": "vectron_p2p.cli.alerts:alerts",
     "bench": "vectron_p2p.cli.bench:bench",
     "cluster": "vectron_p2p.cli.admin:cluster",
     "collection": "vectron_p2p.cli.collections:collection",

@@ -86,6 +86,11 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
 @click.option(
     "--join", type=HostPort(), multiple=True, help="A node of the cluster to join; may be given several times."
 )
+@click.option(
+    "--alert-command",
+    type=click.Path(exists=True, dir_okay=False, executable=True),
+    help="Program that gets each alert of the cluster as JSON on stdin, when it fires and when it is resolved.",
+)
 @click.option("--zone", default="default", show_default=True, help="Replicas are spread over zones.")
 @click.option("--name", help="Unique in the cluster; default: made from the node's id.")
 @click.option(
@@ -157,6 +162,7 @@ def node(
     zone: str,
     name: str | None,
     durability: str,
+    alert_command: str | None,
     search_cache: int,
     insecure: bool,
     log_format: str,
@@ -190,6 +196,7 @@ def node(
             zone=zone,
             name=name,
             durability=durability,
+            alert_command=alert_command,
             search_cache=search_cache * 1024 * 1024,
             insecure=insecure,
             log_format=log_format,

@@ -12,6 +12,7 @@ import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from vectron_p2p.model.alerts import Alert, AlertRoute, AlertRule, AlertsReport, Silence
 from vectron_p2p.model.collections import CollectionInfo
 from vectron_p2p.model.errors import Internal, InvalidArgument
 from vectron_p2p.model.ids import Address, PointId, parse_address
@@ -145,6 +146,18 @@ def log_record(record: dict[str, Any]) -> LogRecord:
 def moves_report(report: dict[str, Any]) -> MovesReport:
     """The answer to `moves()`."""
     return build(MovesReport, {**report, "moves": _each(MoveInfo, report.get("moves", ()))})
+
+
+def alerts_report(report: dict[str, Any]) -> AlertsReport:
+    """The answer to `alerts()`."""
+    kinds: dict[str, Callable[..., Any]] = {
+        "active": Alert,
+        "history": Alert,
+        "rules": AlertRule,
+        "silences": Silence,
+        "routes": AlertRoute,
+    }
+    return build(AlertsReport, {name: _each(kind, report.get(name, ())) for name, kind in kinds.items()})
 
 
 def repair_report(passes: Iterable[dict[str, Any]]) -> RepairReport:

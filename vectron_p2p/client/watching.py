@@ -13,6 +13,7 @@ from vectron_p2p.client import results
 from vectron_p2p.client.flows import ask
 from vectron_p2p.client.session import check_timeout
 from vectron_p2p.client.steps import Sleep
+from vectron_p2p.model.alerts import Alert
 from vectron_p2p.model.collections import CollectionInfo
 from vectron_p2p.model.errors import InvalidArgument, NotFound, VectronError
 from vectron_p2p.model.moves import MoveInfo
@@ -37,6 +38,7 @@ TYPED: dict[str, Callable[[Any], Any]] = {
     "totals": lambda fields: results.build(CollectionTotals, fields),
     "shards": lambda fields: results.build(ReplicaStatistics, fields),
     "moves": lambda fields: results.build(MoveInfo, fields),
+    "alerts": lambda fields: results.build(Alert, fields),
 }
 """What values of a topic become; those of topics that are not here stay plain."""
 

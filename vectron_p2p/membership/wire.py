@@ -41,6 +41,7 @@ MAX_ID = 64  # a UUID has 36
 MAX_HOST = 255  # longest DNS name
 MAX_INT = 2**62  # leaves room to count on; msgpack carries 64 bits
 MAX_HASH = 64  # blake2b at its longest
+MAX_DIGEST = 8  # enough to see a difference; it rides in every packet
 
 UPDATES_BUDGET = 800
 """Bytes of updates per packet: what is left of MAX_PACKET by the longest envelope (~240) and body (~350)."""
@@ -55,7 +56,7 @@ class Envelope:
     """Rides with every message; made and read by the driver.
 
     `generation`, `epoch` and `hash` are the catalog's, `counter` the sender's durable counter (rollback detection),
-    `wall_ms` its wall clock (clock offsets).
+    `wall_ms` its wall clock (clock offsets), `alerts` a digest of what it knows of alerts; empty: of an older version.
     """
 
     cluster: ClusterId
@@ -65,6 +66,7 @@ class Envelope:
     sender: NodeId
     counter: int
     wall_ms: int
+    alerts: bytes = b""
 
 
 # --- encoding ---------------------------------------------------------------------------------------------------------
@@ -126,6 +128,7 @@ def encode_packet(envelope: Envelope, message: Message) -> bytes:
         envelope.sender,
         envelope.counter,
         envelope.wall_ms,
+        envelope.alerts,
     ]
     packed: bytes = msgpack.packb((WIRE_VERSION, head, tag, body))
     return packed
@@ -209,9 +212,12 @@ READERS: Final[dict[int, Callable[[list[Any]], Message]]] = {
 
 
 def _envelope(value: Any) -> Envelope:
-    cluster, generation, epoch, digest, sender, counter, wall_ms = _list(value, 7)[:7]
+    cluster, generation, epoch, digest, sender, counter, wall_ms, *more = _list(value, 7)
     if type(digest) is not bytes or len(digest) > MAX_HASH:
         raise BadPacket("no hash")
+    alerts = more[0] if more else b""  # the first version had none
+    if type(alerts) is not bytes or len(alerts) > MAX_DIGEST:
+        raise BadPacket("no digest of alerts")
     return Envelope(
         ClusterId(_text(cluster, MAX_ID)),
         _int(generation),
@@ -220,6 +226,7 @@ def _envelope(value: Any) -> Envelope:
         _node(sender),
         _int(counter),
         _int(wall_ms),
+        alerts,
     )
 
 

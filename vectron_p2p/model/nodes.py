@@ -141,3 +141,5 @@ class ClusterStatus:
     warnings: list[str] = field(default_factory=list)
     moves: int = 0
     """Shards that are being moved."""
+    alerts: int = 0
+    """Active ones, as the answering node knows them."""

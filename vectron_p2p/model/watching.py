@@ -19,6 +19,7 @@ TOPICS = {
     "totals": "by name: CollectionTotals",
     "shards": "by collection/shard/node id: ReplicaStatistics",
     "moves": "by collection/shard: MoveInfo",
+    "alerts": "by id: Alert, those that are active and the last hundred that are resolved",
 }
 
 DEFAULT_INTERVAL_S = 1.0  # what a person can follow; changes of members and catalog do not wait for it

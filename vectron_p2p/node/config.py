@@ -31,6 +31,9 @@ class NodeConfig:
     search_cache: int = 32 * 1024 * 1024
     """Bytes of answers to queries asked again, of all shards together; 0: none. A fifth of what 100,000 vectors of 384
     dimensions take, and some 10,000 answers of 10 hits."""
+    alert_command: str | None = None
+    """A program that is handed each alert of the cluster. Of this machine alone, never of the catalog: who may change
+    that must not be able to have anything run on all machines."""
     insecure: bool = False
     """Listen beyond loopback although nothing is encrypted yet."""
     slow_ms: float = 500.0

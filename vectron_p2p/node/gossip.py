@@ -1,7 +1,8 @@
 """Membership as the node uses it: SWIM driven on this node's packets, with the news that ride in every envelope.
 
-Owns the envelope (cluster, catalog position, durable counter, wall clock) and what is learnt from it: who is ahead in
-the catalog, how far a peer's clock is off. Invariant: nothing of another cluster goes any further than this file.
+Owns the envelope (cluster, catalog position, durable counter, wall clock, digest of alerts) and what is learnt from it:
+who is ahead in the catalog, how far a peer's clock is off, who knows of other alerts. Invariant: nothing of another
+cluster goes any further than this file.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from vectron_p2p.node.config import Limits
     from vectron_p2p.node.identity import Identity
     from vectron_p2p.node.runtime import Runtime
+    from vectron_p2p.node.services.alert_exchange import AlertExchange
     from vectron_p2p.replication.hlc import HybridClock
 
 log = get_logger(__name__)
@@ -54,6 +56,7 @@ class Gossip:
         limits: Limits,
         *,
         on_change: Callable[[NodeId, Liveness | None, Liveness | None], None],
+        alerts: Callable[[], AlertExchange],
         background: trio.Nursery,
     ) -> None:
         self._identity = identity
@@ -63,6 +66,7 @@ class Gossip:
         self._hlc = hlc
         self._runtime = runtime
         self._on_change = on_change
+        self._alerts = alerts
         self._background = background
         self._swim = Swim(
             identity.node, address, limits.swim, boot=identity.boot, random=runtime.random, now=runtime.clock.now()
@@ -136,6 +140,7 @@ class Gossip:
         if self._swim.liveness(sender) is None:
             self.strangers += 1  # a member of an epoch that is still to come here, or of one long past
             return
+        self._alerts().heard(sender, envelope.alerts)
         now, wall = self._runtime.clock.now(), int(self._runtime.clock.wall() * 1000)
         self._hlc.notice(wall, now)
         self._hlc.set_peer_offset(sender, envelope.wall_ms - wall, now)
@@ -160,6 +165,7 @@ class Gossip:
                 sender=self._identity.node,
                 counter=self._identity.counter,
                 wall_ms=int(self._runtime.clock.wall() * 1000),
+                alerts=self._alerts().digest,
             ),
             message,
         )

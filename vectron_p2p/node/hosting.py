@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from vectron_p2p.membership.config import SwimConfig
+from vectron_p2p.net.outlet import RealOutlet
 from vectron_p2p.node.config import Limits, NodeConfig
 from vectron_p2p.node.runtime import Runtime
 from vectron_p2p.runtime.real import Lane, ProcessUsage, TrioClock, open_executor
@@ -51,6 +52,7 @@ def lanes() -> dict[str, Lane]:
         "read": Lane(2),  # short gets, which must not stand behind an fsync
         "admit": Lane(1),  # checks of large batches: Python code, which more threads would not speed up
         "search": Lane(min(cores, 4)),  # more than cores would only share them
+        "notify": Lane(2),  # a receiver of alerts that hangs keeps one
         "index": Lane(1, nice=5),  # one linking turn at a time, on all cores, behind whoever waits for an answer
     }
 
@@ -79,6 +81,7 @@ def open_runtime(config: NodeConfig, network: Network) -> Iterator[Runtime]:
                 executor=executor,
                 network=network,
                 disk=disk,
+                outlet=RealOutlet(),
                 link_threads=os.cpu_count() or 1,
                 search_threads=threads["search"].threads,
                 usage=ProcessUsage(),

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from vectron_p2p import __version__
-from vectron_p2p.model.statistics import CLIENT, PEER, ConnectionStatistics, NodeStatistics
+from vectron_p2p.model.statistics import CLIENT, PEER, WINDOWS_S, ConnectionStatistics, NodeStatistics
 from vectron_p2p.node.services.health import LoopHealth
 from vectron_p2p.node.services.sampler import Bytes, Sampler
 from vectron_p2p.observability.meter import Meter
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from vectron_p2p.model.errors import VectronError
+    from vectron_p2p.model.statistics import OperationStatistics
     from vectron_p2p.model.traffic import TrafficFigures
     from vectron_p2p.net.pool import Pool
     from vectron_p2p.net.rpc import Caller, RpcServer
@@ -184,6 +185,10 @@ class Measuring:
             {**dataclasses.asdict(figures), "histogram": tally.histogram.to_bytes()}
             for figures, tally in self.meter.windows(self._runtime.clock.now())
         ]
+
+    def last_minute(self) -> list[OperationStatistics]:
+        """What the operations of the last minute came to."""
+        return [figures for figures, _ in self.meter.windows(self._runtime.clock.now(), WINDOWS_S[:1])]
 
     async def replicas(self) -> list[dict[str, Any]]:
         """The figures of each replica here, with the collection's UUID."""

@@ -18,6 +18,7 @@ from vectron_p2p.model.nodes import Liveness, NodeState
 from vectron_p2p.net.pool import Pool
 from vectron_p2p.net.rpc import RpcServer
 from vectron_p2p.node.administration import Administration
+from vectron_p2p.node.alerting import Alerting
 from vectron_p2p.node.catalog import Catalog
 from vectron_p2p.node.client_service import ClientService
 from vectron_p2p.node.coordinator.coordinator import Coordinator
@@ -190,6 +191,7 @@ class Node:
             runtime,
             limits,
             on_change=self._member_changed,
+            alerts=lambda: self._alerting.exchange,
             background=background,
         )
         stamps = self.stamps = Stamps(hlc, identity, runtime, background=background)
@@ -244,14 +246,17 @@ class Node:
             state=lambda: self.catalog.state,
             liveness=self.gossip.liveness,
             warnings=lambda: warnings_of(self.catalog, self.gossip.liveness, self.replicas, self.upkeep.learning),
+            alerts=lambda: self._alerting.active(),
         )
         self.insight = Insight(measuring, peers, self.upkeep, reports, runtime)
+        about = (identity, self.catalog, peers, self.gossip, stamps, self.repair, self.insight, runtime)
+        self._alerting = Alerting(*about, command=self.config.alert_command, background=background)
         passes = self.upkeep.passes
         administration = Administration(
             peers, self.catalog, reports, self.upkeep.balancer, self.gossip.liveness, runtime.clock
         )
         logbook = Logbook(self.journal, peers, runtime.clock, state=lambda: self.catalog.state)
-        more = {**self.insight.handlers, **logbook.handlers}
+        more = {**self.insight.handlers, **self._alerting.handlers, **logbook.handlers}
         clients = ClientService(self.catalog, coordinator, reports, passes, administration, runtime, more=more)
         self._look_for_lost = LookForLost(
             self._pool, runtime.clock, runtime.random, state=lambda: self.catalog.state, on_found=self._leave
@@ -273,7 +278,7 @@ class Node:
             self.catalog,
             self.gossip,
             clients,
-            [self._replica_service, self.insight, self.upkeep, logbook],
+            [self._replica_service, self.insight, self._alerting, self.upkeep, logbook],
             recovery,
             status,
             SlowRequests(runtime.clock, self.config.slow_ms / 1000, state=lambda: self.catalog.state),
@@ -305,6 +310,7 @@ class Node:
         nursery.start_soon(self._promises.run)
         nursery.start_soon(self._keep_standing)
         nursery.start_soon(self._look_for_lost.run)
+        nursery.start_soon(self._alerting.run)
 
     async def _wind_down(self) -> None:
         """Tell the peers, finish what is under way, close."""

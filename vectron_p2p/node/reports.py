@@ -45,11 +45,13 @@ class Reports:
         state: Callable[[], ClusterState],
         liveness: Callable[[NodeId], Liveness],
         warnings: Callable[[], list[str]],
+        alerts: Callable[[], int],
     ) -> None:
         self._peers = peers
         self._state = state
         self.liveness = liveness
         self._warnings = warnings
+        self._alerts = alerts
 
     async def _ask_all(self, *, replicas: bool) -> dict[NodeId, m.NodeStatusReply]:
         replies: dict[NodeId, m.NodeStatusReply] = {}
@@ -108,6 +110,7 @@ class Reports:
             collections=len(state.collections),
             under_replicated=state.under_replicated(),
             moves=len(state.moves),
+            alerts=self._alerts(),
             warnings=[
                 *self._warnings(),
                 *(

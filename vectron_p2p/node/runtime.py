@@ -1,4 +1,4 @@
-"""All that a node is handed: time, randomness, threads, network and disk."""
+"""All that a node is handed: time, randomness, threads, network, disk and the way out of the cluster."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import random
 
     from vectron_p2p.net.interfaces import Network
+    from vectron_p2p.net.outlet import Outlet
     from vectron_p2p.runtime import Clock, CountedExecutor, Usage
     from vectron_p2p.storage.kv import Disk
 
@@ -22,6 +23,7 @@ class Runtime:
     executor: CountedExecutor
     network: Network
     disk: Disk
+    outlet: Outlet
     link_threads: int
     """Threads of one linking turn: all cores in production, 1 where runs must be repeatable."""
     search_threads: int

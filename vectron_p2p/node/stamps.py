@@ -78,6 +78,11 @@ class Stamps:
         """This node's wall clock, drawn to those of its peers."""
         return self._hlc.wall(self._wall())
 
+    def off_by_ms(self) -> float:
+        """How far this machine's clock is ahead of the others'."""
+        self._wall()
+        return self._hlc.off_by_ms()
+
     def _wall(self) -> int:
         wall = int(self._runtime.clock.wall() * 1000)
         self._hlc.notice(wall, self._runtime.clock.now())

@@ -14,6 +14,7 @@ Sans-IO: the caller passes the wall time, measures peers' offsets and persists t
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING
 
 from vectron_p2p.model.errors import ClockSkew
@@ -121,6 +122,10 @@ class HybridClock:
         low = wall_ms + offsets[majority - 1] - MAX_SKEW_MS
         # Two clocks that disagree have no majority between them: the upper bound wins, for a low stamp is accepted.
         return max(0, min(max(wall_ms, low), high))
+
+    def off_by_ms(self) -> float:
+        """How far this machine's clock is ahead of the middle of all that are known; of two clocks none is right."""
+        return -median([0, *(offset for offset, _ in self._offsets.values())])
 
     def stamp(self, wall_ms: int, held: int = 0) -> int:
         """A new stamp, above `held` for a row that is held at that stamp.

@@ -49,7 +49,8 @@ class Executor(Protocol):
     """Runs blocking or long work off the event loop.
 
     Lanes keep kinds of work from waiting for each other: "system" (the node's own records), "disk" (batches, fsync),
-    "read" (gets and scans), "admit" (checks of large requests), "search" (queries), "index" (linking, rebuilding).
+    "read" (gets and scans), "admit" (checks of large requests), "search" (queries), "index" (linking, rebuilding),
+    "notify" (what is sent out of the cluster).
     """
 
     async def run(self, lane: str, fn: Callable[..., T], *args: object) -> T:
@@ -77,7 +78,7 @@ class CountedExecutor(Executor, Protocol):
 
 
 class Usage(Protocol):
-    """What this process takes of its machine."""
+    """What this process takes of its machine, and how much others leave."""
 
     def cpu_seconds(self) -> float:
         """Processor time of all threads since the start."""
@@ -85,4 +86,8 @@ class Usage(Protocol):
 
     def rss_bytes(self) -> int:
         """Memory that is in RAM."""
+        ...
+
+    def memory_percent(self) -> float:
+        """How much of the whole machine's memory is in use, by whomever, and cannot be had at once."""
         ...

@@ -68,6 +68,10 @@ class ProcessUsage:
         rss: int = self._process.memory_info().rss
         return rss
 
+    def memory_percent(self) -> float:
+        percent: float = psutil.virtual_memory().percent
+        return percent
+
 
 @dataclass(frozen=True, slots=True)
 class Lane:

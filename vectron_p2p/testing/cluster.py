@@ -31,6 +31,7 @@ from vectron_p2p.testing.clock import SimClock
 from vectron_p2p.testing.disk import SimDisk
 from vectron_p2p.testing.executor import SimExecutor
 from vectron_p2p.testing.network import MemoryNetwork
+from vectron_p2p.testing.outlet import Outside
 from vectron_p2p.testing.usage import SimUsage
 from vectron_p2p.testing.virtual_time import PROCESS, VirtualClock
 
@@ -57,6 +58,7 @@ class Host:
     zone: str = "default"
     durability: str = "fsync"
     usage: SimUsage = field(default_factory=SimUsage)
+    alert_command: str | None = None
     node_name: str = ""
     """What the node here calls itself; "" for the host's name."""
     installs: int = 1
@@ -85,6 +87,7 @@ class Cluster:
         self.random = random.Random(seed)
         self.clock = SimClock()
         self.network = MemoryNetwork(self.clock, random.Random(self.random.getrandbits(64)))
+        self.outside = Outside()
         self.hosts: dict[str, Host] = {}
         self.limits = limits or Limits(swim=SwimConfig.sim())
         self._nursery = nursery
@@ -134,6 +137,7 @@ class Cluster:
             executor=executor,
             network=self.network.host(name),
             disk=host.disk,
+            outlet=self.outside.outlet(name),
             link_threads=1,
             search_threads=2,
             usage=host.usage,
@@ -146,6 +150,7 @@ class Cluster:
             name=host.node_name or name,
             zone=host.zone,
             durability=host.durability,
+            alert_command=host.alert_command,
             **self._options,
         )
         node = Node(config, runtime, self.limits)

@@ -28,6 +28,7 @@ LATENCY = {  # seconds, (shortest, mean of what comes on top): the order of what
     "read": (0.0001, 0.0003),
     "admit": (0.0001, 0.001),
     "search": (0.0001, 0.0005),
+    "notify": (0.01, 0.05),
     "index": (0.001, 0.005),
 }
 

@@ -11,9 +11,14 @@ class SimUsage:
 
     cpu: float = 0.0
     rss: int = 64 << 20
+    memory: float = 10.0
+    """Percent of the machine's."""
 
     def cpu_seconds(self) -> float:
         return self.cpu
 
     def rss_bytes(self) -> int:
         return self.rss
+
+    def memory_percent(self) -> float:
+        return self.memory

@@ -34,6 +34,13 @@ CLIENT = {
     "moves",
     "logs",
     "set_replicas",
+    "alerts",
+    "acknowledge_alert",
+    "resolve_alert",
+    "silence_alerts",
+    "set_alert_rule",
+    "set_alert_route",
+    "remove_alert_route",
     "close",
 }
 

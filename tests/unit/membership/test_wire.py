@@ -30,7 +30,7 @@ from vectron_p2p.membership.wire import (
 from vectron_p2p.model.ids import Address, ClusterId, NodeId
 from vectron_p2p.model.nodes import Liveness
 
-ENVELOPE = Envelope(ClusterId("c" * 36), 2, 17, b"\x01" * 32, NodeId("n1"), 99, 1_700_000_000_000)
+ENVELOPE = Envelope(ClusterId("c" * 36), 2, 17, b"\x01" * 32, NodeId("n1"), 99, 1_700_000_000_000, b"12345678")
 HERE = Address("10.0.0.1", 7700)
 UPDATES = (
     Update(NodeId("a"), HERE, Incarnation(3, 1), Liveness.SUSPECT, NodeId("b")),
@@ -65,7 +65,7 @@ def test_the_longest_packet_fits_a_datagram(kind):
     update = Update(node, address, big, Liveness.DEAD, NodeId(longest("b", 64)))
     updates = (update,) * (UPDATES_BUDGET // update_size(update))
     assert updates
-    envelope = Envelope(ClusterId(longest("c", 64)), 2**62, 2**62, b"h" * 64, node, 2**62, 2**62)
+    envelope = Envelope(ClusterId(longest("c", 64)), 2**62, 2**62, b"h" * 64, node, 2**62, 2**62, b"a" * 8)
     assert len(encode_packet(envelope, kind(2**62, node, big, address, updates))) <= MAX_PACKET
 
 
@@ -73,6 +73,18 @@ def test_the_size_of_an_update_is_an_upper_bound():
     for update in (*UPDATES, dataclasses.replace(UPDATES[0], incarnation=Incarnation(2**62, 2**62))):
         with_it = len(encode_packet(ENVELOPE, Gossip((update,))))
         assert with_it - len(encode_packet(ENVELOPE, Gossip(()))) <= update_size(update)
+
+
+def test_a_packet_of_the_first_version_says_nothing_of_alerts():
+    packet = body(0)
+    packet[1] = packet[1][:7]
+    envelope, message = decode_packet(msgpack.packb(packet))
+    assert envelope == dataclasses.replace(ENVELOPE, alerts=b"")
+    assert message == MESSAGES[0]
+    for wrong in (b"123456789", "12345678", None):
+        packet[1] = [*packet[1][:7], wrong]
+        with pytest.raises(BadPacket):
+            decode_packet(msgpack.packb(packet))
 
 
 def test_every_cut_packet_is_bad():

@@ -55,8 +55,8 @@ def test_what_is_encoded_is_decoded(sent: Any) -> None:
 
 def test_every_message_class_has_a_schema_and_survives_the_wire() -> None:
     samples: dict[Any, Any] = {
-        "int": 1, "float": 1.5, "str": "s", "bytes": b"b", "bool": True, "int | None": None, "str | None": "x",
-        "bytes | None": b"c",
+        "int": 1, "float": 1.5, "str": "s", "bytes": b"b", "bool": True, "bool | None": None, "int | None": None,
+        "str | None": "x", "bytes | None": b"c",
         "float | None": 2.0, "int | str | None": "id", "dict[str, Any]": {"a": [1]}, "dict[str, Any] | None": {},
         "list[int]": [1], "list[str]": ["a"], "list[bytes]": [b"a"], "list[bool]": [True], "list[int | str]": [1, "a"],
         "list[bytes | None]": [None, b"a"], "list[dict[str, Any]]": [{}], "list[dict[str, Any]] | None": None,

@@ -48,6 +48,8 @@ class _Pair:
 
     due: float
     interval: float
+    since: float
+    """When there was first something to compare."""
     turn: trio.Lock = field(default_factory=trio.Lock)
     """One comparison at a time, whoever asked for it."""
 
@@ -110,9 +112,18 @@ class AntiEntropy:
         pair = self._pairs.get(peer)
         if pair is None:
             # Anywhere within the first interval: nodes that start together do not all compare at once.
-            due = self._clock.now() + self._interval * self._random.uniform(0.5, 1.5)
-            pair = self._pairs[peer] = _Pair(due, self._interval)
+            now = self._clock.now()
+            due = now + self._interval * self._random.uniform(0.5, 1.5)
+            pair = self._pairs[peer] = _Pair(due, self._interval, now)
         return pair
+
+    def behind(self, peers: Peers) -> float:
+        """Seconds since some live co-owner was last compared with to the end."""
+        now = self._clock.now()
+        return max(
+            (now - self._compared.get(peer, self._pair(peer).since) for peer in self.pairs(peers) if peers.alive(peer)),
+            default=0.0,
+        )
 
     def pairs(self, peers: Peers) -> dict[NodeId, list[Replica]]:
         """The replicas to compare with each other owner, dead ones too. Among those that are read only: one that is

@@ -10,6 +10,16 @@ old data.
 
 from __future__ import annotations
 
+from vectron_p2p.protocol.messages.alerts import (
+    AlertsNews,
+    AlertsReply,
+    ExchangeAlerts,
+    GetAlerts,
+    HandleAlert,
+    SetAlertRoute,
+    SetAlertRule,
+    SilenceAlerts,
+)
 from vectron_p2p.protocol.messages.changes import ChangePayload, DeleteIf, UpsertIf
 from vectron_p2p.protocol.messages.cluster import (
     CatalogNote,
@@ -101,6 +111,8 @@ from vectron_p2p.protocol.messages.watching import Watch, WatchNext, WatchReply
 
 __all__ = [
     "AgreeFloor",
+    "AlertsNews",
+    "AlertsReply",
     "ApplyReply",
     "ApplyRows",
     "AwaitFence",
@@ -122,9 +134,11 @@ __all__ = [
     "DescribeCollection",
     "Done",
     "DrainNode",
+    "ExchangeAlerts",
     "FetchRows",
     "FloorSums",
     "Get",
+    "GetAlerts",
     "GetCatalogView",
     "GetCluster",
     "GetHistory",
@@ -137,6 +151,7 @@ __all__ = [
     "GetStatistics",
     "GetStatus",
     "Group",
+    "HandleAlert",
     "Hello",
     "HistoryReply",
     "HitList",
@@ -176,8 +191,11 @@ __all__ = [
     "Search",
     "SearchReply",
     "SearchShards",
+    "SetAlertRoute",
+    "SetAlertRule",
     "SetReplicas",
     "ShardsReply",
+    "SilenceAlerts",
     "StatisticsReply",
     "StatusReply",
     "SwimNote",
