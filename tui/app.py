@@ -17,8 +17,8 @@ from tui.config import Config
 from tui.config import load as load_config
 from tui.connection import Connection, Timing
 from tui.dialogs.help import HelpScreen
-from tui.screens.base import ConsoleScreen, Shared, TableScreen
 from tui.screens.alerts import AlertsScreen
+from tui.screens.base import ConsoleScreen, Shared, TableScreen
 from tui.screens.collections import CollectionScreen, CollectionsScreen
 from tui.screens.logs import LogsScreen
 from tui.screens.nodes import NodeScreen, NodesScreen

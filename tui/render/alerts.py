@@ -132,4 +132,5 @@ def settings(report: AlertsReport, now: float) -> list[Line]:
         line(("sent to   ", Tone.MUTED), (each.name, Tone.STRONG), f" {each.url} from {each.severity} on")
         for each in report.routes
     ]
-    return lines or [line(("Nothing is silenced, and alerts are sent nowhere: vectron alerts route adds a webhook.", Tone.MUTED))]
+    nothing = "Nothing is silenced, and alerts are sent nowhere: vectron alerts route adds a webhook."
+    return lines or [line((nothing, Tone.MUTED))]

@@ -23,8 +23,8 @@ PADDING = 2  # blanks that a terminal table puts around a cell
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`priority` 0 is always shown; the larger, the sooner left out. `most`: longest text shown in full. `shrinks`: cut to
-    what is left where it would not fit.
+    """`priority` 0 is always shown; the larger, the sooner left out. `most`: longest text shown in full. `shrinks`: cut
+    to what is left where it would not fit.
     """
 
     key: str

@@ -43,8 +43,8 @@ def check_duration(text: str) -> float:
 class AlertsScreen(TableScreen):
     MODE = "alerts"
     ABOUT = (
-        "What is wrong now, as every node sees it, and what was. a says that somebody is at it, x closes it, s silences its "
-        "subject or its rule; h shows what is over too, e the rules."
+        "What is wrong now, as every node sees it, and what was. a says that somebody is at it, x closes it, s "
+        "silences its subject or its rule; h shows what is over too, e the rules."
     )
     LABEL = "Alerts"
     SORT = render.DEFAULT_SORT
@@ -183,9 +183,8 @@ class RulesScreen(TableScreen):
             Field("severity", "Severity", model.check_severity, rule.severity, " | ".join(model.SEVERITIES)),
         ]
         if rule.unit:
-            fields.insert(
-                0, Field("threshold", "Threshold", _threshold(rule), f"{rule.threshold:g}", f"{rule.unit}, {rule.low:g}..{rule.high:g}")
-            )
+            bounds = f"{rule.unit}, {rule.low:g}..{rule.high:g}"
+            fields.insert(0, Field("threshold", "Threshold", _threshold(rule), f"{rule.threshold:g}", bounds))
 
         def change(values: dict[str, Any]) -> None:
             self.shared.actions.ask(lambda source: source.set_alert_rule(rule.name, **values), self._got, rule.name)
