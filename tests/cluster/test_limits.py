@@ -105,7 +105,7 @@ async def test_all_requests_on_points_are_counted_and_no_others() -> None:
     async with open_cluster(nodes=1) as cluster:
         counted = {
             kind.__name__
-            for kind in cluster.node("n1")._client_service._handlers
+            for kind in cluster.node("n1")._dispatch._clients._handlers
             if "collection" in {field.name for field in dataclasses.fields(kind)}
         }
         assert counted >= {

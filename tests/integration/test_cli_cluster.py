@@ -278,3 +278,37 @@ def test_the_output_can_be_cut_off(cluster: ProcessCluster) -> None:
     command = ["bash", "-c", f"{nodes} | head -n 1 >/dev/null; exit ${{PIPESTATUS[0]}}"]
     done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_logs(cluster: ProcessCluster, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VECTRON_CONNECT", cluster[2].address)
+    lines = shell("logs").out.splitlines()
+    assert any(" cluster_founded " in line and " node=n0 " in line for line in lines)
+    assert {word for line in lines for word in line.split() if word.startswith("node=")} >= {"node=n0", "node=n1"}
+    assert [line.split()[0] for line in lines] == sorted(line.split()[0] for line in lines)
+    records = shell("logs", "n1", "--json").json
+    assert {record["node"] for record in records} == {"n1"}
+    assert {record["node_id"] for record in records} == {cluster[1].id}
+    (founded,) = [json.loads(line) for line in cluster[0].log().splitlines() if '"cluster_founded"' in line]
+    assert founded["level"] == "info"  # stderr is no terminal: JSON
+    nobody = shell("logs", "n9", "--json")
+    assert (nobody.code, nobody.error["code"], len(nobody.error["trace"])) == (1, "not_found", 16)
+    assert shell("logs", "--slow").out == ""
+
+
+def test_logs_can_be_followed(cluster: ProcessCluster) -> None:
+    command = [*PROGRAM, "logs", "--follow", "--json", "--connect", cluster.connect]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            assert json.loads(process.stdout.readline())["node"], "what is there already"
+            with connect(cluster.connect) as db:
+                db.create_collection("followed", dimension=2, shards=1)
+                db.delete_collection("followed")
+            cluster.kill(1)
+            for line in process.stdout:
+                record = json.loads(line)
+                if (record["event"], record["fields"].get("after")) == ("member_changed", "dead"):
+                    break
+        finally:
+            process.kill()

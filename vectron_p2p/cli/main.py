@@ -34,6 +34,7 @@ COMMANDS = {
     "get": "vectron_p2p.cli.points:get",
     "doctor": "vectron_p2p.cli.doctor:doctor",
     "import": "vectron_p2p.cli.load:load",
+    "logs": "vectron_p2p.cli.logs:logs",
     "node": "vectron_p2p.cli.node:node",
     "nodes": "vectron_p2p.cli.cluster:nodes",
     "scroll": "vectron_p2p.cli.points:scroll",

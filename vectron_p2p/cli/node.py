@@ -12,6 +12,7 @@ import click
 from vectron_p2p.model.collections import check_name
 from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.ids import Address, parse_address
+from vectron_p2p.model.logs import LEVELS
 
 
 class HostPort(click.ParamType):  # type: ignore[type-arg]  # generic only in new releases of click
@@ -95,6 +96,24 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     help="When a write is acknowledged: on disk, or in memory and on disk within 100 ms.",
 )
 @click.option(
+    "--log-format",
+    type=click.Choice(["auto", "text", "json"]),
+    default="auto",
+    show_default=True,
+    help="Of stderr; auto: text on a terminal, else a JSON object per line.",
+)
+@click.option(
+    "--http", type=HostPort(zero=True), help="Serve /healthz, /readyz and /metrics here; port 0 picks a free one."
+)
+@click.option("--log-level", type=click.Choice(list(LEVELS)), default="info", show_default=True)
+@click.option(
+    "--slow-ms",
+    type=click.FloatRange(min=0),
+    default=500.0,
+    show_default=True,
+    help="Requests that take as long are logged as slow (`vectron logs --slow`); 0: all.",
+)
+@click.option(
     "--search-cache",
     type=click.IntRange(0),
     default=32,
@@ -140,6 +159,10 @@ def node(
     durability: str,
     search_cache: int,
     insecure: bool,
+    log_format: str,
+    log_level: str,
+    slow_ms: float,
+    http: Address | None,
     max_requests_per_second: float,
     max_requests_per_second_per_connection: float,
     max_concurrent_requests: int,
@@ -169,6 +192,10 @@ def node(
             durability=durability,
             search_cache=search_cache * 1024 * 1024,
             insecure=insecure,
+            log_format=log_format,
+            log_level=log_level,
+            slow_ms=slow_ms,
+            http=http,
             max_requests_per_second=max_requests_per_second,
             max_requests_per_second_per_connection=max_requests_per_second_per_connection,
             max_concurrent_requests=max_concurrent_requests,

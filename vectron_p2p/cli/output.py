@@ -57,7 +57,11 @@ def error(wire: dict[str, Any], *, as_json: bool) -> None:
         note(json.dumps({name: plain(wire.get(name)) for name in (*names, *rest)}, ensure_ascii=False))
         return
     where = f" [{wire['field']}]" if wire.get("field") else ""
-    note(f"error: {wire['message']}{where} ({wire['code']})")
+    # Of a call that was itself wrong, the logs say no more than this.
+    trace = (
+        f", trace {wire['trace']}" if wire.get("trace") and (wire["retryable"] or wire["code"] == "internal") else ""
+    )
+    note(f"error: {wire['message']}{where} ({wire['code']}{trace})")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Iterable[str] = ()) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import uuid
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 import anyio
 import anyio.abc
@@ -12,6 +13,7 @@ import anyio.lowlevel
 
 from vectron_p2p.client import administration, operations, watching
 from vectron_p2p.client.async_transport import AsyncSocketTransport
+from vectron_p2p.client.logs import Tail
 from vectron_p2p.client.session import RetryPolicy, Session
 from vectron_p2p.client.steps import Call, Flow, LinkLost
 from vectron_p2p.client.targets import Embedded, parse_target, refuse_credentials
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.client.async_collection import AsyncCollection
     from vectron_p2p.model.collections import CollectionInfo
+    from vectron_p2p.model.logs import LogRecord
     from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
     from vectron_p2p.model.repair import RepairReport
@@ -65,6 +68,7 @@ class AsyncClient:
             now=anyio.current_time,
             rng=random.Random(),
             operation_id=lambda: uuid.uuid4().hex,
+            trace=itertools.count(uuid.uuid4().int >> 66).__next__,
             retry=retry,
         )
         self._transport: Transport | None = None
@@ -201,6 +205,49 @@ class AsyncClient:
     async def set_replicas(self, name: str, replicas: int) -> CollectionInfo:
         """As `Client.set_replicas`."""
         return await self.run(administration.set_replicas(self.session, name, replicas))
+
+    @overload
+    async def logs(
+        self,
+        node: str | None = None,
+        *,
+        level: str = "info",
+        slow: bool = False,
+        trace: str | None = None,
+        limit: int = 1000,
+        follow: Literal[False] = False,
+    ) -> list[LogRecord]: ...
+
+    @overload
+    async def logs(
+        self,
+        node: str | None = None,
+        *,
+        level: str = "info",
+        slow: bool = False,
+        trace: str | None = None,
+        limit: int = 1000,
+        follow: Literal[True],
+    ) -> AsyncIterator[LogRecord]: ...
+
+    async def logs(
+        self,
+        node: str | None = None,
+        *,
+        level: str = "info",
+        slow: bool = False,
+        trace: str | None = None,
+        limit: int = 1000,
+        follow: bool = False,
+    ) -> list[LogRecord] | AsyncIterator[LogRecord]:
+        """As `Client.logs`; `async for record in await db.logs(follow=True)`."""
+        tail = Tail(self.session, node, level=level, slow=slow, trace=trace, limit=limit)
+        return self._follow(tail) if follow else await self.run(tail.look())
+
+    async def _follow(self, tail: Tail) -> AsyncIterator[LogRecord]:
+        while True:
+            for record in await self.run(tail.look()):
+                yield record
 
     async def run(self, flow: Flow[T]) -> T:
         """Drives a flow to its result: the whole of this shell."""

@@ -77,7 +77,7 @@ class AsyncLink:
     def usable(self) -> bool:
         return self._link.current and not self._scope.cancel_called
 
-    async def call(self, message: Any, timeout: float, patience: float) -> Any:
+    async def call(self, message: Any, timeout: float, patience: float, trace: int = 0) -> Any:
         """The answer to `message`.
 
         Raises:
@@ -86,7 +86,7 @@ class AsyncLink:
         """
         message, until = self._link.leased(message)
         queued = self._connection.pending_bytes
-        request_id = self._connection.send_request(message, timeout=timeout)
+        request_id = self._connection.send_request(message, timeout=timeout, trace=trace)
         if not self._waiting:
             self._silence = Silence(anyio.current_time())
         self._silence.sent(self._connection.pending_bytes - queued)
@@ -219,7 +219,7 @@ class AsyncSocketTransport:
         started = anyio.current_time()
         link = await self._link(step)
         left = step.timeout - (anyio.current_time() - started)
-        return await link.call(step.message, left, step.silence_timeout)
+        return await link.call(step.message, left, step.silence_timeout, step.trace)
 
     async def _link(self, step: Call) -> AsyncLink:
         link = self._links.get(step.address)

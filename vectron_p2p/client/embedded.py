@@ -33,7 +33,7 @@ class EmbeddedTransport:
         self._node = start(path)
 
     def call(self, step: Call) -> Any:
-        return self._node.call(step.message, step.timeout)
+        return self._node.call(step.message, step.timeout, step.trace)
 
     def close(self) -> None:
         self._node.close()
@@ -50,7 +50,7 @@ class AsyncEmbeddedTransport:
         return cls(await anyio.to_thread.run_sync(start, path))
 
     async def call(self, step: Call) -> Any:
-        return await self._node.acall(step.message, step.timeout)
+        return await self._node.acall(step.message, step.timeout, step.trace)
 
     async def aclose(self) -> None:
         with anyio.CancelScope(shield=True):

@@ -66,8 +66,21 @@ def ask(
         spread: Number of the seed to begin with, instead of the preferred node.
 
     Raises:
-        VectronError: The node's own, or Unavailable/DeadlineExceeded when none answered in time.
+        VectronError: The node's own, or Unavailable/DeadlineExceeded when none answered in time; with the trace id
+        under which the nodes know of all attempts.
     """
+    trace = session.trace()
+    try:
+        return (yield from _ask(session, message, reply_type, timeout, spread, trace))
+    except VectronError as error:
+        if trace and not error.trace and not isinstance(error, Unavailable):  # that one of ours: no node knows of it
+            error.trace = f"{trace:016x}"
+        raise
+
+
+def _ask(
+    session: Session, message: Any, reply_type: type[R], timeout: float | None, spread: int | None, trace: int
+) -> Flow[R]:
     attempts = _Attempts(session, session.timeout if timeout is None else timeout, spread)
     pause = 0.0
     while True:
@@ -81,7 +94,7 @@ def ask(
         alone = len(session.addresses) == 1
         dial, silence = (DIAL_S, SILENCE_S) if alone else (DIAL_ELSEWHERE_S, SILENCE_ELSEWHERE_S)
         try:
-            reply = yield Call(address, request, left + GRACE_S, min(dial, left), silence)
+            reply = yield Call(address, request, left + GRACE_S, min(dial, left), silence, trace)
         except LinkLost as error:
             session.lost(address)
             pause = attempts.after_loss(address, error)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from vectron_p2p.model.collections import CollectionInfo
 from vectron_p2p.model.errors import Internal, InvalidArgument
 from vectron_p2p.model.ids import Address, PointId, parse_address
+from vectron_p2p.model.logs import LogRecord
 from vectron_p2p.model.moves import MoveInfo, MovesReport
 from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
 from vectron_p2p.model.points import Group, Hit, Page, Point, SearchResult, unpack_payload
@@ -134,6 +135,11 @@ def traffic_figures(fields: dict[str, Any]) -> TrafficFigures:
 def history(fields: dict[str, Any]) -> History:
     """The answer to `history()`."""
     return build(History, fields)
+
+
+def log_record(record: dict[str, Any]) -> LogRecord:
+    """One of the answer to `logs()`."""
+    return build(LogRecord, record)
 
 
 def moves_report(report: dict[str, Any]) -> MovesReport:

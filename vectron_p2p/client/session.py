@@ -54,14 +54,18 @@ class Session:
         now: Callable[[], float],
         rng: random.Random,
         operation_id: Callable[[], str],
+        trace: Callable[[], int] | None = None,
         retry: RetryPolicy | None = None,
         learning: bool = True,
     ) -> None:
-        """`learning` False: ask the seeds only."""
+        """`trace` makes the trace ids of calls, 1..2^64-1 (None: the nodes make them). `learning` False: ask the
+        seeds only.
+        """
         self.timeout = check_timeout(timeout)
         self.now = now
         self.rng = rng
         self.operation_id = operation_id
+        self.trace = trace or (lambda: 0)
         self.retry = retry or RetryPolicy()
         self.cluster: str | None = None
         self.generation = 0

@@ -20,7 +20,7 @@ class Call:
 
     A `VectronError` from the node, or `LinkLost`, is thrown into the flow instead. `timeout` bounds the whole step and
     travels with the request; no answer by then is `DeadlineExceeded`. `dial_timeout` bounds opening a connection,
-    `silence_timeout` the answer to a ping: a node that owes one for longer is lost.
+    `silence_timeout` the answer to a ping: a node that owes one for longer is lost. `trace` goes with the request.
     """
 
     address: Address
@@ -28,6 +28,7 @@ class Call:
     timeout: float
     dial_timeout: float
     silence_timeout: float = SILENCE_S
+    trace: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 from vectron_p2p.client import administration, operations, watching
+from vectron_p2p.client.logs import Tail
 from vectron_p2p.client.session import RetryPolicy, Session
 from vectron_p2p.client.steps import Call, Flow, LinkLost
 from vectron_p2p.client.sync_transport import SocketTransport
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.client.collection import Collection
     from vectron_p2p.model.collections import CollectionInfo
+    from vectron_p2p.model.logs import LogRecord
     from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
     from vectron_p2p.model.repair import RepairReport
@@ -263,6 +266,61 @@ class Client:
         """Sets how many replicas of each of its shards a collection is to have; they come and go in the background."""
         return self.run(administration.set_replicas(self.session, name, replicas))
 
+    @overload
+    def logs(
+        self,
+        node: str | None = None,
+        *,
+        level: str = "info",
+        slow: bool = False,
+        trace: str | None = None,
+        limit: int = 1000,
+        follow: Literal[False] = False,
+    ) -> list[LogRecord]: ...
+
+    @overload
+    def logs(
+        self,
+        node: str | None = None,
+        *,
+        level: str = "info",
+        slow: bool = False,
+        trace: str | None = None,
+        limit: int = 1000,
+        follow: Literal[True],
+    ) -> Iterator[LogRecord]: ...
+
+    def logs(
+        self,
+        node: str | None = None,
+        *,
+        level: str = "info",
+        slow: bool = False,
+        trace: str | None = None,
+        limit: int = 1000,
+        follow: bool = False,
+    ) -> list[LogRecord] | Iterator[LogRecord]:
+        """The last log records of a node, or of all, by time: those that the nodes keep in memory.
+
+        Args:
+            node: Its name or id; None for all nodes that answer.
+            level: The lowest: "debug" (kept by nodes that log it), "info", "warning", "error" or "critical".
+            slow: Slow requests only: where their time went, and who asked.
+            trace: Only records of one call: the `trace` of an error or of a record.
+            limit: The newest so many; 10,000 at most.
+            follow: An iterator, which goes on with what comes.
+
+        Raises:
+            NotFound: There is no such node.
+            Unavailable: The node asked for does not answer.
+        """
+        tail = Tail(self.session, node, level=level, slow=slow, trace=trace, limit=limit)
+        return self._follow(tail) if follow else self.run(tail.look())
+
+    def _follow(self, tail: Tail) -> Iterator[LogRecord]:
+        while True:
+            yield from self.run(tail.look())
+
     def run(self, flow: Flow[T]) -> T:
         """Drives a flow to its result: the whole of this shell."""
         call = self._transport.call
@@ -292,6 +350,7 @@ def new_session(target: Remote | Embedded, timeout: float, retry: RetryPolicy | 
         now=time.monotonic,
         rng=random.Random(),
         operation_id=lambda: uuid.uuid4().hex,
+        trace=itertools.count(uuid.uuid4().int >> 66).__next__,
         retry=retry,
     )
 

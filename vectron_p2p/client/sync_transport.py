@@ -51,7 +51,7 @@ class BlockingLink:
             self.close()
             raise
 
-    def call(self, message: Any, timeout: float, patience: float) -> Any:
+    def call(self, message: Any, timeout: float, patience: float, trace: int = 0) -> Any:
         """The answer to `message`.
 
         Raises:
@@ -60,14 +60,14 @@ class BlockingLink:
         """
         message, until = self._link.leased(message)
         try:
-            return self._call(message, timeout, patience)
+            return self._call(message, timeout, patience, trace)
         except LinkLost as error:
             error.until = until
             raise
 
-    def _call(self, message: Any, timeout: float, patience: float) -> Any:
+    def _call(self, message: Any, timeout: float, patience: float, trace: int) -> Any:
         deadline = time.monotonic() + timeout
-        request_id = self._connection.send_request(message, timeout=timeout)
+        request_id = self._connection.send_request(message, timeout=timeout, trace=trace)
         size = self._connection.pending_bytes
         self._flush(deadline, patience, sent=True)
         silence = Silence(time.monotonic())
@@ -184,7 +184,7 @@ class SocketTransport:
         deadline = time.monotonic() + step.timeout
         link = self._take(step.address) or BlockingLink(step.address, self._session, timeout=step.dial_timeout)
         try:
-            return link.call(step.message, deadline - time.monotonic(), step.silence_timeout)
+            return link.call(step.message, deadline - time.monotonic(), step.silence_timeout, step.trace)
         except LinkLost:
             self._drop(step.address)  # the others to that node are most likely dead too
             raise

@@ -18,6 +18,7 @@ class VectronError(Exception):
         retryable: Whether the same call can succeed later without being changed.
         node: Id of the node that raised it, if one did.
         field: The argument at fault, if one is.
+        trace: The call's trace id, under which the logs of all nodes that it touched speak of it; "" where it has none.
         failed: Ids of the points that it is about (the first 100), when a conditional operation says so per point.
     """
 
@@ -41,6 +42,7 @@ class VectronError(Exception):
         self.node = node
         self.field = field
         self.failed: list[int | str] = failed or []
+        self.trace = ""
 
     def to_wire(self) -> dict[str, Any]:
         wire: dict[str, Any] = {
@@ -54,6 +56,8 @@ class VectronError(Exception):
             wire[name] = getattr(self, name)
         if self.failed:
             wire["failed"] = self.failed
+        if self.trace:
+            wire["trace"] = self.trace
         return wire
 
 
@@ -213,10 +217,12 @@ def from_wire(wire: dict[str, Any]) -> VectronError:
     """The error that `to_wire` described; an unknown code gives `Internal` with the same message."""
     cls = BY_CODE.get(str(wire.get("code")), Internal)
     extra = {name: wire[name] for name in (*cls.extra, "failed") if wire.get(name) is not None}
-    return cls(
+    error = cls(
         str(wire.get("message", "")),
         retryable=bool(wire.get("retryable", cls.default_retryable)),
         node=wire.get("node"),
         field=wire.get("field"),
         **extra,
     )
+    error.trace = str(wire.get("trace", ""))
+    return error

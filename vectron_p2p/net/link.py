@@ -86,7 +86,7 @@ class Link:
                         await self._written.wait()
                     nursery.cancel_scope.cancel()
         except Exception:  # a defect of ours: it must cost this connection, not the node
-            log.exception("a connection failed", remote=str(self.stream.remote))
+            log.exception("connection_failed", remote=str(self.stream.remote))
             self.reason = "an internal error"
         finally:
             self.reason = self.reason or "closed here"

@@ -18,6 +18,7 @@ from vectron_p2p.model.errors import DeadlineExceeded, Internal, VectronError
 from vectron_p2p.net.interfaces import ConnectionLost
 from vectron_p2p.net.link import Link
 from vectron_p2p.net.rpc_client import RpcConnection
+from vectron_p2p.observability import tracing
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol.connection import MAX_IN_FLIGHT, Connection
 from vectron_p2p.protocol.errors import LocalProtocolError
@@ -116,13 +117,13 @@ class _Serving:
 
     def _handle(self, event: Event, tasks: trio.Nursery) -> None:
         match event:
-            case Request(request_id, message, timeout, size):
+            case Request(request_id, message, timeout, size, trace):
                 # The scope is made here, so that its deadline and a CANCEL also count while the task waits for its
                 # turn.
                 scope = self._clock.move_on_after(float("inf") if timeout is None else timeout)
                 self._scopes[request_id] = scope
                 self._requests += 1
-                tasks.start_soon(self._answer, request_id, message, scope, size, self._clock.now())
+                tasks.start_soon(self._answer, request_id, message, scope, size, self._clock.now(), trace)
             case Cancelled(request_id):
                 if request_id in self._scopes:  # else the handler is through already
                     self._scopes[request_id].cancel()
@@ -134,7 +135,7 @@ class _Serving:
             case Closed(reason, error):
                 self.link.reason = self.link.reason or reason
                 if error is not None:
-                    log.info("connection refused or broken", remote=str(self._address), reason=reason)
+                    log.info("connection_refused", remote=str(self._address), reason=reason)
             case _:
                 pass  # the core gives a server nothing else
 
@@ -142,7 +143,7 @@ class _Serving:
         try:
             welcome = self._welcome(hello)
         except VectronError as error:
-            log.info("caller refused", remote=str(self._address), node=hello.node, reason=error.message)
+            log.info("caller_refused", remote=str(self._address), node=hello.node, reason=error.message)
             self.core.refuse(error)
         else:
             self._caller = Caller(hello.role, hello.node, self._address, hello)
@@ -155,11 +156,12 @@ class _Serving:
         try:
             self._on_note(message, self._caller)
         except Exception:
-            log.exception("a note could not be taken", message=type(message).__name__)
+            log.exception("note_not_taken", message=type(message).__name__)
 
     async def _answer(
-        self, request_id: int, message: Any, scope: trio.CancelScope, bytes_in: int, began: float
+        self, request_id: int, message: Any, scope: trio.CancelScope, bytes_in: int, began: float, trace: int
     ) -> None:
+        tracing.begin(trace)
         assert self._caller is not None
         bytes_out = 0
         reply: Any = None
@@ -180,10 +182,14 @@ class _Serving:
             except LocalProtocolError as caught:
                 error = _as_answer(caught, message)
         if error is not None:
+            error.trace = tracing.text(tracing.current())  # of this request, though others may get the same object
             bytes_out = self.core.respond_error(request_id, error)  # of no effect when the request was cancelled
         self.link.wake()
         if self._on_answered is not None and bytes_out >= 0:
             self._on_answered(message, self._caller, self._clock.now() - began, error, bytes_in, bytes_out)
+        if log.wants("debug"):
+            code = error.code if error is not None else None
+            log.debug("answered", message=type(message).__name__, remote=str(self._address), failure=code)
 
 
 def _as_answer(caught: Exception, message: Any) -> VectronError:
@@ -191,7 +197,7 @@ def _as_answer(caught: Exception, message: Any) -> VectronError:
         caught = caught.exceptions[0]  # a handler's nursery wraps the errors of its failed children: one tells enough
     if isinstance(caught, VectronError):
         return caught
-    log.error("a handler failed", message=type(message).__name__, exc_info=caught)
+    log.error("handler_failed", message=type(message).__name__, error=caught)
     return Internal(f"{type(caught).__name__} while answering {type(message).__name__}: {caught}")
 
 
@@ -277,7 +283,7 @@ class RpcServer:
                     except ConnectionLost:
                         break
                     if len(self._serving) >= self._max_connections:
-                        log.warning("too many connections", connections=len(self._serving))
+                        log.warning("too_many_connections", connections=len(self._serving))
                         await stream.aclose()
                         continue
                     nursery.start_soon(self._serve, stream)

@@ -15,6 +15,7 @@ import trio
 from vectron_p2p.model.errors import DeadlineExceeded, VectronError
 from vectron_p2p.net.interfaces import ConnectionLost
 from vectron_p2p.net.link import Link
+from vectron_p2p.observability import tracing
 from vectron_p2p.protocol.connection import Connection
 from vectron_p2p.protocol.events import Closed, ErrorResponse, Event, Goodbye, HandshakeDone, Response
 from vectron_p2p.protocol.messages import Hello, Welcome
@@ -118,6 +119,7 @@ class RpcConnection:
             ConnectionLost: Before `started`: nobody there, or no answer within `timeout`.
             VectronError: Before `started`: the other side refused, or is of another cluster.
         """
+        tracing.begin(0)  # it outlives the request that it was dialled for
         began = self._clock.now()
         stream = await self._network.connect(self.address, timeout=timeout)
         core = Connection("client", hello=self._hello)
@@ -141,8 +143,8 @@ class RpcConnection:
         if self._link is not None:
             self._link.end(reason)
 
-    async def call(self, message: Any, *, timeout: float) -> Any:
-        """The reply to `message`.
+    async def call(self, message: Any, *, timeout: float, trace: int | None = None) -> Any:
+        """The reply to `message`, asked for under `trace` (None: that of the task).
 
         Raises:
             VectronError: What the other side answered; DeadlineExceeded after `timeout` seconds.
@@ -153,7 +155,9 @@ class RpcConnection:
         try:
             with self._clock.move_on_after(timeout):
                 link = await self._ready()
-                request_id = link.core.send_request(message, timeout=timeout)
+                request_id = link.core.send_request(
+                    message, timeout=timeout, trace=tracing.current() if trace is None else trace
+                )
                 self._calls[request_id] = call
                 link.wake()
                 await call.done.wait()

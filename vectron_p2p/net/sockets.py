@@ -146,7 +146,7 @@ class SocketEndpoint:
                 await _wait(trio.lowlevel.wait_readable, self._streams)
             except OSError as error:
                 if error.errno in OVERLOAD_ERRORS:
-                    log.warning("cannot accept connections", error=_words(error))
+                    log.warning("cannot_accept_connections", error=_words(error))
                     await self._clock.sleep(OVERLOAD_PAUSE)
                 elif error.errno in CLOSED_ERRORS:
                     raise ConnectionLost("the endpoint is closed") from error

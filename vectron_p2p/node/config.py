@@ -33,6 +33,15 @@ class NodeConfig:
     dimensions take, and some 10,000 answers of 10 hits."""
     insecure: bool = False
     """Listen beyond loopback although nothing is encrypted yet."""
+    slow_ms: float = 500.0
+    """Requests that take as long are logged: some 50 times what most take, beyond the 0.3 s after which a second owner
+    is asked, and where people notice. 0: all are.
+    """
+    http: Address | None = None
+    """Where to serve /healthz, /readyz and /metrics; None: nowhere."""
+    log_level: str = "info"
+    log_format: str = "auto"
+    """Of stderr: "text", "json", or "auto" for text on a terminal and else JSON."""
     max_requests_per_second: float = 0.0
     """Of clients on points, as `node.limiter` weighs them; 0: no limit. Off by default: what a node bears depends on
     its vectors and cores, and its bounded queues refuse what is too much in any case.

@@ -23,6 +23,7 @@ from vectron_p2p.net.loopback import LoneNetwork
 from vectron_p2p.node.config import NodeConfig
 from vectron_p2p.node.hosting import causes, limits, open_runtime
 from vectron_p2p.node.node import Node
+from vectron_p2p.observability import tracing
 
 MEMORY = ":memory:"
 HERE = Address("embedded", 1)  # nobody dials it
@@ -52,18 +53,18 @@ class EmbeddedNode:
                 raise cause
             raise Unavailable(f"the embedded node did not start: {cause}", retryable=False) from failure
 
-    def call(self, message: Any, timeout: float) -> Any:
+    def call(self, message: Any, timeout: float, trace: int = 0) -> Any:
         """The reply to `message`, waited for by this thread.
 
         Raises:
             VectronError: What the node answered; DeadlineExceeded after `timeout` seconds.
         """
-        return self._submit(message, timeout).result()
+        return self._submit(message, timeout, trace).result()
 
-    async def acall(self, message: Any, timeout: float) -> Any:
+    async def acall(self, message: Any, timeout: float, trace: int = 0) -> Any:
         """As `call`, for trio and asyncio."""
         done = anyio.Event()
-        future = self._submit(message, timeout)
+        future = self._submit(message, timeout, trace)
         call_soon = _current_loop()
         future.add_done_callback(lambda _: call_soon(done.set))
         try:
@@ -82,23 +83,25 @@ class EmbeddedNode:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _submit(self, message: Any, timeout: float) -> Future[Any]:
+    def _submit(self, message: Any, timeout: float, trace: int) -> Future[Any]:
         future: Future[Any] = Future()
         assert self._token is not None
         try:
-            self._token.run_sync_soon(self._begin, message, timeout, future)
+            self._token.run_sync_soon(self._begin, message, timeout, trace, future)
         except trio.RunFinishedError:
             raise Unavailable("the embedded node is closed", retryable=False) from None
         return future
 
-    def _begin(self, message: Any, timeout: float, future: Future[Any]) -> None:
+    def _begin(self, message: Any, timeout: float, trace: int, future: Future[Any]) -> None:
         if self._calls is None:
             future.set_exception(Unavailable("the embedded node is closed", retryable=False))
         else:
-            self._calls.start_soon(self._answer, message, timeout, future)
+            self._calls.start_soon(self._answer, message, timeout, trace, future)
 
-    async def _answer(self, message: Any, timeout: float, future: Future[Any]) -> None:
+    async def _answer(self, message: Any, timeout: float, trace: int, future: Future[Any]) -> None:
         assert self._node is not None
+        self._node.enter()
+        tracing.begin(trace)
         result: Any = None
         error: VectronError | None = Unavailable("the embedded node was closed; the outcome is unknown")
         try:

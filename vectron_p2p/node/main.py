@@ -1,6 +1,6 @@
 """`vectron node`: one process, from its options to its exit code.
 
-Prints one line on stdout when it serves (`ready node=... `); logs go to stderr as JSON lines.
+Prints one line on stdout when it serves (`ready node=... `); logs go to stderr (`observability.logs`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from vectron_p2p.net.sockets import RealNetwork
 from vectron_p2p.node.hosting import causes, limits, open_runtime
 from vectron_p2p.node.joining import WrongCluster
 from vectron_p2p.node.node import Node
+from vectron_p2p.node.probes import Probes
 from vectron_p2p.observability.logs import write_to
 from vectron_p2p.runtime.real import TrioClock
 
 if TYPE_CHECKING:
+    from vectron_p2p.net.http import HttpServer
     from vectron_p2p.node.config import NodeConfig
 
 
@@ -31,29 +33,33 @@ def check_exposure(config: NodeConfig) -> None:
     """Refuse to listen beyond this machine unasked.
 
     Raises:
-        InvalidArgument: The address is not loopback and `insecure` is not set, or nobody could tell what to advertise.
+        InvalidArgument: An address is not loopback and `insecure` is not set, or nobody could tell what to advertise.
     """
-    host = config.listen.host
+    for field, address in (("listen", config.listen), ("http", config.http)):
+        if address is not None and not config.insecure and not _reach(address.host)[0]:
+            raise InvalidArgument(
+                f"{address.host} can be reached from other machines, and nothing is encrypted or authenticated: "
+                "listen on 127.0.0.1, or say --insecure if the network is yours alone",
+                field=field,
+            )
+    if _reach(config.listen.host)[1] and config.advertise is None:
+        raise InvalidArgument("--advertise HOST:PORT is needed when listening on all addresses", field="advertise")
+
+
+def _reach(host: str) -> tuple[bool, bool]:
+    """Whether it is this machine alone, and whether it is all addresses."""
     try:
         address = ipaddress.ip_address(host)
-        loopback, everywhere = address.is_loopback, address.is_unspecified
     except ValueError:
-        loopback, everywhere = host == "localhost", False
-    if not loopback and not config.insecure:
-        raise InvalidArgument(
-            f"{host} can be reached from other machines, and nothing is encrypted or authenticated: "
-            "listen on 127.0.0.1, or say --insecure if the network is yours alone",
-            field="listen",
-        )
-    if everywhere and config.advertise is None:
-        raise InvalidArgument("--advertise HOST:PORT is needed when listening on all addresses", field="advertise")
+        return host == "localhost", False
+    return address.is_loopback, address.is_unspecified
 
 
 def run_node(config: NodeConfig) -> int:
     """Run until SIGTERM or SIGINT; 0 after an orderly stop, 1 on failure (said on stderr), 2 for options that cannot
     be.
     """
-    write_to(sys.stderr)
+    write_to(sys.stderr, level=config.log_level, form=config.log_format)
     blas.use_one_thread()  # our own threads share the cores already, and a fork needs it (see index.blas)
     try:
         check_exposure(config)
@@ -80,15 +86,25 @@ async def _main(config: NodeConfig) -> None:
         node = Node(config, runtime, limits())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, node, nursery.cancel_scope)
+            http = "-"
+            if config.http is not None:
+                server = await Probes(node).open(config.http, runtime.clock)
+                nursery.start_soon(_serve_http, node, server)
+                http = str(server.address)
             await nursery.start(node.run)
             name = f"node={node.identity.node} name={node.identity.name}"
-            sys.stdout.write(f"ready {name} listen={node.address} http=-\n")
+            sys.stdout.write(f"ready {name} listen={node.address} http={http}\n")
             sys.stdout.flush()
             await node.ended.wait()
             if node.left:
                 sys.stdout.write(f"left {name} (it was drained, and its folder can be deleted)\n")
                 sys.stdout.flush()
             nursery.cancel_scope.cancel()
+
+
+async def _serve_http(node: Node, server: HttpServer) -> None:
+    node.enter()
+    await server.run()
 
 
 async def _stop_on_signal(node: Node, scope: trio.CancelScope) -> None:

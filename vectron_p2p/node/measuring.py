@@ -111,7 +111,7 @@ class Measuring:
         self._gossip = gossip
         self._server = server
         self._traffic = traffic
-        self._meter = requests.meter
+        self.meter = requests.meter
         self.disk_used = 0
         """As of the last look at the disk."""
         self.sampler = Sampler(
@@ -171,7 +171,7 @@ class Measuring:
         """
         return [
             {**dataclasses.asdict(figures), "histogram": tally.histogram.to_bytes()}
-            for figures, tally in self._meter.windows(self._runtime.clock.now())
+            for figures, tally in self.meter.windows(self._runtime.clock.now())
         ]
 
     async def replicas(self) -> list[dict[str, Any]]:

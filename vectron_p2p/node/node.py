@@ -8,27 +8,27 @@ two histories exist) ends it: peers carry on, and a half-working node would only
 from __future__ import annotations
 
 import contextlib
-import math
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from vectron_p2p.catalog.state import BadCatalog
-from vectron_p2p.model.errors import NotFound, PermissionDenied, Unavailable, VectronError
-from vectron_p2p.model.ids import Address, NodeId
+from vectron_p2p.model.errors import PermissionDenied, Unavailable, VectronError
 from vectron_p2p.model.nodes import Liveness, NodeState
 from vectron_p2p.net.pool import Pool
-from vectron_p2p.net.rpc import Caller, RpcServer
+from vectron_p2p.net.rpc import RpcServer
 from vectron_p2p.node.administration import Administration
 from vectron_p2p.node.catalog import Catalog
 from vectron_p2p.node.client_service import ClientService
 from vectron_p2p.node.coordinator.coordinator import Coordinator
+from vectron_p2p.node.dispatch import Dispatch
 from vectron_p2p.node.fences import Fences
 from vectron_p2p.node.gossip import Gossip
 from vectron_p2p.node.greeting import Greeting
 from vectron_p2p.node.identity import LOST_SELF, Identity, check_owned
 from vectron_p2p.node.insight import Insight
-from vectron_p2p.node.joining import found_cluster, join_cluster, let_in, meet_others, persisted_catalog
+from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
+from vectron_p2p.node.logbook import Logbook
 from vectron_p2p.node.measuring import Measuring, Requests
 from vectron_p2p.node.peers import Peers
 from vectron_p2p.node.recovery import Recovery
@@ -43,32 +43,29 @@ from vectron_p2p.node.services.lost import LookForLost
 from vectron_p2p.node.services.promises import Promises
 from vectron_p2p.node.services.upkeep import Upkeep
 from vectron_p2p.node.shard_records import ShardRecords
+from vectron_p2p.node.slow_requests import SlowRequests
 from vectron_p2p.node.stamps import Stamps
 from vectron_p2p.node.standing import Standing
 from vectron_p2p.node.status import Status
 from vectron_p2p.node.traffic import Traffic
 from vectron_p2p.node.warnings import warnings_of
-from vectron_p2p.observability.logs import get_logger
-from vectron_p2p.protocol import messages as m
+from vectron_p2p.observability import logs
+from vectron_p2p.observability.journal import Journal
 from vectron_p2p.replication.hlc import HybridClock
 from vectron_p2p.storage.kv import Corrupt
 
 if TYPE_CHECKING:
     from vectron_p2p.catalog.records import Persisted
     from vectron_p2p.catalog.state import ClusterState
+    from vectron_p2p.model.ids import Address, NodeId
     from vectron_p2p.net.interfaces import Endpoint
     from vectron_p2p.node.config import Limits, NodeConfig
     from vectron_p2p.node.runtime import Runtime
 
-log = get_logger(__name__)
+log = logs.get_logger(__name__)
 
 SYSTEM = "system"  # the key-value store of identity, catalog and clock mark
 ANNOUNCE = 0.3  # seconds for the news of a clean stop to leave: one round of gossip
-INSPECTION = (m.GetNodeStatus, m.MerkleRoots, m.MerkleLeaves, m.LeafVersions, m.FetchRows)
-"""Requests between nodes that clients may make too: reads of one replica, for tools that compare replicas."""
-
-LOOKING = (m.GetStatus, m.GetCluster, m.GetStatistics, m.GetHistory)
-"""Requests of clients that a node answers while it is still starting: what it waits for shows there."""
 
 
 class Node:
@@ -80,15 +77,24 @@ class Node:
         self._limits = limits
         self._stopping = trio.Event()
         self._refusal: PermissionDenied | None = None
+        self.journal = Journal(level=config.log_level)
         self.ended = trio.Event()
         """Set when `run` is over."""
         self.serving = False
         self.left = False
         """Whether it has left its cluster for good: drained, with nothing to do any more."""
 
+    def enter(self) -> None:
+        """What this task logs from now on belongs to this node."""
+        logs.enter(self.journal, self._runtime.clock.wall)
+
     def stop(self) -> None:
         """Begin the orderly end."""
         self._stopping.set()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping.is_set()
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -100,6 +106,7 @@ class Node:
             VectronError: The cluster does not take this node.
             WrongCluster: A seed is of another cluster than the folder.
         """
+        self.enter()
         endpoint = await self._runtime.network.listen(self.config.listen)
         try:
             try:
@@ -121,6 +128,7 @@ class Node:
         self.address = self.config.advertise or endpoint.address
         check_owned(system, holds_data=bool(runtime.disk.names(KV_PREFIX)))
         self.identity = Identity(system, runtime.random, name=self.config.name)
+        self.journal.life = str(self.identity.boot)
         persisted = persisted_catalog(system)
         self._records = ShardRecords(system, runtime.executor)
         epoch = 0
@@ -206,8 +214,8 @@ class Node:
             endpoint,
             clock=runtime.clock,
             welcome=self._greeting.welcome,
-            handler=self._handle,
-            on_note=self._take_note,
+            handler=lambda message, caller: self._dispatch.handle(message, caller),
+            on_note=lambda message, caller: self._dispatch.take_note(message, caller),
             on_answered=requests.answered,
         )
         measuring = self.measuring = Measuring(
@@ -242,14 +250,14 @@ class Node:
         administration = Administration(
             peers, self.catalog, reports, self.upkeep.balancer, self.gossip.liveness, runtime.clock
         )
-        self._client_service = ClientService(
-            self.catalog, coordinator, reports, passes, administration, runtime, more=self.insight.handlers
-        )
+        logbook = Logbook(self.journal, peers, runtime.clock, state=lambda: self.catalog.state)
+        more = {**self.insight.handlers, **logbook.handlers}
+        clients = ClientService(self.catalog, coordinator, reports, passes, administration, runtime, more=more)
         self._look_for_lost = LookForLost(
             self._pool, runtime.clock, runtime.random, state=lambda: self.catalog.state, on_found=self._leave
         )
-        self._recovery = Recovery(self._peers, self.catalog, self.gossip.liveness, runtime, limits)
-        self._status = Status(
+        recovery = Recovery(self._peers, self.catalog, self.gossip.liveness, runtime, limits)
+        status = Status(
             identity,
             self.address,
             self.catalog,
@@ -259,6 +267,19 @@ class Node:
             runtime,
             connections=lambda: self._server.connections,
             moves=self.upkeep.moves.progress,
+        )
+        self._dispatch = Dispatch(
+            identity,
+            self.catalog,
+            self.gossip,
+            clients,
+            [self._replica_service, self.insight, self.upkeep, logbook],
+            recovery,
+            status,
+            SlowRequests(runtime.clock, self.config.slow_ms / 1000, state=lambda: self.catalog.state),
+            self.traffic.limiter,
+            runtime.clock,
+            serving=lambda: self.serving,
         )
 
     async def _start(self, nursery: trio.Nursery, epoch: int) -> None:
@@ -358,40 +379,7 @@ class Node:
 
     async def answer_client(self, message: Any) -> Any:
         """The reply to a client's request, within the deadline of the scope it is called in."""
-        remaining = trio.current_effective_deadline() - self._runtime.clock.now()
-        return await self._client_service.handle(message, None if math.isinf(remaining) else remaining)
-
-    async def _handle(self, message: Any, caller: Caller) -> Any:
-        if self._client_service.handles(message):
-            if not self.serving and not isinstance(message, LOOKING):
-                # Its catalog may be as old as its last stop: a name in it may be another collection's by now.
-                raise Unavailable("this node is starting; ask another one", node=self.identity.node)
-            with self.traffic.limiter.admitted(message, caller.address):
-                if caller.hello.generation == self.catalog.state.generation:
-                    await self.catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
-                return await self.answer_client(message)
-        if isinstance(message, m.Recover):
-            return await self._recovery.answer(message)
-        if caller.role != "peer" and not isinstance(message, INSPECTION):
-            raise PermissionDenied(f"{type(message).__name__} is a request between nodes")
-        return await self._serve_peer(message)
+        return await self._dispatch.answer_client(message)
 
     async def _serve_peer(self, message: Any) -> Any:
-        for service in (self._replica_service, self.insight, self.upkeep):
-            if service.handles(message):
-                return await service.handle(message)
-        if isinstance(message, m.GetCatalogView):
-            return self._recovery.view()
-        if isinstance(message, m.GetNodeStatus):
-            return await self._status.reply(message)
-        if isinstance(message, m.JoinCluster):
-            return await let_in(self.catalog, message)
-        raise NotFound(f"this node answers no {type(message).__name__}", field="message")
-
-    def _take_note(self, message: Any, caller: Caller) -> None:
-        if caller.role != "peer" or caller.node is None:
-            return
-        if isinstance(message, m.SwimNote):
-            self.gossip.receive_note(message, NodeId(caller.node))
-        elif isinstance(message, m.CatalogNote):
-            self.catalog.receive(message.body, NodeId(caller.node))
+        return await self._dispatch.serve_peer(message)

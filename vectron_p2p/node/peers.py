@@ -20,6 +20,7 @@ from vectron_p2p.model.nodes import Liveness
 from vectron_p2p.model.traffic import PeerFigures, RoundTripFigures
 from vectron_p2p.net.interfaces import ConnectionLost
 from vectron_p2p.net.pool import Unreachable
+from vectron_p2p.observability import parts
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.traffic.peer_health import PeerHealth, Standing
 
@@ -193,6 +194,7 @@ class Peers:
                 trip.took_longer(now - began)
             health.breaker.probed(admission, now)
             self._in_flight[node] -= 1
+            parts.note(node, message, now - began)
 
     async def _call_self(self, message: Any, timeout: float) -> Any:
         trip = self._health[self.me].round_trip(KINDS.get(type(message), OTHER))
@@ -202,5 +204,7 @@ class Peers:
                 reply = await self._local(message)
         except trio.TooSlowError as error:
             raise DeadlineExceeded(f"node {self.me} did not answer within {timeout:.1f} s", node=self.me) from error
-        trip.took(self._clock.now() - began)
+        took = self._clock.now() - began
+        trip.took(took)
+        parts.note(self.me, message, took)
         return reply

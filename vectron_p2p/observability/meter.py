@@ -116,7 +116,7 @@ class _Slots:
 class OperationMeter:
     """One operation."""
 
-    __slots__ = ("_ends", "_long", "_now", "_short", "count", "errors")
+    __slots__ = ("_before", "_ends", "_long", "_now", "_short", "count", "errors")
 
     def __init__(self) -> None:
         self.count = 0
@@ -125,12 +125,14 @@ class OperationMeter:
         self._long = _Slots(LONG_S, LONG_SPAN_S)
         self._now = Tally(0.0)
         self._ends = -math.inf
+        self._before = Tally(0.0)  # all before `_now`
 
     def record(self, now: float, seconds: float, *, failed: bool, bytes_in: int, bytes_out: int) -> None:
         """One request that ended `now` and took `seconds`."""
         if now >= self._ends:
             if self._now.count:
                 self._long.at(self._now.start).add(self._now)
+                self._before.add(self._now)
             self._now = self._short.at(now)
             self._ends = self._now.start + SHORT_S
         tally = self._now
@@ -147,6 +149,13 @@ class OperationMeter:
         if failed:
             tally.errors += 1
             self.errors += 1
+
+    def since_start(self) -> Tally:
+        """All that ever happened."""
+        total = Tally(0.0)
+        total.add(self._before)
+        total.add(self._now)
+        return total
 
     def window(self, now: float, window_s: float) -> Tally:
         """What happened in the last `window_s` seconds, and since the start of the slot in which they begin."""
@@ -176,6 +185,10 @@ class Meter:
         """Requests and errors of `kind` since the start."""
         meters = [meter for (each, _), meter in self._operations.items() if each == kind]
         return sum(meter.count for meter in meters), sum(meter.errors for meter in meters)
+
+    def since_start(self) -> list[tuple[tuple[str, str], Tally]]:
+        """All that ever happened, by kind and name, in order."""
+        return [(which, meter.since_start()) for which, meter in sorted(self._operations.items())]
 
     def windows(self, now: float, windows_s: Iterable[int] = WINDOWS_S) -> Iterator[tuple[OperationStatistics, Tally]]:
         """The figures of each window in which an operation happened, and what they are made of, in order."""

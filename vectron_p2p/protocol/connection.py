@@ -34,13 +34,13 @@ from vectron_p2p.protocol.events import (
     Request,
     Response,
 )
-from vectron_p2p.protocol.frames import MAX_BODY, MAX_MESSAGE, SPLITTABLE, Frame, FrameReader, Kind, Reassembly
+from vectron_p2p.protocol.frames import MAX_BODY, MAX_MESSAGE, PREFIX, SPLITTABLE, Frame, FrameReader, Kind, Reassembly
 from vectron_p2p.protocol.messages import Hello, Welcome
 from vectron_p2p.protocol.outgoing import Outgoing
 from vectron_p2p.protocol.registry import decode, encode
 from vectron_p2p.protocol.wire_errors import decode_error, encode_error
 
-PROTOCOL_VERSIONS = (1,)
+PROTOCOL_VERSIONS = (2,)
 """Versions this software speaks. The handshake itself never changes form."""
 
 MAGIC = b"vctrn"  # opens both greetings: a stranger is told apart before anything of his is decoded
@@ -213,14 +213,14 @@ class Connection:
             self.respond_error(request_id, Unavailable("this node is stopping; ask another"))
             return
         try:
-            if len(body) < 4:
-                raise RemoteProtocolError("a request begins with its timeout")
-            message = decode(memoryview(body)[4:])
+            if len(body) < PREFIX.size:
+                raise RemoteProtocolError("a request begins with its timeout and its trace")
+            message = decode(memoryview(body)[PREFIX.size :])
         except RemoteProtocolError as error:
             self.respond_error(request_id, InvalidArgument(f"this request cannot be understood: {error}"))
             return
-        milliseconds = int.from_bytes(body[:4], "big")
-        events.append(Request(request_id, message, milliseconds / 1000 if milliseconds else None, len(body) - 4))
+        (milliseconds, trace), size = PREFIX.unpack_from(body), len(body) - PREFIX.size
+        events.append(Request(request_id, message, milliseconds / 1000 if milliseconds else None, size, trace))
 
     def _take_response(self, request_id: int, body: bytes, events: list[Event]) -> None:
         del self._in_flight[request_id]
@@ -326,7 +326,7 @@ class Connection:
 
     # --- a client's side ----------------------------------------------------------------------------------------------
 
-    def send_request(self, message: Any, *, timeout: float | None = None) -> int:
+    def send_request(self, message: Any, *, timeout: float | None = None, trace: int = 0) -> int:
         """Queues a request and returns its id. `timeout` (seconds) tells the server how long the answer is of use.
 
         Raises:
@@ -339,7 +339,7 @@ class Connection:
             milliseconds = 0
         else:
             milliseconds = min(max(math.ceil(timeout * 1000), 1), MAX_TIMEOUT_MS)
-        request_id = self._send(Kind.REQUEST, milliseconds.to_bytes(4, "big") + encode(message))
+        request_id = self._send(Kind.REQUEST, PREFIX.pack(milliseconds, trace) + encode(message))
         self._in_flight[request_id] = True
         return request_id
 

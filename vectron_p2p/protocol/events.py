@@ -29,6 +29,8 @@ class Request:
     """Seconds the caller still waits; None: for ever."""
     size: int = 0
     """Bytes of the message."""
+    trace: int = 0
+    """The call of a client that it is part of; 0: of none, or not told."""
 
 
 @dataclass(frozen=True, slots=True)

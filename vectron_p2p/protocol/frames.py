@@ -18,6 +18,7 @@ from vectron_p2p.protocol.errors import RemoteProtocolError
 
 HEADER = struct.Struct(">IBBQ")
 _LENGTH = struct.Struct(">I")
+PREFIX = struct.Struct(">IQ")  # before the message of a request: its timeout in ms and its trace; 0 for none
 _COUNTED = HEADER.size - _LENGTH.size  # bytes of the header that the length counts
 
 MAX_BODY = 256 * 1024  # at 1 Gbit/s a frame occupies the line for 2 ms: what a small message waits behind a bulk one

@@ -43,7 +43,7 @@ def _text(value: Any, limit: int) -> str:
 
 def _clean(wire: dict[Any, Any]) -> dict[str, Any]:
     clean: dict[str, Any] = {"code": _text(wire.get("code"), 100), "message": _text(wire.get("message", ""), MAX_TEXT)}
-    for name in ("node", "field", "current"):
+    for name in ("node", "field", "current", "trace"):
         if isinstance(wire.get(name), str):
             clean[name] = _text(wire[name], 200)
     if type(wire.get("retryable")) is bool:

@@ -8,6 +8,7 @@ here workers wait on a plain queue, and all results that are ready wake the loop
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import os
 import queue
 import threading
@@ -78,6 +79,8 @@ class Lane:
 class _Job:
     fn: Callable[..., Any]
     args: tuple[object, ...]
+    context: contextvars.Context
+    """The asking task's: what is logged on the thread belongs to its node and request."""
     task: trio.lowlevel.Task | None
     """None once the waiting task was cancelled: the result is dropped."""
     result: outcome.Outcome[Any] | None = None
@@ -103,7 +106,7 @@ class ThreadExecutor:
 
     async def run(self, lane: str, fn: Callable[..., T], *args: object) -> T:
         await trio.lowlevel.checkpoint_if_cancelled()
-        job = _Job(fn, args, trio.lowlevel.current_task())
+        job = _Job(fn, args, contextvars.copy_context(), trio.lowlevel.current_task())
         self._queues[lane].put(job)
 
         def abandon(_raise_cancel: object) -> trio.lowlevel.Abort:
@@ -128,7 +131,7 @@ class ThreadExecutor:
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
         while (job := jobs.get()) is not None:
-            job.result = outcome.capture(job.fn, *job.args)
+            job.result = outcome.capture(job.context.run, job.fn, *job.args)
             self._done.append(job)
             try:
                 self._token.run_sync_soon(self._deliver, idempotent=True)

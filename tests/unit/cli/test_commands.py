@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import asdict
 from typing import Any
 
@@ -189,11 +190,14 @@ def test_errors_of_the_cluster(shell: Shell, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv("VECTRON_CONNECT", node.target)
         done = shell("count", "docs", "--json")
         assert (done.code, done.out) == (1, "")
-        assert done.error == {
+        error = done.error
+        assert len(error.pop("trace")) == 16
+        assert error == {
             "code": "consistency_error", "message": "no quorum", "retryable": True, "node": "n7", "field": None,
             "acked": 0, "required": 2,
         }  # fmt: skip
-        assert shell("count", "docs").err == "error: no quorum (consistency_error)\n"
+        said = shell("count", "docs").err
+        assert re.fullmatch(r"error: no quorum \(consistency_error, trace [0-9a-f]{16}\)\n", said)
 
 
 def test_nobody_answers(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

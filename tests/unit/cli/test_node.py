@@ -143,4 +143,4 @@ def test_help_starts_without_the_heavy_packages() -> None:
     for words in (["--help"], ["node", "--help"], ["import", "--help"], ["console", "--help"]):
         done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)
         loaded = set(done.stdout.rpartition("LOADED")[2].split())
-        assert not loaded & {"numpy", "hnswlib", "plyvel", "textual", "trio", "anyio", "rich", "pyarrow", "structlog"}
+        assert not loaded & {"numpy", "hnswlib", "plyvel", "textual", "trio", "anyio", "rich", "pyarrow"}

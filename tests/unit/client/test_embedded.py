@@ -27,7 +27,7 @@ class Node:
         self.refusals = 1
         Node.made.append(self)
 
-    def call(self, message: Any, timeout: float) -> Any:
+    def call(self, message: Any, timeout: float, trace: int = 0) -> Any:
         self.timeouts.append(timeout)
         if isinstance(message, messages.Count):
             if self.refusals:
@@ -36,7 +36,7 @@ class Node:
             return messages.CountReply(7)
         raise NotFound("none")
 
-    async def acall(self, message: Any, timeout: float) -> Any:
+    async def acall(self, message: Any, timeout: float, trace: int = 0) -> Any:
         return self.call(message, timeout)
 
     def close(self) -> None:

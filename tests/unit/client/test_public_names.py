@@ -32,6 +32,7 @@ CLIENT = {
     "remove",
     "rebalance",
     "moves",
+    "logs",
     "set_replicas",
     "close",
 }

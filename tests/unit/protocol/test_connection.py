@@ -35,8 +35,8 @@ BIG = SwimNote(bytes(3 * MAX_BODY))
 @pytest.mark.parametrize("step", [None, 1, 5])
 def test_request_and_response(step: int | None) -> None:
     pair = Pair.opened()
-    request_id = pair.client.send_request(COUNT, timeout=1.5)
-    assert pair.to_server(step) == [Request(request_id, COUNT, 1.5, len(encode(COUNT)))]
+    request_id = pair.client.send_request(COUNT, timeout=1.5, trace=2**64 - 1)
+    assert pair.to_server(step) == [Request(request_id, COUNT, 1.5, len(encode(COUNT)), 2**64 - 1)]
     assert pair.client.in_flight == pair.server.in_flight == 1
     pair.server.respond(request_id, CountReply(5))
     assert pair.to_client(step) == [Response(request_id, CountReply(5))]
@@ -101,7 +101,7 @@ def test_a_request_that_cannot_be_understood_fails_alone() -> None:
     pair = Pair.opened()
     request_id = pair.client.send_request(COUNT)
     drain(pair.client)
-    for body in (b"\0\0\0\0\xc1", b"\0\0", b"\0\0\0\0" + encode(COUNT)[:-1], b"\0\0\0\0\x91\xcd\x27\x0f"):
+    for body in (bytes(12) + b"\xc1", b"\0\0", bytes(12) + encode(COUNT)[:-1], bytes(12) + b"\x91\xcd\x27\x0f"):
         assert pair.server.receive(encode_frame(Kind.REQUEST, request_id, body)) == []
         (event,) = carry(pair.server, pair.client)
         assert isinstance(event, ErrorResponse)

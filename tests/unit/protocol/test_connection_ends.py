@@ -110,7 +110,7 @@ def test_the_end_of_the_stream(cut: bool) -> None:
         encode_frame(Kind.HELLO, 0, MAGIC + encode(HELLO)),
         frames.HEADER.pack(frames.MAX_BODY + 11, Kind.NOTE, 0, 1),
         b"\xff" * 20,
-        encode_frame(Kind.REQUEST, 1, b"\0\0\0\0" + encode(COUNT)) * 2,
+        encode_frame(Kind.REQUEST, 1, bytes(12) + encode(COUNT)) * 2,
     ],
 )
 def test_a_client_that_breaks_the_protocol_is_told_and_closed(data: bytes) -> None:

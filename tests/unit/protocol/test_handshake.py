@@ -38,9 +38,9 @@ def test_handshake(step: int | None) -> None:
     assert pair.server.state is State.DECIDING
     pair.server.accept(WELCOME)
     (event,) = pair.to_client(step)
-    assert event == HandshakeDone(replace(WELCOME, version=1))
+    assert event == HandshakeDone(replace(WELCOME, version=2))
     assert {pair.client.state, pair.server.state} == {State.OPEN}
-    assert pair.client.peer == replace(WELCOME, version=1)
+    assert pair.client.peer == replace(WELCOME, version=2)
 
 
 def test_a_refusal_is_typed_and_ends_both_sides() -> None:
@@ -95,7 +95,7 @@ def test_a_client_that_has_pinned_no_cluster_takes_any() -> None:
         b"GET / HTTP/1.1\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # a TLS client
         encode_frame(Kind.PING, 0),
-        encode_frame(Kind.REQUEST, 1, b"\0\0\0\0" + encode(COUNT)),
+        encode_frame(Kind.REQUEST, 1, bytes(12) + encode(COUNT)),
         encode_frame(Kind.HELLO, 0, encode(Hello([1], "client"))),  # without the magic
         encode_frame(Kind.HELLO, 0, MAGIC + encode(COUNT)),
         encode_frame(Kind.HELLO, 0, MAGIC + b"\xff"),

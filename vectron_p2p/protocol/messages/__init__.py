@@ -25,6 +25,7 @@ from vectron_p2p.protocol.messages.handshake import (
     Hello,
     Welcome,
 )
+from vectron_p2p.protocol.messages.logs import GetLogs, LogsPage, LogsReply, ReadLogs
 from vectron_p2p.protocol.messages.moves import DrainNode, GetMoves, MovesReply, RemoveNode, SetReplicas
 from vectron_p2p.protocol.messages.recovery import (
     CatalogView,
@@ -127,6 +128,7 @@ __all__ = [
     "GetCatalogView",
     "GetCluster",
     "GetHistory",
+    "GetLogs",
     "GetMoves",
     "GetNodeHistory",
     "GetNodeStatistics",
@@ -143,6 +145,8 @@ __all__ = [
     "LeafVersions",
     "LeafVersionsReply",
     "ListCollections",
+    "LogsPage",
+    "LogsReply",
     "MatchingIds",
     "MatchingIdsReply",
     "MerkleLeaves",
@@ -157,6 +161,7 @@ __all__ = [
     "PrepareReply",
     "Propose",
     "ProposeReply",
+    "ReadLogs",
     "Recover",
     "RecoverReply",
     "RemoveNode",
