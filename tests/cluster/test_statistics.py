@@ -26,6 +26,9 @@ async def worked(db: SimClient) -> None:
         await docs.search([number, 0], k=3)
     with pytest.raises(InvalidArgument):
         await docs.search([0, 0, 0], k=3)
+    await docs.search_batch([[0, 0], [1, 1]], k=3)
+    await docs.set_payload({"a": 1}, ids=[1])
+    await docs.delete_payload(["a"], ids=[1])
 
 
 def of(found: ClusterStatistics, operation: str, window_s: int = 60, kind: str = "client") -> OperationStatistics:
@@ -43,6 +46,8 @@ async def test_what_was_done_is_what_is_counted() -> None:
                 assert of(found, "upsert", window_s).count == UPSERTS
                 assert of(found, "search", window_s).count == SEARCHES + 1
                 assert of(found, "search", window_s).errors == 1
+                for once in ("search_batch", "set_payload", "delete_payload"):
+                    assert of(found, once, window_s).count == 1
                 assert of(found, "count", window_s).count == 1
             assert of(found, "apply_rows", kind="peer").count > 0
             upserts = of(found, "upsert")

@@ -26,8 +26,8 @@ pytestmark = pytest.mark.processes
 NOBODY = Place("127.0.0.1:9", "bench")
 EXACT = 1e-9
 ROWS = {
-    "ingest", "linked", "batch", "batch-payload", "single-1", "serial", "single-4", "single-60", "payload", "memory",
-    "mixed", "restart", "ingest-2", "linked-2", "cluster",
+    "ingest", "linked", "batch", "batch-payload", "single-1", "serial", "single-4", "single-60", "payload", "cache",
+    "memory", "mixed", "restart", "ingest-2", "linked-2", "cluster",
     *(f"filter-{name}-{connections}" for name in ("3", "10", "10-far", "70") for connections in (1, 60)),
 }  # fmt: skip
 

@@ -20,6 +20,7 @@ from vectron_p2p.cli import options
 from vectron_p2p.model.collections import CollectionInfo
 from vectron_p2p.model.nodes import ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
 from vectron_p2p.model.points import Hit, Point, SearchResult, UploadReport, WriteResult
+from vectron_p2p.model.statistics import ClusterStatistics, NodeStatistics
 from vectron_p2p.model.traffic import PeerFigures, TrafficFigures
 from vectron_p2p.sample import write_sample
 from vectron_p2p.testing import ProcessCluster
@@ -63,6 +64,27 @@ class TestCommands:
         shown = shell("status").out
         assert "nodes 3/3 alive" in shown
         assert all(node.address in shown for node in cluster.nodes)
+
+    def test_stats(self, shell: Shell, cluster: ProcessCluster) -> None:
+        found = shell("stats", "--json").json
+        assert found.keys() == names(ClusterStatistics)
+        assert [each.keys() for each in found["nodes"]] == [names(NodeStatistics)] * 3
+        assert {(each["operation"], each["window_s"]) for each in found["operations"]} >= {
+            ("upsert", 60),
+            ("upsert", 3600),
+            ("apply_rows", 60),
+        }
+        (docs,) = found["collections"]
+        assert (docs["name"], docs["points"]) == ("docs", 3)
+        assert {each["state"] for each in found["replicas"]} == {"active"}
+        shown = shell("stats").out
+        assert all(node.name in shown for node in cluster.nodes)
+        assert "upsert" in shown
+        assert "apply_rows" not in shown
+        assert "apply_rows" in shell("stats", "--peers", "--window", "1h").out
+        name = cluster.nodes[1].name
+        assert shell("stats", "--node", name, "--json").json["node"] == cluster.nodes[1].id
+        assert shell("stats", "--node", "nobody").code == 1
 
     def test_cluster_traffic(self, shell: Shell, cluster: ProcessCluster) -> None:
         found = shell("cluster", "traffic", "--json").json

@@ -34,6 +34,8 @@ class Window:
     """Seconds of each operation."""
     failed: int = 0
     partial: int = 0
+    cpu_us: float = 0.0
+    """CPU time of a query, where it was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Measure:
         self._raw.batch(vectors[:BATCH_WARM], self._settings.k, ef)
         rate, labels = self._raw.batch(vectors[BATCH_WARM:], self._settings.k, ef)
         wanted = (truth.rows[truth.supply.query(number)].tolist() for number in numbers)
-        return Window(rate, recall(labels.tolist(), wanted))
+        return Window(rate, recall(labels.tolist(), wanted), cpu_us=self._raw.cpu_us)
 
     def raw_serial(self, truth: Truth, ef: int) -> list[float]:
         """Seconds of each call of a window."""

@@ -7,13 +7,16 @@ closer than the noise. So the truth of the query is that of all its variants.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 NOISES = 8192  # 12 MB at 384 dimensions; times 200 queries, 1.6 million to ask
 SIZE = 1e-4  # of a query's length; scores move by as much at most, and neighbours are about 1e-2 apart
+
+DIFFERENT = 10_000  # queries that a mix of popular ones is made of
+POPULAR_TURNS = 50_000  # drawn for each process: more than it asks in a window
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +82,23 @@ class Supply:
     def query(self, number: int) -> int:
         """The query of the data set whose variant `number` is."""
         return int(self.numbers[number % len(self.numbers)])
+
+
+@dataclass(frozen=True, slots=True)
+class Popular(Queries):
+    """Variants that are asked again and again, in the order given."""
+
+    order: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+
+    def number(self, turn: int) -> int:
+        return int(self.order[turn % len(self.order)])
+
+
+class PopularSupply(Supply):
+    """Hands out the same `DIFFERENT` variants all the time, the n-th of them 1/n times as often as the first (Zipf)."""
+
+    def split(self, processes: int) -> list[Queries]:
+        ranks = np.arange(1, DIFFERENT + 1)
+        shares = (1 / ranks) / (1 / ranks).sum()
+        order = np.random.default_rng(self._next).choice(DIFFERENT, size=POPULAR_TURNS * processes, p=shares)
+        return [Popular(self._base, self.noise, order=order[mine::processes]) for mine in range(processes)]

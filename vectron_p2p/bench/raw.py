@@ -25,12 +25,15 @@ class Raw:
         self._graph.add_items(data.vectors, np.arange(len(data.vectors)), num_threads=threads)
         self.build_rate = len(data.vectors) / (time.perf_counter() - started)
         """Points per second."""
+        self.cpu_us = 0.0
+        """CPU time of the last batch, per query."""
 
     def batch(self, queries: Matrix, k: int, ef: int) -> tuple[float, Rows]:
         """Queries per second of one call for all of them, and what it found."""
         self._graph.set_ef(ef)
-        started = time.perf_counter()
+        started, spent = time.perf_counter(), time.process_time()
         labels, _ = self._graph.knn_query(queries, k=k, num_threads=self._threads)
+        self.cpu_us = (time.process_time() - spent) * 1e6 / len(queries)
         return len(queries) / (time.perf_counter() - started), labels.astype(np.int32)
 
     def serial(self, queries: Matrix, k: int, ef: int, seconds: float) -> list[float]:

@@ -9,12 +9,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from vectron_p2p.bench.cost import Cost
 from vectron_p2p.bench.data import nearest
 from vectron_p2p.bench.figures import Row, percentile, spread
 from vectron_p2p.bench.jobs import Ask, WriteJob
 from vectron_p2p.bench.load import BenchFailed
 from vectron_p2p.bench.measure import Truth, milliseconds
-from vectron_p2p.bench.queries import Supply
+from vectron_p2p.bench.queries import PopularSupply, Supply
 from vectron_p2p.bench.selection import SHARES, far_queries, select
 from vectron_p2p.client.sync_client import Client
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 ANSWER_S = 120.0  # to the first correct answer after a restart; longer is no restart any more
 FAR_QUERIES = 10  # fewer say nothing about recall
 FAR_SEED = 1
+POPULAR_SEED = 2
 
 
 @dataclass(slots=True)
@@ -92,13 +96,16 @@ def single(run: Run, stage: Stage) -> list[Row]:
     rows = []
     for connections in run.settings.connections:
         raw, ours, serial = [], [], []
+        cost = Cost(stage, run.generators)
         for _ in range(run.settings.repeats):
             raw.append(run.measure.raw_batch(run.truth, run.ef))
             if connections == 1:
                 serial.append(run.measure.raw_serial(run.truth, run.ef))
             ours.append(run.measure.searches(stage.place, run.ask(), run.truth, connections))
         label = f"single queries, {connections} connection{'s' if connections > 1 else ''}"
-        rows.append(_row(f"single-{connections}", label, ours, stage, raw, "raw batch"))
+        row = _row(f"single-{connections}", label, ours, stage, raw, "raw batch")
+        row.more.update(cost.per_query(), raw_us=spread([window.cpu_us for window in raw]).median)
+        rows.append(row)
         if serial:
             rows.append(_serial(serial, ours))
     return rows
@@ -119,6 +126,22 @@ def payload(run: Run, stage: Stage) -> list[Row]:
         bare.append(run.measure.searches(stage.place, run.ask(), run.truth, connections))
         full.append(run.measure.searches(stage.place, run.ask(with_payload=True), run.truth, connections))
     return [_row("payload", f"with payloads, {connections} connections", full, stage, bare, "without payloads")]
+
+
+def cache(run: Run, stage: Stage) -> list[Row]:
+    """Queries of which some are asked much more often than others, beside those that are never asked twice."""
+    connections = max(run.settings.connections)
+    queries = run.data.queries
+    popular = Truth(PopularSupply(queries, np.arange(len(queries)), POPULAR_SEED), run.truth.rows)
+    before, plain, ours = (0, 0), [], []
+    for _ in range(run.settings.repeats):
+        plain.append(run.measure.searches(stage.place, run.ask(), run.truth, connections))
+        before = stage.cached()
+        ours.append(run.measure.searches(stage.place, run.ask(), popular, connections))
+    hits, asked = (now - then for now, then in zip(stage.cached(), before, strict=True))
+    row = _row("cache", f"popular queries, {connections} connections", ours, stage, plain, "each asked once")
+    row.more["from_cache"] = hits / max(1, asked)
+    return [row]
 
 
 def filters(run: Run, stage: Stage) -> list[Row]:

@@ -35,6 +35,7 @@ ONE_NODE = {  # in the order in which they are measured: what changes the points
     "batch": rows.batch,
     "single": rows.single,
     "payload": rows.payload,
+    "cache": rows.cache,
     "filters": rows.filters,
     "memory": rows.memory,
     "mixed": rows.mixed,

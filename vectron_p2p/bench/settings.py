@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-GROUPS = ("ingest", "batch", "single", "payload", "filters", "memory", "mixed", "restart", "cluster")
+GROUPS = ("ingest", "batch", "single", "payload", "cache", "filters", "memory", "mixed", "restart", "cluster")
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,12 @@ class Stage:
             "lag_max_ms": max(node.loop_lag_max_ms for node in nodes),
         }
 
+    def cached(self) -> tuple[int, int]:
+        """Single queries that were answered by the search cache, and all."""
+        nodes = self.db.status().nodes
+        hits = sum(node.cache_hits for node in nodes)
+        return hits, hits + sum(node.cache_misses for node in nodes)
+
     def memory(self) -> dict[str, int]:
         """Bytes of node 0: `anonymous` is its own, `mapped` pages of files that the kernel can take back."""
         lines = Path(f"/proc/{self.cluster[0].pid}/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]

@@ -42,6 +42,7 @@ COMMANDS = {
     "set-payload": "vectron_p2p.cli.points:set_payload",
     "shards": "vectron_p2p.cli.cluster:shards",
     "simulate": "vectron_p2p.cli.simulate:simulate",
+    "stats": "vectron_p2p.cli.statistics:stats",
     "status": "vectron_p2p.cli.cluster:status",
     "upsert": "vectron_p2p.cli.points:upsert",
 }

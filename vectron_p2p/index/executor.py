@@ -9,6 +9,7 @@ knows what a request is.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -17,6 +18,8 @@ from vectron_p2p.model.errors import DeadlineExceeded, Internal, Overloaded, Una
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
+
+    from outcome import Outcome
 
     from vectron_p2p.runtime import Clock, Executor
 
@@ -79,7 +82,10 @@ class _Line:
 
 
 class SearchExecutor:
-    """A service: `run` keeps the workers; `submit` is for everybody."""
+    """A service: `run` is its life; `submit` is for everybody.
+
+    Batches are handed to threads and taken back without a task in between, which would have to be woken for each.
+    """
 
     def __init__(self, executor: Executor, clock: Clock, *, workers: int = 2, max_waiting: int = MAX_WAITING) -> None:
         """`workers`: jobs run at once; as many as the "search" lane has threads."""
@@ -88,7 +94,10 @@ class SearchExecutor:
         self._workers = workers
         self._max_waiting = max_waiting
         self._lines: dict[Hashable, _Line] = {}  # whose turn is next comes first
-        self._wake = trio.Event()
+        self._nursery: trio.Nursery | None = None
+        self._searched: dict[int, list[_Waiting]] = {}
+        """Batches that threads work on."""
+        self._started = 0
         self.waiting = 0
         """Weight of what no worker has taken yet."""
         self.late = 0
@@ -99,15 +108,18 @@ class SearchExecutor:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; whoever still waits then gets Unavailable."""
         try:
-            async with trio.open_nursery() as nursery:
-                for _ in range(self._workers):
-                    nursery.start_soon(self._work)
+            async with trio.open_nursery() as self._nursery:
+                self._dispatch()
                 task_status.started()
+                await trio.sleep_forever()
         finally:
+            self._nursery = None
             for line in self._lines.values():
                 for group in line.groups.values():
                     _fail(group.members)
                     group.members.clear()
+            for taken in self._searched.values():
+                _fail(taken)
             self._lines.clear()
             self.waiting = 0
 
@@ -133,7 +145,7 @@ class SearchExecutor:
         group.members[one] = None
         line.weight += weight
         self.waiting += weight
-        self._wake.set()
+        self._dispatch()
         try:
             await one.done.wait()
         finally:
@@ -165,30 +177,37 @@ class SearchExecutor:
         if not line.groups and self._lines.get(name) is line:
             del self._lines[name]
 
-    async def _work(self) -> None:
-        while True:
+    def _dispatch(self) -> None:
+        """Hand over batches while threads are free and somebody waits."""
+        nursery = self._nursery
+        while nursery is not None and len(self._searched) < self._workers:
             batch = self._take()
             if batch is None:
-                if self._wake.is_set():
-                    self._wake = trio.Event()
-                await self._wake.wait()
-                continue
+                return
             job, taken = batch
-            try:
-                answers = await self._executor.run("search", job, [one.request for one in taken])
-            except Exception as error:
-                for one in taken:
-                    # An exception of its own for each: raised in several tasks, one would collect all their tracebacks.
-                    one.answer = Internal(f"the search failed: {error!r}")
-                    one.answer.__cause__ = error
-                    one.done.set()
-            except BaseException:  # cancelled: the callers may belong to others
-                _fail(taken)
-                raise
-            else:
-                for one, answer in zip(taken, answers, strict=True):
-                    one.answer = answer
-                    one.done.set()
+            self._started += 1
+            number = self._started
+            self._searched[number] = taken
+            requests = [one.request for one in taken]
+            self._executor.start(nursery, "search", job, [requests], partial(self._done, number))
+
+    def _done(self, number: int, result: Outcome[Sequence[Any]]) -> None:
+        taken = self._searched.pop(number)
+        if self._nursery is None:
+            return  # too late: they were told that the node stops
+        self._dispatch()
+        try:
+            answers = result.unwrap()
+        except Exception as error:
+            for one in taken:
+                # An exception of its own for each: raised in several tasks, one would collect all their tracebacks.
+                one.answer = Internal(f"the search failed: {error!r}")
+                one.answer.__cause__ = error
+                one.done.set()
+        else:
+            for one, answer in zip(taken, answers, strict=True):
+                one.answer = answer
+                one.done.set()
 
     def _take(self) -> tuple[Job, list[_Waiting]] | None:
         """The first members of the oldest group of the line whose turn it is; None: nobody waits."""

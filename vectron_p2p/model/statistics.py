@@ -28,7 +28,8 @@ class OperationStatistics:
     """
 
     operation: str
-    """`upsert`, `search`, `get`, ... of clients; `apply_rows`, `search_shards`, ... between nodes."""
+    """`upsert`, `search`, `search_batch`, `get`, ... of clients (`upsert_if` and `delete_if` are conditional or
+    linearizable ones); `apply_rows`, `search_shards`, ... between nodes."""
     kind: str
     """Who asks: "client" or "peer"."""
     window_s: int
@@ -175,6 +176,10 @@ class NodeStatistics:
     callers: list[ConnectionStatistics] = field(default_factory=list)
     peers: list[PeerStatistics] = field(default_factory=list)
     """Connections to other nodes."""
+    cache_hits: int = 0
+    """Single queries since the start that the search cache answered, or the search for an equal one."""
+    cache_misses: int = 0
+    cache_bytes: int = 0
     traffic: TrafficFigures = field(default_factory=TrafficFigures)
     """Calls to other nodes (breakers, round trips, hedges) and limits on clients' requests."""
 

@@ -16,7 +16,7 @@ from vectron_p2p.model.statistics import CLIENT, PEER, ConnectionStatistics, Nod
 from vectron_p2p.node.services.health import LoopHealth
 from vectron_p2p.node.services.sampler import Bytes, Sampler
 from vectron_p2p.observability.meter import Meter
-from vectron_p2p.protocol.messages import WatchNext
+from vectron_p2p.protocol import messages as m
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vectron_p2p.node.services.hints import Hints
     from vectron_p2p.runtime import Clock
 
-HELD = (WatchNext,)
+HELD = (m.WatchNext,)
 """Requests that wait for news: how long says nothing of the node."""
 
 MAX_CALLERS = 100  # connections listed, the busiest first: 4,096 may be open, and nobody reads more than a screen
@@ -43,6 +43,13 @@ _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 def operation_name(message: type) -> str:
     """`SearchShards` is counted as `search_shards`."""
     return _WORD.sub("_", message.__name__).lower()
+
+
+VARIANTS: dict[type, Callable[[Any], str]] = {
+    m.Search: lambda message: "search" if message.count <= 1 else "search_batch",
+    m.ChangePayload: lambda message: "delete_payload" if message.remove else "set_payload",
+}
+"""Messages that carry what users call by different names."""
 
 
 class Requests:
@@ -68,7 +75,7 @@ class Requests:
         cls = type(message)
         name = self._names.get(cls)
         if name is None:
-            name = self._names[cls] = operation_name(cls)
+            name = VARIANTS[cls](message) if cls in VARIANTS else self._names.setdefault(cls, operation_name(cls))
         self.meter.operation(kind, name).record(
             self._clock.now(), seconds, failed=failed, bytes_in=bytes_in, bytes_out=bytes_out
         )
@@ -131,6 +138,7 @@ class Measuring:
         clock = self._runtime.clock
         free, total = await self._runtime.executor.run("read", self._look)
         replicas = self._replicas.all()
+        cache = self._replicas.cache
         lag = self.health.quantiles(0.50, 0.99, 1.0)
         node = self._identity.node
         member = self._catalog.state.members.get(node)
@@ -162,6 +170,9 @@ class Measuring:
             queues=self._runtime.executor.waiting(),
             callers=self._callers(),
             peers=self._pool.statistics(),
+            cache_hits=cache.hits + cache.shared,
+            cache_misses=cache.misses,
+            cache_bytes=cache.bytes,
             traffic=self._traffic(),
         )
 

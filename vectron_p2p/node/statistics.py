@@ -101,7 +101,7 @@ class Statistics:
 
         async def ask(node: NodeId) -> None:
             with contextlib.suppress(VectronError):  # who does not answer shows by absence
-                replies[node] = await self._peers.call(node, message, timeout=ASK_TIMEOUT)
+                replies[node] = await self._peers.call(node, message, timeout=ASK_TIMEOUT, optional=True)
 
         async with trio.open_nursery() as nursery:
             for node in nodes:

@@ -98,6 +98,8 @@ def _as_float32(values: Any, field: str) -> Matrix:
         return array.astype(np.float32)
     if array.dtype.kind not in "fiu":  # text and bools would be converted without a word, objects hide anything
         raise InvalidArgument(f"{field}: a vector holds floats, not {array.dtype}", field=field)
+    if array.dtype == np.float32:
+        return np.ascontiguousarray(array)
     with np.errstate(over="ignore"):  # becomes inf, which is refused as such
         return np.ascontiguousarray(array, dtype=np.float32)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
+    import outcome
     import trio
 
 T = TypeVar("T")
+Done: TypeAlias = "Callable[[outcome.Outcome[T]], None]"
 
 
 class Clock(Protocol):
@@ -54,6 +56,14 @@ class Executor(Protocol):
         """`fn(*args)` on a thread of `lane`; its result or exception.
 
         Cancelling waits for nothing: `fn` runs on to its end and its result is dropped.
+        """
+        ...
+
+    def start(
+        self, nursery: trio.Nursery, lane: str, fn: Callable[..., T], args: Sequence[object], done: Done[T]
+    ) -> None:
+        """Begins `fn(*args)` on a thread of `lane`, and calls `done` with the outcome on the event loop: no task has to
+        be woken for that. Not called any more, maybe, once `nursery` is cancelled. `done` must not raise.
         """
         ...
 

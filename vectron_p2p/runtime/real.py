@@ -23,7 +23,9 @@ import psutil
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from vectron_p2p.runtime.interfaces import Done
 
 T = TypeVar("T")
 
@@ -82,7 +84,8 @@ class _Job:
     context: contextvars.Context
     """The asking task's: what is logged on the thread belongs to its node and request."""
     task: trio.lowlevel.Task | None
-    """None once the waiting task was cancelled: the result is dropped."""
+    """None once the waiting task was cancelled, so that the result is dropped; or where `done` takes it."""
+    done: Done[Any] | None = None
     result: outcome.Outcome[Any] | None = None
 
 
@@ -115,6 +118,12 @@ class ThreadExecutor:
 
         return cast("T", await trio.lowlevel.wait_task_rescheduled(abandon))
 
+    def start(
+        self, nursery: trio.Nursery, lane: str, fn: Callable[..., T], args: Sequence[object], done: Done[T]
+    ) -> None:
+        context = nursery.parent_task.context.copy()  # of the service: such a job may be for many requests
+        self._queues[lane].put(_Job(fn, tuple(args), context, None, done))
+
     def waiting(self) -> dict[str, int]:
         """Jobs not yet begun, by lane."""
         return {lane: jobs.qsize() for lane, jobs in self._queues.items()}
@@ -141,7 +150,9 @@ class ThreadExecutor:
     def _deliver(self) -> None:
         while self._done:
             job = self._done.popleft()
-            if job.task is not None:
+            if job.done is not None:
+                job.done(cast("outcome.Outcome[Any]", job.result))
+            elif job.task is not None:
                 trio.lowlevel.reschedule(job.task, cast("outcome.Outcome[Any]", job.result))
                 job.task = None
 

@@ -7,15 +7,18 @@ own anyway.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, TypeVar
 
+import outcome
 import trio
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from vectron_p2p.runtime import Clock
+    from vectron_p2p.runtime.interfaces import Done
 
 T = TypeVar("T")
 
@@ -29,7 +32,27 @@ LATENCY = {  # seconds, (shortest, mean of what comes on top): the order of what
 }
 
 
-class SimExecutor:
+class StartsTasks(ABC):
+    """`Executor.start` by a task that awaits `run`."""
+
+    @abstractmethod
+    async def run(self, lane: str, fn: Callable[..., T], *args: object) -> T: ...
+
+    def start(
+        self, nursery: trio.Nursery, lane: str, fn: Callable[..., T], args: Sequence[object], done: Done[T]
+    ) -> None:
+        nursery.start_soon(self._carry_out, lane, fn, args, done)
+
+    async def _carry_out(self, lane: str, fn: Callable[..., T], args: Sequence[object], done: Done[T]) -> None:
+        result: outcome.Outcome[T]
+        try:
+            result = outcome.Value(await self.run(lane, fn, *args))
+        except Exception as error:
+            result = outcome.Error(error)
+        done(result)
+
+
+class SimExecutor(StartsTasks):
     """Of one node. `slow` stretches every job (a slow disk or machine), `stretched` those of some lanes."""
 
     def __init__(self, clock: Clock, rng: random.Random) -> None:

@@ -13,6 +13,7 @@ from vectron_p2p.index.layer import IndexOptions
 from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.model.ids import PointId, encode_point_id
 from vectron_p2p.query.scoring import Matrix, score_rows
+from vectron_p2p.testing.executor import StartsTasks
 
 
 class Row(NamedTuple):
@@ -64,14 +65,14 @@ def brute(points: dict[PointId, Matrix], query: Matrix, k: int, metric: str) -> 
     return [ids[i] for i in order[:k]]
 
 
-class ThreadExecutor:
+class ThreadExecutor(StartsTasks):
     """Real threads."""
 
     async def run(self, lane: str, fn: Any, *args: object) -> Any:
         return await trio.to_thread.run_sync(fn, *args, abandon_on_cancel=True)
 
 
-class SteppedExecutor:
+class SteppedExecutor(StartsTasks):
     """Runs a job when the test lets it."""
 
     def __init__(self) -> None:
@@ -84,7 +85,7 @@ class SteppedExecutor:
         return fn(*args)
 
 
-class InlineExecutor:
+class InlineExecutor(StartsTasks):
     """At once, after a checkpoint."""
 
     def __init__(self) -> None:

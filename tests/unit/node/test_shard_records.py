@@ -9,9 +9,10 @@ import pytest
 from vectron_p2p.node.shard_records import ShardRecords
 from vectron_p2p.storage.kv import WriteFailed
 from vectron_p2p.testing.disk import SimDisk
+from vectron_p2p.testing.executor import StartsTasks
 
 
-class Here:
+class Here(StartsTasks):
     """An executor that runs at once."""
 
     async def run(self, lane, fn, *args):

@@ -19,6 +19,7 @@ from vectron_p2p.storage.records import Row
 from vectron_p2p.storage.shard import ShardStore
 from vectron_p2p.storage.space import SpaceFloor
 from vectron_p2p.testing.disk import SimDisk
+from vectron_p2p.testing.executor import StartsTasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,7 @@ class TestClock:
         return trio.fail_after(seconds)
 
 
-class SlowExecutor:
+class SlowExecutor(StartsTasks):
     """Runs jobs a millisecond later, on the loop; counts them."""
 
     def __init__(self) -> None:
@@ -295,7 +296,7 @@ def test_unknown_durability_is_refused() -> None:
 async def test_with_real_threads(tmp_path: Any) -> None:
     from vectron_p2p.storage.folder import LevelDisk
 
-    class Threads:
+    class Threads(StartsTasks):
         async def run(self, lane: str, fn: Callable[..., Any], *args: object) -> Any:
             return await trio.to_thread.run_sync(fn, *args)
 
