@@ -23,7 +23,7 @@ from vectron_p2p.model.watching import DEFAULT_INTERVAL_S, WatchEvent
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
     from types import TracebackType
 
     from vectron_p2p.client.async_collection import AsyncCollection
@@ -110,6 +110,7 @@ class AsyncClient:
         replicas: int = 3,
         m: int = 16,
         ef_construction: int = 100,
+        payload_index: bool | Sequence[str] = True,
         if_not_exists: bool = False,
     ) -> AsyncCollection:
         """As `Client.create_collection`."""
@@ -123,6 +124,7 @@ class AsyncClient:
                 replicas=replicas,
                 m=m,
                 ef_construction=ef_construction,
+                payload_index=payload_index,
                 if_not_exists=if_not_exists,
             )
         )

@@ -20,7 +20,7 @@ from vectron_p2p.model.watching import DEFAULT_INTERVAL_S, WatchEvent
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from vectron_p2p.client.collection import Collection
@@ -98,6 +98,7 @@ class Client:
         replicas: int = 3,
         m: int = 16,
         ef_construction: int = 100,
+        payload_index: bool | Sequence[str] = True,
         if_not_exists: bool = False,
     ) -> Collection:
         """Creates a collection.
@@ -110,6 +111,8 @@ class Client:
             replicas: Copies wished for; with fewer nodes there are fewer.
             m: Links per point in the graph.
             ef_construction: Effort when a point is linked.
+            payload_index: Payload fields indexed for filters and orders: all, none (False) or those named, with all
+                below them; fixed for ever. Others are read, which is slower.
             if_not_exists: Return an existing collection of that name as it is.
 
         Raises:
@@ -125,6 +128,7 @@ class Client:
                 replicas=replicas,
                 m=m,
                 ef_construction=ef_construction,
+                payload_index=payload_index,
                 if_not_exists=if_not_exists,
             )
         )
