@@ -168,7 +168,7 @@ async def test_a_search_at_all_asks_every_owner() -> None:
         for name in NAMES:
             handlers = cluster.node(name)._replica_service._handlers
             handlers[m.SearchShards] = noting(name, handlers[m.SearchShards], asked)
-        for level, owners in (("one", 1), ("quorum", 2), ("all", 3)):
+        for level, owners in (("one", 0), ("quorum", 2), ("all", 3)):  # at one, this node's own replica: no request
             asked.clear()
             result = await docs.search([2], k=1, consistency=level)  # type: ignore[arg-type]
             assert (result[0].id, result.partial) == (2, False)

@@ -128,3 +128,15 @@ def test_rows_out_of_order(rows: list[dict[str, Any]], source: dict[str, Any], r
     for slot, row in zip(slots, rows, strict=True):
         held[slot] = row
     check(index, held, source, exact=not huge(source))
+
+
+@given(batches, filters, st.sampled_from([False, ("a",), ("a.b", "c")]))
+def test_fields_that_are_not_wanted_are_left_open(parts: Any, source: Any, wanted: Any) -> None:
+    index, held = PayloadIndex(wanted), list[Any]()
+    for part in parts:
+        add(index, held, part)
+    check(index, held, source, exact=False)
+    assert all(index.indexes(path) for path in index.fields)
+    fresh = PayloadIndex(wanted)
+    fresh.copy(index, np.arange(len(held), dtype=np.int32), 0)
+    check(fresh, held, source, exact=False)

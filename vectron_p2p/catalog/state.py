@@ -129,8 +129,11 @@ class Collection:
         number = numbers.of.__getitem__
         placement = [list(map(number, row)) for row in self.placement]
         row: list[Any] = [self.id, self.name, *_options_row(self.options), placement]
-        if self.fences:
+        chosen = self.options.payload_index
+        if self.fences or chosen is not True:
             row.append(self.fences)
+        if chosen is not True:
+            row.append(chosen)
         packed: bytes = msgpack.packb(row)
         self.__dict__["_packed"] = numbers.key, packed
         return packed
@@ -333,9 +336,9 @@ class ClusterState:
                     CollectionId(row[0]): Collection(
                         CollectionId(row[0]),
                         row[1],
-                        CollectionOptions(*row[2:8]),
+                        CollectionOptions(*row[2:8], *(tuple(w) if type(w) is list else w for w in row[10:])),
                         tuple(tuple(map(nodes.__getitem__, owners)) for owners in row[8]),
-                        tuple(*row[9:]),
+                        tuple(*row[9:10]),
                     )
                     for row in collections
                 },

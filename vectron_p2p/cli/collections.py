@@ -36,10 +36,17 @@ def collection() -> None:
 @click.option("--replicas", type=int, default=3, show_default=True, help="Copies of each shard.")
 @click.option("--m", type=int, default=16, show_default=True, help="Links per point in the graph.")
 @click.option("--ef-construction", type=int, default=100, show_default=True, help="Effort when a point is linked.")
+@click.option("--payload-index", multiple=True, metavar="FIELD", help="Index only these payload fields; default: all.")
+@click.option("--no-payload-index", is_flag=True, help="Index no payload field: filters read payloads.")
 @click.option("--if-not-exists", is_flag=True, help="An existing collection of that name is fine.")
 @client_options
-def create(name: str, connect: str, as_json: bool, **options: Any) -> None:
+def create(
+    name: str, payload_index: tuple[str, ...], no_payload_index: bool, connect: str, as_json: bool, **options: Any
+) -> None:
     """Create the collection NAME."""
+    if payload_index and no_payload_index:
+        raise click.UsageError("give --payload-index or --no-payload-index")
+    options["payload_index"] = payload_index or not no_payload_index
     with client(connect) as db:
         show_info(db.create_collection(name, **options).info(), as_json=as_json)
 

@@ -11,7 +11,8 @@ import anyio
 import anyio.abc
 import anyio.lowlevel
 
-from vectron_p2p.client import administration, alerting, operations, watching
+from vectron_p2p.client import administration, operations, watching
+from vectron_p2p.client.alert_calls import AsyncAlertCalls
 from vectron_p2p.client.async_transport import AsyncSocketTransport
 from vectron_p2p.client.logs import Tail
 from vectron_p2p.client.session import RetryPolicy, Session
@@ -23,11 +24,10 @@ from vectron_p2p.model.watching import DEFAULT_INTERVAL_S, WatchEvent
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
     from types import TracebackType
 
     from vectron_p2p.client.async_collection import AsyncCollection
-    from vectron_p2p.model.alerts import AlertsReport
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.logs import LogRecord
     from vectron_p2p.model.moves import MovesReport
@@ -46,7 +46,7 @@ class Transport(Protocol):
     async def aclose(self) -> None: ...
 
 
-class AsyncClient:
+class AsyncClient(AsyncAlertCalls):
     """A cluster, or a node in this process: `async with AsyncClient(target) as db: ...`, entered and left in one task.
 
     All tasks share one connection per node. Arguments as `Client`.
@@ -111,6 +111,7 @@ class AsyncClient:
         replicas: int = 3,
         m: int = 16,
         ef_construction: int = 100,
+        payload_index: bool | Sequence[str] = True,
         if_not_exists: bool = False,
     ) -> AsyncCollection:
         """As `Client.create_collection`."""
@@ -124,6 +125,7 @@ class AsyncClient:
                 replicas=replicas,
                 m=m,
                 ef_construction=ef_construction,
+                payload_index=payload_index,
                 if_not_exists=if_not_exists,
             )
         )
@@ -165,44 +167,6 @@ class AsyncClient:
     def watch(self, *topics: str, interval: float = DEFAULT_INTERVAL_S) -> AsyncIterator[WatchEvent]:
         """As `Client.watch`: `async for event in db.watch(...)`."""
         return watching.AsyncEvents(self.run, watching.Watch(self.session, topics, interval))
-
-    async def alerts(self) -> AlertsReport:
-        """As `Client.alerts`."""
-        return await self.run(alerting.alerts(self.session))
-
-    async def acknowledge_alert(self, alert: str) -> AlertsReport:
-        """As `Client.acknowledge_alert`."""
-        return await self.run(alerting.handle(self.session, alert, "acknowledge"))
-
-    async def resolve_alert(self, alert: str) -> AlertsReport:
-        """As `Client.resolve_alert`."""
-        return await self.run(alerting.handle(self.session, alert, "resolve"))
-
-    async def silence_alerts(self, target: str, for_s: float) -> AlertsReport:
-        """As `Client.silence_alerts`."""
-        return await self.run(alerting.silence(self.session, target, for_s))
-
-    async def set_alert_rule(
-        self,
-        name: str,
-        *,
-        enabled: bool | None = None,
-        threshold: float | None = None,
-        for_s: float | None = None,
-        severity: str | None = None,
-    ) -> AlertsReport:
-        """As `Client.set_alert_rule`."""
-        return await self.run(
-            alerting.set_rule(self.session, name, enabled=enabled, threshold=threshold, for_s=for_s, severity=severity)
-        )
-
-    async def set_alert_route(self, name: str, url: str, *, severity: str = "warning") -> AlertsReport:
-        """As `Client.set_alert_route`."""
-        return await self.run(alerting.set_route(self.session, name, url, severity))
-
-    async def remove_alert_route(self, name: str) -> AlertsReport:
-        """As `Client.remove_alert_route`."""
-        return await self.run(alerting.set_route(self.session, name, None, "warning"))
 
     async def repair(
         self, node: str | None = None, *, on_progress: Callable[[RepairReport], None] | None = None

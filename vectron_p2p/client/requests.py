@@ -31,9 +31,10 @@ def create_collection(
     ef_construction: Any,
     if_not_exists: object,
     operation_id: str,
+    payload_index: Any = True,
 ) -> messages.CreateCollection:
     """The request of `create_collection`."""
-    checked = check_options(CollectionOptions(dimension, metric, shards, replicas, m, ef_construction))
+    checked = check_options(CollectionOptions(dimension, metric, shards, replicas, m, ef_construction, payload_index))
     return messages.CreateCollection(
         name=check_name(name),
         dimension=checked.dimension,
@@ -44,6 +45,7 @@ def create_collection(
         ef_construction=checked.ef_construction,
         if_not_exists=bool(if_not_exists),
         operation_id=operation_id,
+        payload_index=checked.payload_index if isinstance(checked.payload_index, bool) else [*checked.payload_index],
     )
 
 

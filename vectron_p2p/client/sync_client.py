@@ -8,7 +8,8 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
-from vectron_p2p.client import administration, alerting, operations, watching
+from vectron_p2p.client import administration, operations, watching
+from vectron_p2p.client.alert_calls import AlertCalls
 from vectron_p2p.client.logs import Tail
 from vectron_p2p.client.session import RetryPolicy, Session
 from vectron_p2p.client.steps import Call, Flow, LinkLost
@@ -20,11 +21,10 @@ from vectron_p2p.model.watching import DEFAULT_INTERVAL_S, WatchEvent
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from vectron_p2p.client.collection import Collection
-    from vectron_p2p.model.alerts import AlertsReport
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.logs import LogRecord
     from vectron_p2p.model.moves import MovesReport
@@ -43,7 +43,7 @@ class Transport(Protocol):
     def close(self) -> None: ...
 
 
-class Client:
+class Client(AlertCalls):
     """A cluster, or a node in this process, through blocking calls. Safe to use from several threads.
 
     Args:
@@ -99,6 +99,7 @@ class Client:
         replicas: int = 3,
         m: int = 16,
         ef_construction: int = 100,
+        payload_index: bool | Sequence[str] = True,
         if_not_exists: bool = False,
     ) -> Collection:
         """Creates a collection.
@@ -111,6 +112,8 @@ class Client:
             replicas: Copies wished for; with fewer nodes there are fewer.
             m: Links per point in the graph.
             ef_construction: Effort when a point is linked.
+            payload_index: Payload fields indexed for filters and orders: all, none (False) or those named, with all
+                below them; fixed for ever. Others are read, which is slower.
             if_not_exists: Return an existing collection of that name as it is.
 
         Raises:
@@ -126,6 +129,7 @@ class Client:
                 replicas=replicas,
                 m=m,
                 ef_construction=ef_construction,
+                payload_index=payload_index,
                 if_not_exists=if_not_exists,
             )
         )
@@ -196,77 +200,6 @@ class Client:
             Unavailable: No node can be reached at first. Later an event says so (`lost`), and it goes on.
         """
         return watching.Events(self.run, watching.Watch(self.session, topics, interval))
-
-    def alerts(self) -> AlertsReport:
-        """Alerts that are active and of the last day, rules, silences and routes, as the answering node knows them.
-
-        Nodes that can reach each other know the same within seconds, also when the catalog has no quorum.
-        """
-        return self.run(alerting.alerts(self.session))
-
-    def acknowledge_alert(self, alert: str) -> AlertsReport:
-        """Says that somebody is at it: it stays in the list and is sent nowhere any more until it is resolved.
-
-        Raises:
-            NotFound: No alert with that id is active.
-            Unavailable: Too few voters are alive to agree on it.
-        """
-        return self.run(alerting.handle(self.session, alert, "acknowledge"))
-
-    def resolve_alert(self, alert: str) -> AlertsReport:
-        """Closes an alert by hand, also while its cause lasts: it fires again when the cause ends and comes back.
-
-        Raises:
-            NotFound: No alert with that id is active.
-            Unavailable: Too few voters are alive to agree on it.
-        """
-        return self.run(alerting.handle(self.session, alert, "resolve"))
-
-    def silence_alerts(self, target: str, for_s: float) -> AlertsReport:
-        """Alerts of a rule, or about a node or collection, are sent nowhere for a time; they are shown all the same.
-
-        Args:
-            target: A rule's name, or name or id of a node or collection.
-            for_s: Seconds, at most 30 days; 0 ends a silence.
-        """
-        return self.run(alerting.silence(self.session, target, for_s))
-
-    def set_alert_rule(
-        self,
-        name: str,
-        *,
-        enabled: bool | None = None,
-        threshold: float | None = None,
-        for_s: float | None = None,
-        severity: str | None = None,
-    ) -> AlertsReport:
-        """Changes a rule; what is None stays as it is.
-
-        Args:
-            name: Of the rule.
-            enabled: Whether it is looked at.
-            threshold: In the rule's unit, within its bounds.
-            for_s: Seconds that the condition has to last before it fires.
-            severity: "info", "warning" or "critical".
-        """
-        return self.run(
-            alerting.set_rule(self.session, name, enabled=enabled, threshold=threshold, for_s=for_s, severity=severity)
-        )
-
-    def set_alert_route(self, name: str, url: str, *, severity: str = "warning") -> AlertsReport:
-        """Has alerts of a severity or worse posted to a URL, as JSON, each when it fires and when it is resolved. One
-        node sends each, and others if it cannot.
-
-        Args:
-            name: Of the route; one that there is already is replaced.
-            url: http or https.
-            severity: "info", "warning" or "critical".
-        """
-        return self.run(alerting.set_route(self.session, name, url, severity))
-
-    def remove_alert_route(self, name: str) -> AlertsReport:
-        """Takes a route away."""
-        return self.run(alerting.set_route(self.session, name, None, "warning"))
 
     def repair(
         self, node: str | None = None, *, on_progress: Callable[[RepairReport], None] | None = None

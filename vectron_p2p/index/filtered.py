@@ -82,6 +82,8 @@ class FilteredSearcher(Searcher):
         }
         if not decided:
             self._plan["undecided"] = open_slots  # of `matches`, which are then those that may match
+        if layer.payloads.opaque.count:
+            self._plan["unindexed"] = layer.payloads.opaque.count  # dead ones too
         if plan.kind == "empty":
             nothing = Hits([], np.empty(0, dtype=np.float32), [])
             return [nothing] * len(self._queries), self._plan

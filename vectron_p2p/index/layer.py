@@ -57,10 +57,10 @@ class Batch(NamedTuple):
 class Layer:
     """One generation of a shard's index; a rebuild makes the next one."""
 
-    def __init__(self, options: IndexOptions, folder: Path | None) -> None:
+    def __init__(self, options: IndexOptions, folder: Path | None, payloads: PayloadIndex | None = None) -> None:
         self.options = options
         self.table = SlotTable(options.dimension, folder)
-        self.payloads = PayloadIndex()
+        self.payloads = payloads or PayloadIndex()
         """Of all slots that are filled, before any view shows them."""
         self.copies = Copies()
         self.graph: Graph | None = None

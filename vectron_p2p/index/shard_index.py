@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from vectron_p2p.index.layer import IndexOptions, Layer
 from vectron_p2p.index.matches import Matches
 from vectron_p2p.index.payload.extract import extract
 from vectron_p2p.index.payload.order import next_in_order
+from vectron_p2p.index.payload.payload_index import PayloadIndex
 from vectron_p2p.index.rebuild import Rebuild
 from vectron_p2p.index.search import Hits, Request, Searcher
 from vectron_p2p.query import planner
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from vectron_p2p.index.payload.budget import Budget
     from vectron_p2p.index.payload.order import InOrder
+    from vectron_p2p.index.payload.payload_index import Wanted
     from vectron_p2p.index.search import Keep
     from vectron_p2p.index.slots import RowLike
     from vectron_p2p.model.ids import PointId
@@ -67,14 +71,26 @@ class LoadReport(NamedTuple):
 class ShardIndex:
     """See the module."""
 
-    def __init__(self, options: IndexOptions, folder: Path | None, *, link_threads: int) -> None:
-        """`folder` holds mapped vectors and the graph snapshot; None keeps all in memory and saves nothing."""
+    def __init__(
+        self,
+        options: IndexOptions,
+        folder: Path | None,
+        *,
+        link_threads: int,
+        payload_index: Wanted = True,
+        budget: Budget | None = None,
+    ) -> None:
+        """`folder` holds mapped vectors and the graph snapshot; None keeps all in memory and saves nothing.
+
+        `payload_index`: the payload fields that are indexed, within `budget`.
+        """
         self.options = options
+        self._fresh_payloads = partial(PayloadIndex, payload_index, budget)
         self._folder = folder
         self._threads = link_threads
         self._mutex = threading.Lock()
         self._upkeep = threading.Lock()
-        self._layer = Layer(options, folder)
+        self._layer = Layer(options, folder, self._fresh_payloads())
         self._rebuild: Rebuild | None = None
         self._searches_seen = 0
         self._saved_to = 0
@@ -116,6 +132,15 @@ class ShardIndex:
         """Memory of the payload index, and of what is kept for filters asked before."""
         layer = self._layer
         return layer.payloads.nbytes + layer.copies.nbytes
+
+    @property
+    def payload_unindexed(self) -> int:
+        """Points that the payload index had no room for: filters read them."""
+        with self._mutex:
+            layer = self._layer
+            view = layer.table.view()
+        slots = layer.payloads.opaque.between(0, view.end)[0]
+        return int(np.count_nonzero(view.alive(slots.astype(np.int64))))
 
     @property
     def unsaved(self) -> int:
@@ -301,7 +326,7 @@ class ShardIndex:
             if self._closed:
                 return True
             if self._rebuild is None:
-                fresh = Layer(self.options, self._folder)
+                fresh = Layer(self.options, self._folder, self._fresh_payloads())
                 with self._mutex:
                     self._rebuild = Rebuild(self._layer, fresh, self._mutex, self._idle_turn, self._threads)
             if not self._rebuild.step():

@@ -11,6 +11,7 @@ METRICS = ("cosine", "dot", "l2")
 MAX_DIMENSION = 4096  # the largest embedding models in use; a row stays far below a frame
 MAX_SHARDS = 256  # a search visits every shard: more cost more than they give on clusters of this kind
 MAX_REPLICAS = 16
+MAX_INDEXED_FIELDS = 64  # by name: they are in every copy of the catalog
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
@@ -27,6 +28,8 @@ class CollectionOptions:
     replicas: int = 3
     m: int = 16
     ef_construction: int = 100
+    payload_index: bool | tuple[str, ...] = True
+    """The payload fields that are indexed: all, none, or these with all below them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,11 @@ class CollectionInfo:
     bytes: int = -1
     id: str = ""
     under_replicated: int = 0
+    payload_index: bool | list[str] = True
+    payload_bytes: int = -1
+    """Memory of the payload index."""
+    payload_unindexed: int = -1
+    """Points that it had no room for: filters read their payloads."""
 
 
 def check_name(name: object, *, field: str = "name") -> str:
@@ -94,4 +102,17 @@ def check_options(options: CollectionOptions) -> CollectionOptions:
         replicas=check_int(options.replicas, 1, MAX_REPLICAS, field="replicas"),
         m=check_int(options.m, 2, 128, field="m"),
         ef_construction=check_int(options.ef_construction, 4, 2000, field="ef_construction"),
+        payload_index=_check_payload_index(options.payload_index),
     )
+
+
+def _check_payload_index(wanted: object) -> bool | tuple[str, ...]:
+    if isinstance(wanted, bool):
+        return wanted
+    if not isinstance(wanted, list | tuple) or not all(type(field) is str and field for field in wanted):
+        raise InvalidArgument("payload_index is true, false or a list of payload fields", field="payload_index")
+    if len(wanted) > MAX_INDEXED_FIELDS or sum(map(len, wanted)) > MAX_INDEXED_FIELDS * 64:
+        raise InvalidArgument(
+            f"payload_index names at most {MAX_INDEXED_FIELDS} fields of 64 characters", field="payload_index"
+        )
+    return tuple(sorted(set(wanted))) or False

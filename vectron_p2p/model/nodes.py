@@ -116,6 +116,8 @@ class NodeStatus:
     """Single queries since the start that were answered from the search cache, or by the search for an equal one."""
     cache_misses: int = 0
     cache_bytes: int = 0
+    payload_bytes: int = 0
+    """Memory of the payload indexes."""
 
     @property
     def cache_hit_ratio(self) -> float:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import h11
@@ -184,7 +185,10 @@ class HttpServer:
             *response.headers,
             *([("Connection", "close")] if close else []),
         ]
-        data = connection.send(h11.Response(status_code=response.status, headers=headers)) or b""
+        reason = HTTPStatus(response.status).phrase
+        data = (
+            connection.send(h11.Response(status_code=response.status, headers=headers, reason=reason.encode())) or b""
+        )
         if not head:
             data += connection.send(h11.Data(data=body)) or b""
         data += connection.send(h11.EndOfMessage()) or b""

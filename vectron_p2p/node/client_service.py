@@ -135,7 +135,13 @@ class ClientService:
         check_name(message.name)
         options = check_options(
             CollectionOptions(
-                message.dimension, message.metric, message.shards, message.replicas, message.m, message.ef_construction
+                message.dimension,
+                message.metric,
+                message.shards,
+                message.replicas,
+                message.m,
+                message.ef_construction,
+                message.payload_index if isinstance(message.payload_index, bool) else tuple(message.payload_index),
             )
         )
         await self._catalog.propose(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vectron_p2p.index.payload.budget import Budget
 from vectron_p2p.node.replica import kv_name, open_replica
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.storage.kv import Corrupt
@@ -49,6 +50,7 @@ class Opening:
         self._records = records
         self._space = space
         self._durability = durability
+        self._budget = Budget()  # of all replicas
         self._refuse_below = refuse_below
 
     async def open(self, shard: ShardId, options: CollectionOptions, others: int) -> Replica:
@@ -102,6 +104,7 @@ class Opening:
             self._space,
             durability=self._durability,
             refuse_below=self._refuse_below(),
+            budget=self._budget,
         )
 
     async def _forgot(self, replica: Replica, why: str, others: int) -> None:

@@ -23,6 +23,7 @@ from vectron_p2p.storage.watched import WatchedStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from vectron_p2p.index.payload.budget import Budget
     from vectron_p2p.model.collections import CollectionOptions
     from vectron_p2p.model.ids import PointId, ShardId
     from vectron_p2p.node.runtime import Runtime
@@ -160,6 +161,8 @@ class Replica:
             "merkle_root": self.store.merkle_root().hex(),
             "indexed": self.index.linked,
             "tombstones": self.store.tombstones,
+            "payload_bytes": self.index.payload_bytes,
+            "payload_unindexed": self.index.payload_unindexed,
         }
 
 
@@ -182,6 +185,7 @@ async def open_replica(
     *,
     durability: str,
     refuse_below: int,
+    budget: Budget | None = None,
 ) -> Replica:
     """Open (or create) the replica's store and bring its index up from it, off the event loop.
 
@@ -204,7 +208,11 @@ async def open_replica(
         if store.begin_life(runtime.machine, refuse_below, interval=durability == "interval"):
             log.warning("replica_learns", shard=str(shard), reason="unclean restart of the machine")
         index = ShardIndex(
-            index_options(options), runtime.disk.folder(kv_name(shard)), link_threads=runtime.link_threads
+            index_options(options),
+            runtime.disk.folder(kv_name(shard)),
+            link_threads=runtime.link_threads,
+            payload_index=options.payload_index,
+            budget=budget,
         )
         index.load(store.load())
         return store, index

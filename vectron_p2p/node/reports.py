@@ -164,10 +164,10 @@ class Reports:
         for each in replicas:
             if each.shard.collection == collection.id:
                 by_shard[each.shard.index].append(each.fields)
-        totals = {"points": -1, "indexed": -1, "bytes": -1}
+        totals = dict.fromkeys(("points", "indexed", "bytes", "payload_bytes", "payload_unindexed"), -1)
         if len(by_shard) == collection.shards:
             fullest = [max(entries, key=lambda entry: entry["points"]) for entries in by_shard.values()]
-            totals = {name: sum(entry[name] for entry in fullest) for name in totals}
+            totals = {name: sum(entry.get(name, 0) for entry in fullest) for name in totals}
         options = collection.options
         return CollectionInfo(
             name=collection.name,
@@ -181,6 +181,9 @@ class Reports:
             indexed=totals["indexed"],
             bytes=totals["bytes"],
             id=collection.id,
+            payload_index=chosen if isinstance(chosen := options.payload_index, bool) else list(chosen),
+            payload_bytes=totals["payload_bytes"],
+            payload_unindexed=totals["payload_unindexed"],
             under_replicated=sum(len(owners) < options.replicas for owners in collection.placement),
         )
 

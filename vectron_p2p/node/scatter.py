@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from vectron_p2p.model.errors import DeadlineExceeded, InvalidArgument, StaleEpoch, Unavailable, VectronError
+from vectron_p2p.model.errors import (
+    DeadlineExceeded,
+    InvalidArgument,
+    Overloaded,
+    StaleEpoch,
+    Unavailable,
+    VectronError,
+)
 from vectron_p2p.model.ids import CollectionId, NodeId, ShardId
 from vectron_p2p.node.peers import OTHER
 
@@ -142,6 +149,7 @@ class Scatter:
 
         Raises:
             InvalidArgument: An owner refused the request itself.
+            Overloaded: All that were asked have too much to do.
             Unavailable: No owner is alive, or could be reached.
             DeadlineExceeded: The time ran out.
         """
@@ -152,6 +160,9 @@ class Scatter:
         if missing and len(missing) == len(self.answered):
             if self.timed_out:
                 raise DeadlineExceeded("no owner answered in the time given; retry, or give more time")
+            busy = [failure for failure in self.failures if isinstance(failure, Overloaded)]
+            if busy and len(busy) == len(self.failures):
+                raise Overloaded(busy[-1].message, retry_after=max(failure.retry_after for failure in busy))
             why = self.failures[-1].message if self.failures else "too few of their owners are alive"
             raise Unavailable(f"no shard could be asked: {why}", missing_shards=missing)
 

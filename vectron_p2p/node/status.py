@@ -102,6 +102,7 @@ class Status:
             cache_hits=cache.hits + cache.shared,
             cache_misses=cache.misses,
             cache_bytes=cache.bytes,
+            payload_bytes=sum(each["payload_bytes"] for each in figures),
             learners=sum(each["state"] == "learner" for each in figures),
         )
         fields: dict[str, Any] = dataclasses.asdict(status)

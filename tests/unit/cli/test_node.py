@@ -109,7 +109,7 @@ def test_what_a_file_may_not_say(shell: Shell, started: list[NodeConfig], tmp_pa
         ["--data", "x", "--zone", "a b"],
         ["--data", "x", "--zone", ""],
         ["--data", "x", "--durability", "never"],
-        ["--data", "x", "--http", "127.0.0.1:1"],
+        ["--data", "x", "--http", "127.0.0.1"],
     ],
 )
 def test_wrong_usage_starts_nothing(shell: Shell, started: list[NodeConfig], words: list[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from vectron_p2p.membership.config import SwimConfig
-from vectron_p2p.model.errors import DeadlineExceeded, InvalidArgument, Unavailable, VectronError
+from vectron_p2p.model.errors import DeadlineExceeded, InvalidArgument, Overloaded, Unavailable, VectronError
 from vectron_p2p.model.ids import NodeId
 from vectron_p2p.model.nodes import Liveness
 from vectron_p2p.node.config import Limits
@@ -146,3 +146,20 @@ async def test_a_refusal_of_the_request_itself_reaches_the_caller(autojump_clock
         await round_.run(1)
         with pytest.raises(InvalidArgument):
             round_.raise_if_nothing()
+
+
+async def test_owners_that_have_too_much_to_do_say_for_how_long(autojump_clock: object) -> None:
+    async def ask(node: NodeId, shards: list[int]) -> list[VectronError | None]:
+        if node == C:
+            raise Unavailable("gone", node=C)
+        raise Overloaded("searches wait", retry_after=0.2 if node == A else 0.4)
+
+    round_ = scatter({0: [A, B]}, ask)
+    await round_.run(1)
+    with pytest.raises(Overloaded) as caught:
+        round_.raise_if_nothing()
+    assert caught.value.retry_after == 0.4
+    round_ = scatter({0: [A, C]}, ask)
+    await round_.run(1)
+    with pytest.raises(Unavailable):
+        round_.raise_if_nothing()

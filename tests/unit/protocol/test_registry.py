@@ -61,7 +61,7 @@ def test_every_message_class_has_a_schema_and_survives_the_wire() -> None:
         "list[int]": [1], "list[str]": ["a"], "list[bytes]": [b"a"], "list[bool]": [True], "list[int | str]": [1, "a"],
         "list[bytes | None]": [None, b"a"], "list[dict[str, Any]]": [{}], "list[dict[str, Any]] | None": None,
         "list[dict[str, Any] | None]": [None, {}], "list[HitList]": [], "list[list[HitList]]": [[]],
-        "str | int | float | bool": True, "int | float | str | None": 2.5,
+        "str | int | float | bool": True, "int | float | str | None": 2.5, "bool | list[str]": ["a"],
         "list[list[Group]]": [[messages.Group(2.5, 3)], [messages.Group("a", 1)]],
     }  # fmt: skip
     found = 0

@@ -46,6 +46,8 @@ def _condition(index: PayloadIndex, tree: Condition, start: int, end: int) -> Ma
     unknown = np.zeros(size, dtype=np.bool_)
     for column in (index.opaque,) if field is not None else (index.opaque, index.partial):
         unknown[column.between(start, end)[0] - start] = True
+    if not index.indexes(tree.path):
+        unknown[:] = True
     if isinstance(tree, In) and None in tree.values:
         missing = np.ones(size, dtype=np.bool_) if field is None else ~field.exists(start, size)
         sure |= missing & ~unknown

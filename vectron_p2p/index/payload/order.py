@@ -51,7 +51,7 @@ def next_in_order(
     """Up to `limit` points that may pass a filter, after the position `after`; None: the index does not know enough."""
     wanted = passing.possible & view.alive_between(0, view.end)
     field = index.fields.get(order.path)
-    unknown = _unknown(index, field, view.end) & wanted
+    unknown = _unknown(index, field, order, view.end) & wanted
     unsure = np.flatnonzero(unknown)
     if len(unsure) > CHECK_AT_ONCE:
         return None
@@ -65,8 +65,8 @@ def next_in_order(
     return InOrder(points[:limit], open_points, len(points) > limit)
 
 
-def _unknown(index: PayloadIndex, field: Field | None, end: int) -> Mask:
-    unknown = np.zeros(end, dtype=np.bool_)
+def _unknown(index: PayloadIndex, field: Field | None, order: Order, end: int) -> Mask:
+    unknown = np.full(end, not index.indexes(order.path))
     for column in (index.opaque,) if field is not None else (index.opaque, index.partial):
         unknown[column.between(0, end)[0]] = True
     for values in (field.scalars, field.elements) if field is not None else ():

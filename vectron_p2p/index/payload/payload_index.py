@@ -1,16 +1,18 @@
 """All fields of a shard's payloads, and the verdicts of filters over them.
 
-Memory: a term costs 8 to 12 bytes, a distinct text is kept once; fields, distinct texts and all together are bounded.
+Memory: a term costs 8 to 12 bytes, a distinct text is kept once; fields, distinct texts and all together are bounded,
+here and for the node (`Budget`).
 What goes beyond is not indexed and "may pass" every filter that it could: `opaque` slots any, `partial` ones those on
 paths that have no field here.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from vectron_p2p.index.payload.budget import Budget
 from vectron_p2p.index.payload.columns import Column
 from vectron_p2p.index.payload.evaluate import evaluate
 from vectron_p2p.index.payload.extract import ELEMENT, SCALAR
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from vectron_p2p.index.payload.fields import Masks
     from vectron_p2p.query.filters import Filter
 
+Wanted: TypeAlias = bool | tuple[str, ...]
+
 MAX_FIELDS = 512  # paths; payloads with ids as keys have new ones in every row, and each costs some 2 KB when empty
 MAX_BYTES = 256 << 20  # of a shard: some 5 million rows of four fields; as much as a graph of half as many points
 FIELD_BYTES = 2_000  # of an empty field
@@ -31,7 +35,11 @@ FIELD_BYTES = 2_000  # of an empty field
 class PayloadIndex:
     """One writer at a time; readers take no lock, and ask about slots below a count they took after the writer."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Wanted = True, budget: Budget | None = None) -> None:
+        """`wanted`: all fields, none, or these with all below them; what is not wanted may pass any filter."""
+        self.wanted = wanted
+        self._budget = budget or Budget()
+        self._share = self._budget.share()
         self.fields: dict[str, Field] = {}
         self.opaque = Column(np.int8)
         self.partial = Column(np.int8)
@@ -47,12 +55,16 @@ class PayloadIndex:
 
     def add(self, terms: Terms, slots: Int32s) -> None:
         """Index rows: `slots` has the slot of each row of `terms`, -1 for those left out."""
-        if self.nbytes > MAX_BYTES:
+        if self.wanted is False:
+            return
+        if not self._has_room():
             _mark(self.opaque, slots[slots >= 0])
             return
         whole = bool((slots >= 0).all())
         partial: list[int] = []
         for (path, kind), (rows, values) in terms.groups.items():
+            if not self.indexes(path):
+                continue
             at = slots[rows].tolist()
             if not whole:
                 pairs = [(slot, value) for slot, value in zip(at, values, strict=True) if slot >= 0]
@@ -72,9 +84,9 @@ class PayloadIndex:
 
     def copy(self, other: PayloadIndex, chosen: Int32s, first: int) -> None:
         """Take over what `other` knows of its slots `chosen`, as slots `first` and following here."""
-        if not len(chosen):
+        if not len(chosen) or self.wanted is False:
             return
-        if self.nbytes > MAX_BYTES:
+        if not self._has_room():
             _mark(self.opaque, np.arange(first, first + len(chosen), dtype=np.int32))
             return
         for path, theirs in other.fields.copy().items():
@@ -86,6 +98,16 @@ class PayloadIndex:
                 field.copy(theirs, chosen, first)
         # A partial slot lacks terms of a path that may get a field here: it is open for all filters from now on.
         _mark(self.opaque, np.union1d(moved(other.opaque, chosen, first)[0], moved(other.partial, chosen, first)[0]))
+
+    def indexes(self, path: str) -> bool:
+        """Whether the terms of a path are wanted here."""
+        if isinstance(self.wanted, bool):
+            return self.wanted
+        return any(path == field or path.startswith(f"{field}.") for field in self.wanted)
+
+    def _has_room(self) -> bool:
+        self._share.nbytes = self.nbytes
+        return self._share.nbytes <= MAX_BYTES and self._budget.used <= self._budget.limit
 
     def sort(self) -> None:
         """After rows were added in another order than that of their slots. Nobody reads meanwhile."""

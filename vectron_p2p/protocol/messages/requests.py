@@ -52,6 +52,7 @@ class CreateCollection:
     ef_construction: int
     if_not_exists: bool
     operation_id: str
+    payload_index: bool | list[str] = True
 
 
 @message(15)
