@@ -1,9 +1,10 @@
-"""The byte form of packets: `[version, envelope, tag, body]` in msgpack, every field checked.
+"""The byte form of packets: a checksum and `[version, envelope, tag, body]` in msgpack, every field checked.
 
 Owns the layout and its caps. Must not know what messages mean, nor whether the cluster in the envelope is ours: the
 driver compares that before it hands a message on.
 
-Invariants: `decode_packet` gives an envelope and a message or raises `BadPacket`, for any bytes. A packet with updates
+Invariants: nothing is decoded of bytes that changed on their way (UDP's 16 bits, where it has any, let some of those
+pass). `decode_packet` gives an envelope and a message or raises `BadPacket`, for any bytes. A packet with updates
 within `UPDATES_BUDGET` has at most `MAX_PACKET` bytes. Unknown trailing fields are ignored: newer nodes may add some.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
+import xxhash
 
 from vectron_p2p.membership.messages import (
     LIVENESS,
@@ -34,7 +36,8 @@ from vectron_p2p.model.ids import Address, ClusterId, NodeId
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WIRE_VERSION = 1
+WIRE_VERSION = 2  # 2: a checksum opens the packet
+CHECKSUM_BYTES = 8  # XXH3, as of frames
 MAX_PACKET = 1400  # an Ethernet frame less IP, UDP and encryption; memberlist's figure
 MAX_STREAM = 1024 * 1024  # a table of 5,000 members; control messages need no more
 MAX_ID = 64  # a UUID has 36
@@ -131,7 +134,12 @@ def encode_packet(envelope: Envelope, message: Message) -> bytes:
         envelope.alerts,
     ]
     packed: bytes = msgpack.packb((WIRE_VERSION, head, tag, body))
-    return packed
+    return sealed(packed)
+
+
+def sealed(packed: bytes) -> bytes:
+    """With its checksum before it."""
+    return xxhash.xxh3_64_digest(packed) + packed
 
 
 # --- decoding ---------------------------------------------------------------------------------------------------------
@@ -238,8 +246,11 @@ def decode_packet(data: bytes) -> tuple[Envelope, Message]:
     """
     if len(data) > MAX_STREAM:
         raise BadPacket(f"{len(data)} bytes are more than {MAX_STREAM}")
+    packed = memoryview(data)[CHECKSUM_BYTES:]
+    if xxhash.xxh3_64_digest(packed) != data[:CHECKSUM_BYTES]:
+        raise BadPacket("a wrong checksum")
     try:
-        packet = msgpack.unpackb(data, max_ext_len=0, max_map_len=0)  # other lengths are capped by len(data)
+        packet = msgpack.unpackb(packed, max_ext_len=0, max_map_len=0)  # other lengths are capped by len(data)
     except (ValueError, msgpack.UnpackException, RecursionError) as error:
         raise BadPacket(f"no msgpack: {error}") from error
     version, envelope, tag, body = _list(packet, 4)[:4]

@@ -132,8 +132,10 @@ class _Serving:
             case HandshakeDone(peer):
                 assert isinstance(peer, Hello)
                 self._greet(peer)
-            case Closed(reason, error):
+            case Closed(reason, error, corrupted):
                 self.link.reason = self.link.reason or reason
+                if corrupted:
+                    log.warning("frame_corrupted", remote=str(self._address), reason=reason)
                 if error is not None:
                     log.info("connection_refused", remote=str(self._address), reason=reason)
             case _:

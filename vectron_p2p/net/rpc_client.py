@@ -16,6 +16,7 @@ from vectron_p2p.model.errors import DeadlineExceeded, VectronError
 from vectron_p2p.net.interfaces import ConnectionLost
 from vectron_p2p.net.link import Link
 from vectron_p2p.observability import tracing
+from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol.connection import Connection
 from vectron_p2p.protocol.events import Closed, ErrorResponse, Event, Goodbye, HandshakeDone, Response
 from vectron_p2p.protocol.messages import Hello, Welcome
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from vectron_p2p.model.ids import Address
     from vectron_p2p.net.interfaces import Network
     from vectron_p2p.runtime import Clock
+
+log = get_logger(__name__)
 
 DIAL_TIMEOUT = 5.0  # connect and handshake; a live peer takes milliseconds, an overloaded one seconds
 
@@ -217,7 +220,9 @@ class RpcConnection:
                 self._goodbye = True
                 self._ended = reason
                 self._end_when_idle()
-            case Closed(reason, error):
+            case Closed(reason, error, corrupted):
+                if corrupted:
+                    log.warning("frame_corrupted", remote=str(self.address), reason=reason)
                 self._refusal = error
                 assert self._link is not None
                 self._link.reason = self._link.reason or reason

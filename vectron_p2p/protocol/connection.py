@@ -22,7 +22,7 @@ from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 from vectron_p2p.model.errors import Internal, InvalidArgument, Overloaded, Unavailable, VectronError
-from vectron_p2p.protocol.errors import LocalProtocolError, RemoteProtocolError
+from vectron_p2p.protocol.errors import FrameCorrupted, LocalProtocolError, RemoteProtocolError
 from vectron_p2p.protocol.events import (
     Cancelled,
     Closed,
@@ -40,8 +40,8 @@ from vectron_p2p.protocol.outgoing import Outgoing
 from vectron_p2p.protocol.registry import decode, encode
 from vectron_p2p.protocol.wire_errors import decode_error, encode_error
 
-PROTOCOL_VERSIONS = (2,)
-"""Versions this software speaks. The handshake itself never changes form."""
+PROTOCOL_VERSIONS = (3,)
+"""Versions this software speaks; frames have checksums since 3. The handshake itself never changes form."""
 
 MAGIC = b"vctrn"  # opens both greetings: a stranger is told apart before anything of his is decoded
 MAX_IN_FLIGHT = 1024  # requests per connection: far above any sane client, far below what tasks would cost
@@ -94,7 +94,7 @@ class Connection:
         self._last_id = 0
         self._in_flight: dict[int, bool] = {}  # id -> still wanted by the other side (always True on a client)
         if hello is not None:
-            self._out.add(Kind.HELLO, 0, MAGIC + encode(replace(hello, versions=list(PROTOCOL_VERSIONS))))
+            self._out.greet(Kind.HELLO, MAGIC + encode(replace(hello, versions=list(PROTOCOL_VERSIONS))))
 
     # --- what shells ask ----------------------------------------------------------------------------------------------
 
@@ -131,6 +131,12 @@ class Connection:
         try:
             self._reader.feed(data)
             self._drain(events)
+        except FrameCorrupted as error:
+            # As a connection that broke: what is in flight may have been done or not.
+            reason = f"bytes changed on their way, the connection is given up: {error}"
+            self._out.clear()
+            self.goodbye(reason)
+            self._close(reason, None, events, corrupted=True)
         except RemoteProtocolError as error:
             reason = str(error)
             self._out.clear()
@@ -170,9 +176,10 @@ class Connection:
         elif kind is Kind.GOODBYE:
             self._take_goodbye(frame.body, events)
         elif kind is Kind.HELLO:
-            self._take_greeting(frame.body, events)
+            self._take_greeting(frame, events)
 
-    def _take_greeting(self, body: bytes, events: list[Event]) -> None:
+    def _take_greeting(self, frame: Frame, events: list[Event]) -> None:
+        body = frame.body
         if not body.startswith(MAGIC):
             raise RemoteProtocolError("this is no Vectron greeting")
         peer = decode(body[len(MAGIC) :])
@@ -183,17 +190,23 @@ class Connection:
             if not set(peer.versions) & set(PROTOCOL_VERSIONS):
                 self._refuse_version(peer.versions, events)
                 return
+            self._require_checksum(frame)
         else:
             if type(peer) is not Welcome or peer.version not in PROTOCOL_VERSIONS:
                 raise RemoteProtocolError("a server answers Hello with a Welcome of a version it was offered")
+            self._require_checksum(frame)
+            self._open()
             if self._hello is not None and self._hello.cluster is not None and peer.cluster != self._hello.cluster:
                 text = f"that node belongs to cluster {peer.cluster}, not to {self._hello.cluster}"
                 self.goodbye(text)
                 self._close(text, InvalidArgument(text, field="cluster", node=peer.node), events)
                 return
-            self._open()
         self.peer = peer
         events.append(HandshakeDone(peer))
+
+    def _require_checksum(self, greeting: Frame) -> None:
+        if not greeting.id:
+            raise FrameCorrupted("a greeting of this version has a checksum")
 
     def _refuse_version(self, offered: list[int], events: list[Event]) -> None:
         spoken = ", ".join(map(str, PROTOCOL_VERSIONS))
@@ -277,7 +290,7 @@ class Connection:
         self._require(State.DECIDING)
         assert isinstance(self.peer, Hello)
         version = max(set(self.peer.versions) & set(PROTOCOL_VERSIONS))
-        self._out.add(Kind.HELLO, 0, MAGIC + encode(replace(welcome, version=version)))
+        self._out.greet(Kind.HELLO, MAGIC + encode(replace(welcome, version=version)))
         self._open()
 
     def refuse(self, error: VectronError) -> None:
@@ -285,7 +298,7 @@ class Connection:
         if self.closed:
             return
         self._require(State.DECIDING)
-        self._out.add(Kind.ERROR, 0, encode_error(error))
+        self._out.greet(Kind.ERROR, encode_error(error))
         self.goodbye(error.message)
         self.state = State.CLOSED
 
@@ -376,7 +389,11 @@ class Connection:
         """Announces the end. A server goes on answering what is in flight and refuses what is new."""
         if self.accepting and not self.closed:
             self.accepting = False
-            self._out.add(Kind.GOODBYE, 0, reason[:MAX_REASON].encode("utf-8", "replace"))
+            body = reason[:MAX_REASON].encode("utf-8", "replace")
+            if self.state is State.OPEN:
+                self._out.add(Kind.GOODBYE, 0, body)
+            else:
+                self._out.greet(Kind.GOODBYE, body)
 
     def stop(self) -> None:
         """The stream is gone: nothing more comes or goes."""
@@ -389,11 +406,11 @@ class Connection:
         self.state = State.OPEN
         self._reader.limit = MAX_BODY
 
-    def _close(self, reason: str, error: VectronError | None, events: list[Event]) -> None:
+    def _close(self, reason: str, error: VectronError | None, events: list[Event], *, corrupted: bool = False) -> None:
         self.state = State.CLOSED
         self.accepting = False
         self._parts = Reassembly()
-        events.append(Closed(reason, error))
+        events.append(Closed(reason, error, corrupted))
 
     def _require(self, state: State) -> None:
         if self.state is not state:

@@ -16,3 +16,7 @@ class LocalProtocolError(ProtocolError):
 
 class RemoteProtocolError(ProtocolError):
     """The other side sent bytes that no correct peer sends."""
+
+
+class FrameCorrupted(RemoteProtocolError):
+    """Bytes changed on their way: neither side is at fault, and nothing more can be believed on this connection."""

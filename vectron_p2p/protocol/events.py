@@ -75,6 +75,8 @@ class Closed:
 
     reason: str
     error: VectronError | None = None
+    corrupted: bool = False
+    """A checksum was wrong: as when a connection breaks, nobody knows what became of the calls in flight."""
 
 
 Event: TypeAlias = HandshakeDone | Request | Response | ErrorResponse | Cancelled | Note | Goodbye | Closed

@@ -1,11 +1,21 @@
 """Frames: how messages are cut into pieces on a byte stream, and put together again.
 
-A frame is a header (u32 length of what follows it, u8 kind, u8 flags, u64 id) and a body. A message longer than one
-frame goes out as several of one kind and id, all but the last with `MORE` and exactly full, so that others can go in
-between.
+A frame is a header (u32 length of kind, flags, id and body; u8 kind, u8 flags, u64 id), its checksums (u64 of the body,
+u32 of all before it) and a body. A message longer than one frame goes out as several of one kind and id, all but the
+last with `MORE` and exactly full, so that others can go in between.
 
-Invariant: whatever bytes arrive, a `FrameReader` holds at most one frame and a `Reassembly` at most `MAX_REASSEMBLY`
-bytes; each length is checked before anything is kept.
+TCP's 16 bits let about one damaged segment in 65,000 pass, and network cards and memory on the way damage them behind
+its back; what is stored wrongly here would be replicated as right. The header has a checksum of its own: a wrong
+length is seen at once, not after the bytes that it announces. XXH3 finds any flipped bit and is faster than memory is
+copied: 35 us for 2 MiB (XXH32 takes 285, zlib's CRC-32 490).
+
+Greetings, which is all that goes over a connection before the handshake is done, keep the form that they had before
+there were checksums, so that versions can be told apart for ever: nothing follows the header, and in the place of the
+id, which they do not need, they have the checksum of all the rest. A peer that is older than checksums sends 0 there,
+and only learns that it is too old.
+
+Invariants: no byte of a frame is decoded before its checksum is right. Whatever bytes arrive, a `FrameReader` holds at
+most one frame and a `Reassembly` at most `MAX_REASSEMBLY` bytes; each length is checked before anything is kept.
 """
 
 from __future__ import annotations
@@ -14,10 +24,15 @@ import enum
 import struct
 from typing import NamedTuple
 
-from vectron_p2p.protocol.errors import RemoteProtocolError
+import xxhash
+
+from vectron_p2p.protocol.errors import FrameCorrupted, RemoteProtocolError
 
 HEADER = struct.Struct(">IBBQ")
+SUMS = struct.Struct(">QI")  # after the header: the body's checksum, and that of the header and the body's checksum
 _LENGTH = struct.Struct(">I")
+_ID = struct.Struct(">Q")
+_GREETING = struct.Struct(">IBB")  # the header of a greeting before its checksum
 PREFIX = struct.Struct(">IQ")  # before the message of a request: its timeout in ms and its trace; 0 for none
 _COUNTED = HEADER.size - _LENGTH.size  # bytes of the header that the length counts
 
@@ -56,15 +71,36 @@ class Frame(NamedTuple):
     body: bytes
 
 
+def _checksum(data: bytes | memoryview) -> int:
+    return int(xxhash.xxh3_64_intdigest(data))
+
+
+def _header_checksum(head: bytes) -> int:
+    return int(xxhash.xxh3_64_intdigest(head)) & 0xFFFFFFFF
+
+
+def _greeting_checksum(head: bytes, body: bytes) -> int:
+    return int(xxhash.xxh3_64_intdigest(head + body)) or 1  # greetings are short; 0 stands for none
+
+
 def encode_frame(kind: Kind, frame_id: int, body: bytes | memoryview = b"", *, more: bool = False) -> bytes:
     """The bytes of one frame; `body` is at most `MAX_BODY` long."""
-    return b"".join((HEADER.pack(_COUNTED + len(body), kind, MORE if more else 0, frame_id), body))
+    head = HEADER.pack(_COUNTED + len(body), kind, MORE if more else 0, frame_id)
+    head += _ID.pack(_checksum(body))
+    return b"".join((head, _LENGTH.pack(_header_checksum(head)), body))
+
+
+def encode_greeting(kind: Kind, body: bytes) -> bytes:
+    """The bytes of a frame before the handshake is done, in the form that never changes."""
+    head = _GREETING.pack(_COUNTED + len(body), kind, 0)
+    return b"".join((head, _ID.pack(_greeting_checksum(head, body)), body))
 
 
 class FrameReader:
     """Cuts a byte stream into frames.
 
-    `limit` is the longest body taken: `MAX_GREETING` until the connection raises it after the handshake.
+    `limit` is the longest body taken: `MAX_GREETING` until the connection raises it after the handshake. Until then
+    frames have the form of greetings.
     """
 
     __slots__ = ("_buffer", "limit")
@@ -86,29 +122,57 @@ class FrameReader:
         """The next complete frame, None when it is not all there.
 
         Raises:
+            FrameCorrupted: A checksum is wrong.
             RemoteProtocolError: The header is none, or announces more than `limit`.
         """
+        if self.limit == MAX_GREETING:
+            return self._next_greeting()
+        buffer = self._buffer
+        start = HEADER.size + SUMS.size
+        if len(buffer) < start:
+            return None
+        body_sum, head_sum = SUMS.unpack_from(buffer, HEADER.size)
+        if _header_checksum(bytes(buffer[: start - _LENGTH.size])) != head_sum:
+            raise FrameCorrupted("the checksum of a frame's header is wrong")
+        kind, more, frame_id, size = self._header()
+        end = start + size
+        if len(buffer) < end:
+            return None
+        with memoryview(buffer) as view:
+            body = bytes(view[start:end])
+        if _checksum(body) != body_sum:
+            raise FrameCorrupted(f"the checksum of a {kind.name} frame is wrong")
+        del buffer[:end]  # cheap: CPython moves the start of a bytearray, not its content
+        return Frame(kind, more, frame_id, body)
+
+    def _header(self) -> tuple[Kind, bool, int, int]:
+        """Kind, whether it goes on, id, and the length of the body."""
+        length, number, flags, frame_id = HEADER.unpack_from(self._buffer)
+        self._check_length(length)
+        kind = _KINDS.get(number)
+        if kind is None or flags & ~MORE:
+            raise RemoteProtocolError(f"no frame has kind {number} and flags {flags}")
+        if flags and (kind not in SPLITTABLE or length - _COUNTED != MAX_BODY):
+            # Only full frames go on: thousands of tiny pieces would cost more to keep than their bytes.
+            raise RemoteProtocolError(f"a {kind.name} frame of {length - _COUNTED} bytes cannot go on in another")
+        return kind, bool(flags), frame_id, length - _COUNTED
+
+    def _next_greeting(self) -> Frame | None:
         buffer = self._buffer
         if len(buffer) < HEADER.size:
             # Four bytes are enough to refuse a stranger who speaks another protocol and then waits.
             if len(buffer) >= _LENGTH.size:
                 self._check_length(_LENGTH.unpack_from(buffer)[0])
             return None
-        length, number, flags, frame_id = HEADER.unpack_from(buffer)
-        self._check_length(length)
-        kind = _KINDS.get(number)
-        if kind is None or flags & ~MORE:
-            raise RemoteProtocolError(f"no frame has kind {number} and flags {flags}")
-        end = _LENGTH.size + length
-        if flags and (kind not in SPLITTABLE or length - _COUNTED != MAX_BODY):
-            # Only full frames go on: thousands of tiny pieces would cost more to keep than their bytes.
-            raise RemoteProtocolError(f"a {kind.name} frame of {length - _COUNTED} bytes cannot go on in another")
+        kind, more, checksum, size = self._header()
+        end = HEADER.size + size
         if len(buffer) < end:
             return None
-        with memoryview(buffer) as view:
-            body = bytes(view[HEADER.size : end])
-        del buffer[:end]  # cheap: CPython moves the start of a bytearray, not its content
-        return Frame(kind, bool(flags), frame_id, body)
+        body = bytes(buffer[HEADER.size : end])
+        if checksum and _greeting_checksum(bytes(buffer[: _GREETING.size]), body) != checksum:
+            raise FrameCorrupted(f"the checksum of a {kind.name} frame is wrong")
+        del buffer[:end]
+        return Frame(kind, more, checksum, body)
 
     def _check_length(self, length: int) -> None:
         if not _COUNTED <= length <= _COUNTED + self.limit:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from vectron_p2p.protocol.frames import MAX_BODY, MAX_REASSEMBLY, Kind, encode_frame
+from vectron_p2p.protocol.frames import MAX_BODY, MAX_REASSEMBLY, Kind, encode_frame, encode_greeting
 
 BATCH = 256 * 1024  # bytes joined into one write: past that a system call costs nothing beside the copy
 
@@ -43,6 +43,12 @@ class Outgoing:
             frame = encode_frame(kind, frame_id, body)
             self._small.append(frame)
             self.pending += len(frame)
+
+    def greet(self, kind: Kind, body: bytes) -> None:
+        """Queues a frame in the form of greetings."""
+        frame = encode_greeting(kind, body)
+        self._small.append(frame)
+        self.pending += len(frame)
 
     def take(self) -> bytes:
         """The bytes to write next: small frames up to `BATCH`, and one frame of one large message. b"" when idle."""

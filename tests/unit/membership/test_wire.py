@@ -18,13 +18,16 @@ from vectron_p2p.membership.messages import (
     Update,
 )
 from vectron_p2p.membership.wire import (
+    CHECKSUM_BYTES,
     MAX_PACKET,
     MAX_STREAM,
     UPDATES_BUDGET,
+    WIRE_VERSION,
     BadPacket,
     Envelope,
     decode_packet,
     encode_packet,
+    sealed,
     update_size,
 )
 from vectron_p2p.model.ids import Address, ClusterId, NodeId
@@ -47,6 +50,10 @@ MESSAGES: list[Message] = [
     PushPull(UPDATES),
     PushPullReply(()),
 ]
+
+
+def packed(packet: list) -> bytes:
+    return sealed(msgpack.packb(packet))
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
@@ -78,13 +85,13 @@ def test_the_size_of_an_update_is_an_upper_bound():
 def test_a_packet_of_the_first_version_says_nothing_of_alerts():
     packet = body(0)
     packet[1] = packet[1][:7]
-    envelope, message = decode_packet(msgpack.packb(packet))
+    envelope, message = decode_packet(packed(packet))
     assert envelope == dataclasses.replace(ENVELOPE, alerts=b"")
     assert message == MESSAGES[0]
     for wrong in (b"123456789", "12345678", None):
         packet[1] = [*packet[1][:7], wrong]
         with pytest.raises(BadPacket):
-            decode_packet(msgpack.packb(packet))
+            decode_packet(packed(packet))
 
 
 def test_every_cut_packet_is_bad():
@@ -97,13 +104,13 @@ def test_every_cut_packet_is_bad():
 
 
 def body(index: int) -> list:
-    return msgpack.unpackb(encode_packet(ENVELOPE, MESSAGES[index]))
+    return msgpack.unpackb(encode_packet(ENVELOPE, MESSAGES[index])[CHECKSUM_BYTES:])
 
 
 @pytest.mark.parametrize("index", range(len(MESSAGES)))
 def test_fields_of_a_newer_node_are_ignored(index):
     version, envelope, tag, fields = body(index)
-    data = msgpack.packb([version, [*envelope, "new"], tag, [*fields, None], 5])
+    data = packed([version, [*envelope, "new"], tag, [*fields, None], 5])
     assert decode_packet(data) == (ENVELOPE, MESSAGES[index])
 
 
@@ -114,15 +121,15 @@ def test_any_field_of_a_wrong_kind_is_bad(index):
         for place in range(len(fields)):
             broken = [*fields[:place], wrong, *fields[place + 1 :]]
             with pytest.raises(BadPacket):
-                decode_packet(msgpack.packb([version, envelope, tag, broken]))
+                decode_packet(packed([version, envelope, tag, broken]))
         for place in range(len(envelope)):
             broken = [*envelope[:place], wrong, *envelope[place + 1 :]]
             with pytest.raises(BadPacket):
-                decode_packet(msgpack.packb([version, broken, tag, fields]))
+                decode_packet(packed([version, broken, tag, fields]))
         with pytest.raises(BadPacket):
-            decode_packet(msgpack.packb([version, envelope, wrong, fields]))
+            decode_packet(packed([version, envelope, wrong, fields]))
         with pytest.raises(BadPacket):
-            decode_packet(msgpack.packb([wrong, envelope, tag, fields]))
+            decode_packet(packed([wrong, envelope, tag, fields]))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +150,7 @@ def test_any_field_of_a_wrong_kind_is_bad(index):
 )
 def test_one_bad_update_makes_the_packet_bad(update):
     with pytest.raises(BadPacket):
-        decode_packet(msgpack.packb([1, body(0)[1], 5, [[update]]]))
+        decode_packet(packed([WIRE_VERSION, body(0)[1], 5, [[update]]]))
 
 
 @pytest.mark.parametrize(
@@ -155,12 +162,23 @@ def test_one_bad_update_makes_the_packet_bad(update):
         b"\xdd\xff\xff\xff\xff",  # four thousand million entries announced
         b"\xc7\x01\x05x",
         b"\x81\x01\x02",
-        msgpack.packb([1, [], 1, []]),
-        msgpack.packb([2, [], 1, []]),
+        msgpack.packb([WIRE_VERSION, [], 1, []]),
+        msgpack.packb([WIRE_VERSION + 1, [], 1, []]),
         b"\x94\x01\x90\x01\xa1\xff",
         bytes(MAX_STREAM + 1),
     ],
 )
 def test_odd_bytes_are_bad(data):
-    with pytest.raises(BadPacket):
-        decode_packet(data)
+    for each in (data, sealed(data)):
+        with pytest.raises(BadPacket):
+            decode_packet(each)
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_no_flipped_bit_passes(message):
+    data = encode_packet(ENVELOPE, message)
+    for bit in range(8 * len(data)):
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(BadPacket, match="checksum"):
+            decode_packet(bytes(changed))

@@ -108,8 +108,7 @@ def test_the_end_of_the_stream(cut: bool) -> None:
     [
         encode_frame(Kind.RESPONSE, 1, encode(Done())),
         encode_frame(Kind.HELLO, 0, MAGIC + encode(HELLO)),
-        frames.HEADER.pack(frames.MAX_BODY + 11, Kind.NOTE, 0, 1),
-        b"\xff" * 20,
+        encode_frame(Kind.NOTE, 1, bytes(frames.MAX_BODY + 1)),
         encode_frame(Kind.REQUEST, 1, bytes(12) + encode(COUNT)) * 2,
     ],
 )
@@ -186,3 +185,18 @@ def test_the_versions_that_go_out_are_ours_whatever_the_shell_says() -> None:
     assert isinstance(answer, HandshakeDone)
     assert isinstance(answer.peer, Welcome)
     assert answer.peer.version in PROTOCOL_VERSIONS
+
+
+def test_changed_bytes_end_a_connection_as_if_it_had_broken() -> None:
+    pair = Pair.opened()
+    pair.client.send_request(COUNT)
+    data = bytearray(drain(pair.client))
+    data[-1] ^= 1
+    (event,) = pair.server.receive(bytes(data))
+    assert isinstance(event, Closed)
+    assert event.corrupted
+    assert event.error is None  # nobody is at fault, and the outcome of what is in flight is not known
+    assert "checksum of a REQUEST" in event.reason
+    (goodbye,) = pair.to_client()
+    assert isinstance(goodbye, Goodbye)
+    assert "checksum" in goodbye.reason

@@ -15,7 +15,7 @@ from vectron_p2p.protocol.events import (
     Closed,
     HandshakeDone,
 )
-from vectron_p2p.protocol.frames import MAX_BODY, Kind, encode_frame
+from vectron_p2p.protocol.frames import MAX_BODY, Kind, encode_frame, encode_greeting
 from vectron_p2p.protocol.messages import (
     Count,
     Hello,
@@ -38,9 +38,9 @@ def test_handshake(step: int | None) -> None:
     assert pair.server.state is State.DECIDING
     pair.server.accept(WELCOME)
     (event,) = pair.to_client(step)
-    assert event == HandshakeDone(replace(WELCOME, version=2))
+    assert event == HandshakeDone(replace(WELCOME, version=3))
     assert {pair.client.state, pair.server.state} == {State.OPEN}
-    assert pair.client.peer == replace(WELCOME, version=2)
+    assert pair.client.peer == replace(WELCOME, version=3)
 
 
 def test_a_refusal_is_typed_and_ends_both_sides() -> None:
@@ -59,7 +59,7 @@ def test_a_refusal_is_typed_and_ends_both_sides() -> None:
 def test_without_a_common_version_both_are_told_to_upgrade() -> None:
     server = Connection("server")
     greeting = MAGIC + encode(Hello([90, 91], "client"))
-    (event,) = server.receive(encode_frame(Kind.HELLO, 0, greeting))
+    (event,) = server.receive(encode_greeting(Kind.HELLO, greeting))
     assert isinstance(event, Closed)
     client = Connection("client", hello=HELLO)
     (answer,) = carry(server, client)
@@ -67,6 +67,33 @@ def test_without_a_common_version_both_are_told_to_upgrade() -> None:
     assert isinstance(answer.error, InvalidArgument)
     assert answer.error.field == "versions"
     assert "[90, 91]" in answer.error.message
+
+
+def before_checksums(data: bytes) -> bytes:
+    """A greeting as versions 1 and 2 sent it: 0 in the place of the checksum."""
+    return data[:6] + bytes(8) + data[14:]
+
+
+def test_peers_older_than_checksums_are_told_to_upgrade() -> None:
+    server = Connection("server")
+    greeting = encode_greeting(Kind.HELLO, MAGIC + encode(Hello([2], "client")))
+    (event,) = server.receive(before_checksums(greeting))
+    assert isinstance(event, Closed)
+    assert not event.corrupted
+    assert "[2]" in event.reason
+    client = Connection("client", hello=HELLO)
+    (answer,) = client.receive(before_checksums(drain(server)))  # as they answer, too
+    assert isinstance(answer, Closed)
+    assert isinstance(answer.error, InvalidArgument)
+    assert "upgrade" in answer.error.message
+
+
+def test_a_greeting_of_this_version_has_a_checksum() -> None:
+    client, server = Connection("client", hello=HELLO), Connection("server")
+    (event,) = server.receive(before_checksums(drain(client)))
+    assert isinstance(event, Closed)
+    assert event.corrupted
+    assert server.closed
 
 
 def test_a_client_refuses_another_cluster() -> None:
@@ -96,10 +123,10 @@ def test_a_client_that_has_pinned_no_cluster_takes_any() -> None:
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # a TLS client
         encode_frame(Kind.PING, 0),
         encode_frame(Kind.REQUEST, 1, bytes(12) + encode(COUNT)),
-        encode_frame(Kind.HELLO, 0, encode(Hello([1], "client"))),  # without the magic
-        encode_frame(Kind.HELLO, 0, MAGIC + encode(COUNT)),
-        encode_frame(Kind.HELLO, 0, MAGIC + b"\xff"),
-        encode_frame(Kind.HELLO, 0, MAGIC + encode(Hello([1], "client")))[:-1] + b"",
+        encode_greeting(Kind.HELLO, encode(Hello([1], "client"))),  # without the magic
+        encode_greeting(Kind.HELLO, MAGIC + encode(COUNT)),
+        encode_greeting(Kind.HELLO, MAGIC + b"\xff"),
+        encode_greeting(Kind.HELLO, MAGIC + encode(Hello([1], "client")))[:-1] + b"",
     ],
 )
 def test_strangers_are_turned_away(data: bytes) -> None:
