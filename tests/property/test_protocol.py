@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from tests.unit.protocol.pair import HELLO, WELCOME, Pair, drain
 from vectron_p2p.model.errors import VectronError
 from vectron_p2p.protocol import messages
-from vectron_p2p.protocol.connection import Connection, State
+from vectron_p2p.protocol.connection import Connection
 from vectron_p2p.protocol.errors import RemoteProtocolError
 from vectron_p2p.protocol.events import Cancelled, Closed, ErrorResponse, Note, Request, Response
 from vectron_p2p.protocol.frames import MAX_BODY, MAX_REASSEMBLY
 from vectron_p2p.protocol.registry import decode, encode
+from vectron_p2p.protocol.states import State
 from vectron_p2p.protocol.wire_errors import decode_error
 
 ids = st.lists(st.integers(0, 2**64 - 1) | st.text(min_size=1, max_size=20), max_size=8)

@@ -14,8 +14,8 @@ import trio
 
 from vectron_p2p.net.interfaces import ConnectionLost
 from vectron_p2p.observability.logs import get_logger
-from vectron_p2p.protocol.connection import State
 from vectron_p2p.protocol.silence import Silence, Verdict
+from vectron_p2p.protocol.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable

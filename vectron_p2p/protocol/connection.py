@@ -16,10 +16,9 @@ when to ping and when silence has lasted too long.
 from __future__ import annotations
 
 import contextlib
-import enum
 import math
 from dataclasses import replace
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from vectron_p2p.model.errors import Internal, InvalidArgument, Overloaded, Unavailable, VectronError
 from vectron_p2p.protocol.errors import FrameCorrupted, LocalProtocolError, RemoteProtocolError
@@ -38,6 +37,7 @@ from vectron_p2p.protocol.frames import MAX_BODY, MAX_MESSAGE, PREFIX, SPLITTABL
 from vectron_p2p.protocol.messages import Hello, Welcome
 from vectron_p2p.protocol.outgoing import Outgoing
 from vectron_p2p.protocol.registry import decode, encode
+from vectron_p2p.protocol.states import EXPECTED, Side, State
 from vectron_p2p.protocol.wire_errors import decode_error, encode_error
 
 PROTOCOL_VERSIONS = (3,)
@@ -47,28 +47,6 @@ MAGIC = b"vctrn"  # opens both greetings: a stranger is told apart before anythi
 MAX_IN_FLIGHT = 1024  # requests per connection: far above any sane client, far below what tasks would cost
 MAX_TIMEOUT_MS = 2**32 - 1
 MAX_REASON = 500
-
-Side: TypeAlias = Literal["client", "server"]
-
-
-class State(enum.Enum):
-    GREETING = "greeting"
-    """Nothing agreed yet. A client moves on with the Welcome, a server with the Hello."""
-    DECIDING = "deciding"
-    """A server that has the Hello and owes `accept` or `refuse`."""
-    OPEN = "open"
-    CLOSED = "closed"
-
-
-_ANYTIME = frozenset({Kind.PING, Kind.PONG, Kind.GOODBYE})
-
-EXPECTED: dict[tuple[Side, State], frozenset[Kind]] = {
-    ("server", State.GREETING): frozenset({Kind.HELLO}),
-    ("server", State.DECIDING): frozenset({Kind.GOODBYE}),
-    ("server", State.OPEN): _ANYTIME | {Kind.REQUEST, Kind.CANCEL, Kind.NOTE},
-    ("client", State.GREETING): frozenset({Kind.HELLO, Kind.ERROR, Kind.GOODBYE}),
-    ("client", State.OPEN): _ANYTIME | {Kind.RESPONSE, Kind.ERROR},
-}
 
 
 class Connection:

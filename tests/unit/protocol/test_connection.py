@@ -9,7 +9,6 @@ from vectron_p2p.model.errors import (
     NotFound,
     Overloaded,
 )
-from vectron_p2p.protocol.connection import State
 from vectron_p2p.protocol.events import (
     Cancelled,
     ErrorResponse,
@@ -24,6 +23,7 @@ from vectron_p2p.protocol.messages import (
     SwimNote,
 )
 from vectron_p2p.protocol.registry import encode
+from vectron_p2p.protocol.states import State
 
 COUNT = Count("docs", None)
 BIG = SwimNote(bytes(3 * MAX_BODY))

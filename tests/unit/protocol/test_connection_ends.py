@@ -12,7 +12,7 @@ from vectron_p2p.model.errors import (
     VectronError,
 )
 from vectron_p2p.protocol import frames
-from vectron_p2p.protocol.connection import MAGIC, PROTOCOL_VERSIONS, Connection, State
+from vectron_p2p.protocol.connection import MAGIC, PROTOCOL_VERSIONS, Connection
 from vectron_p2p.protocol.errors import LocalProtocolError
 from vectron_p2p.protocol.events import (
     Closed,
@@ -33,6 +33,7 @@ from vectron_p2p.protocol.messages import (
     Welcome,
 )
 from vectron_p2p.protocol.registry import encode
+from vectron_p2p.protocol.states import State
 
 COUNT = Count("docs", None)
 BIG = SwimNote(bytes(3 * MAX_BODY))

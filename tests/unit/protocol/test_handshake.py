@@ -10,7 +10,7 @@ from vectron_p2p.model.errors import (
     InvalidArgument,
     PermissionDenied,
 )
-from vectron_p2p.protocol.connection import EXPECTED, MAGIC, PROTOCOL_VERSIONS, Connection, State
+from vectron_p2p.protocol.connection import MAGIC, PROTOCOL_VERSIONS, Connection
 from vectron_p2p.protocol.events import (
     Closed,
     HandshakeDone,
@@ -22,6 +22,7 @@ from vectron_p2p.protocol.messages import (
     SwimNote,
 )
 from vectron_p2p.protocol.registry import encode
+from vectron_p2p.protocol.states import EXPECTED, State
 
 COUNT = Count("docs", None)
 BIG = SwimNote(bytes(3 * MAX_BODY))
