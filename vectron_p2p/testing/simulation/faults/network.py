@@ -1,5 +1,5 @@
-"""Faults of the network: cuts of all shapes, slow paths, broken connections, changed bits. (Loss, delay, order and doubling of
-datagrams are the plan's, for the whole run.)
+"""Faults of the network: cuts of all shapes, slow paths, broken connections, changed bits. (Loss, delay, order and
+doubling of datagrams are the plan's, for the whole run.)
 """
 
 from __future__ import annotations
