@@ -35,6 +35,7 @@ async def test_rows_are_whole_though_bits_change_on_every_way() -> None:
                 assert point is not None or n not in written
                 if point is not None:
                     assert point.payload == {"n": n}
+                    assert point.vector is not None
                     assert list(point.vector) == [n] * 64
             network.corrupt(list(permutations(cluster.hosts, 2)), 0.5)
             await cluster.until(
