@@ -153,7 +153,7 @@ async def contested_move(world: World, action: Action) -> None:
     apart = [name for node, name in names.items() if node not in involved]
     with ExitStack() as stack:
         early = [name for name in writers if name in apart or rng.random() < 0.7]
-        stack.enter_context(_slowed(world, [(name, behind) for name in early], rng.choice(LATE[1:])))
+        stack.enter_context(_slowed(world, [(name, behind) for name in early], rng.choice((0.8, 1.5))))
         stack.enter_context(_slow_commits(world, names[leaving], rng.choice(STRETCH)))
         stack.enter_context(_slow_commits(world, names[coming], rng.choice((1.0, 1.0, 50.0))))
         if apart and rng.random() < 0.7:
