@@ -109,7 +109,7 @@ async def test_when_all_owners_are_slow_the_budget_bounds_the_hedges_and_all_sea
             assert hedges(cluster, other).sent - settled.sent <= 2
 
 
-async def test_many_searches_leave_an_owner_that_stops_however_small_the_budget() -> None:
+async def test_searches_leave_an_owner_that_stops_however_small_the_budget() -> None:
     async with open_cluster(seed=13) as cluster, cluster.client() as setup:
         cluster.network.set_delay(0.0005, 0.002)
         await filled(setup, replicas=2)
@@ -123,7 +123,7 @@ async def test_many_searches_leave_an_owner_that_stops_however_small_the_budget(
             cluster.freeze(owners[0])
             took.clear()
             async with trio.open_nursery() as nursery:
-                for number in range(100):
+                for number in range(5):  # each gives a tenth of a hedge back
                     nursery.start_soon(timed, db, number, took)
             assert max(took) < 1.0, "what the budget denies, a ping without an answer allows"
             assert hedges(cluster, other).denied > 0
