@@ -49,7 +49,7 @@ MUTANTS = (
         "a step of the wall clock is not followed until the peers are heard again",
         (Edit("replication.hlc:HybridClock.notice", "if abs(step) >= STEP_MS:", "if False:"),),
         scenario="skew",
-        seeds=(2,),
+        seeds=(5,),
     ),
     Mutant(
         "mark_not_on_disk",

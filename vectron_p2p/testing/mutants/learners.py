@@ -98,7 +98,7 @@ MUTANTS = (
             ),
         ),
         scenario="interval",
-        seeds=(1,),
+        seeds=(8,),
         seconds=15.0,
     ),
 )

@@ -20,7 +20,7 @@ MUTANTS = (
         ),
         scenario=MOVING,
         seconds=12.0,
-        seeds=(16,),
+        seeds=(23,),
     ),
     Mutant(
         "leaving_owner_unfenced",
@@ -40,7 +40,7 @@ MUTANTS = (
         ),
         scenario=MOVING,
         seconds=12.0,
-        seeds=(11,),
+        seeds=(128,),
     ),
     Mutant(
         "old_requests_accepted",
@@ -49,7 +49,7 @@ MUTANTS = (
         (Edit("node.fences:Fences.check", "if epoch < fence:", "if False:"),),
         scenario=MOVING,
         seconds=12.0,
-        seeds=(27,),
+        seeds=(9,),
     ),
     Mutant(
         "fence_passed_by_requests_under_way",
@@ -64,7 +64,7 @@ MUTANTS = (
         ),
         scenario=MOVING,
         seconds=12.0,
-        seeds=(22,),
+        seeds=(39,),
     ),
     Mutant(
         "copied_from_another_owner",
@@ -78,7 +78,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seeds=(1,),
+        seeds=(6,),
         seconds=12.0,
     ),
     Mutant(
@@ -108,7 +108,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seeds=(1,),
+        seeds=(2,),
         seconds=12.0,
     ),
     Mutant(
@@ -123,7 +123,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seeds=(2,),
+        seeds=(18,),
         seconds=12.0,
     ),
     Mutant(
@@ -138,7 +138,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seeds=(1,),
+        seeds=(2,),
         seconds=12.0,
     ),
     Mutant(
@@ -158,7 +158,7 @@ MUTANTS = (
             ),
         ),
         scenario="deleted while moving",
-        seeds=(10,),
+        seeds=(9,),
         seconds=8.0,
     ),
     Mutant(

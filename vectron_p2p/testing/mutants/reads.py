@@ -17,10 +17,7 @@ MUTANTS = (
             ),
         ),
         scenario="lag",
-        seeds=(
-            5,
-            9,
-        ),
+        seeds=(5,),
         seconds=10.0,
     ),
     Mutant(
@@ -35,7 +32,7 @@ MUTANTS = (
             ),
         ),
         scenario="handoff",
-        seeds=(8,),
+        seeds=(6,),
     ),
     Mutant(
         "search_not_confirmed",
@@ -63,6 +60,6 @@ MUTANTS = (
             ),
         ),
         scenario="handoff",
-        seeds=(3,),
+        seeds=(6,),
     ),
 )

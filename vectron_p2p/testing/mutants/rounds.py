@@ -16,7 +16,7 @@ MUTANTS = (
             Edit("storage.shard:ShardStore.promise", "if batch.puts:", "self._publish(batch)\n        if False:"),
         ),
         scenario="restarts",
-        seeds=(1,),
+        seeds=(3,),
         seconds=8.0,
     ),
     Mutant(
@@ -25,10 +25,7 @@ MUTANTS = (
         "a ballot is refused that is not above the version held and the promise given",
         (Edit("storage.shard:ShardStore.promise", "if ballot <= ballot_of(above):", "if False:"),),
         scenario="lag",
-        seeds=(
-            2,
-            7,
-        ),
+        seeds=(10,),
         seconds=10.0,
     ),
     Mutant(
@@ -43,7 +40,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
-        seeds=(4,),
+        seeds=(2,),
     ),
     Mutant(
         "proposed_without_quorum",
@@ -62,7 +59,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
-        seeds=(7,),
+        seeds=(2,),
     ),
     Mutant(
         "accepted_below_promise",
@@ -76,7 +73,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
-        seeds=(3,),
+        seeds=(2,),
     ),
     Mutant(
         "done_with_one_accept",
@@ -95,7 +92,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
-        seeds=(2,),
+        seeds=(13,),
     ),
     Mutant(
         "promise_ignored_by_copies",
@@ -119,7 +116,7 @@ MUTANTS = (
         "who meets a promise older than a second finishes it",
         (Edit("node.services.promises:Promises.run_once", "if points:", "if False:"),),
         scenario=LINEAR,
-        seeds=(6, 1),
+        seeds=(6,),
     ),
     Mutant(
         "busy_counts_as_held",
@@ -147,7 +144,7 @@ MUTANTS = (
             ),
         ),
         scenario=LINEAR,
-        seeds=(9, 1),
+        seeds=(2,),
     ),
     Mutant(
         "failed_condition_answered_at_once",
@@ -196,7 +193,7 @@ MUTANTS = (
             ),
         ),
         scenario="retries among puts",
-        seeds=(4,),
+        seeds=(1,),
         seconds=8.0,
     ),
     Mutant(
@@ -243,7 +240,7 @@ MUTANTS = (
         "a retry knows that an earlier attempt may have been proposed",
         (Edit("client.flows:_Attempts.request", "return replace(message, retried=True)", "return message"),),
         scenario="retries among puts",
-        seeds=(4,),
+        seeds=(1,),
         seconds=8.0,
     ),
     Mutant(
@@ -258,10 +255,7 @@ MUTANTS = (
             ),
         ),
         scenario="cut off",
-        seeds=(
-            7,
-            4,
-        ),
+        seeds=(7,),
         seconds=15.0,
     ),
 )
