@@ -11,6 +11,7 @@ from tests.unit.index.doubles import InlineExecutor, ThreadExecutor, TrioClock, 
 from vectron_p2p.index import linker as module
 from vectron_p2p.index import rebuild
 from vectron_p2p.index.linker import Linker
+from vectron_p2p.index.shard_index import LONG_TAIL
 
 MATRIX = clustered(2_400, 8)
 
@@ -204,15 +205,20 @@ async def test_a_long_tail_goes_before_a_rebuild(monkeypatch: pytest.MonkeyPatch
         pass
     turns: list[int] = []
     whole = index.rebuild_turn
-    monkeypatch.setattr(index, "rebuild_turn", lambda: turns.append(index.unlinked) or whole())
+
+    def turn() -> bool:
+        turns.append(index.unlinked)
+        return whole()
+
+    monkeypatch.setattr(index, "rebuild_turn", turn)
     monkeypatch.setattr(rebuild, "COPY_STEP", 16)  # many portions
     for stamp in (2, 3):
         index.apply([row(i, stamp, MATRIX[-1 - i] + stamp) for i in range(len(MATRIX))])
     assert index.needs_rebuild
-    assert index.unlinked > module.LONG_TAIL + module.TURNS * 100
+    assert index.unlinked > LONG_TAIL + module.TURNS * 100
     assert await one.run_once()
     assert len(turns) == 1
-    while index.unlinked > module.LONG_TAIL:
+    while index.unlinked > LONG_TAIL:
         assert await one.run_once()
     before = len(turns)
     assert await one.run_once()
