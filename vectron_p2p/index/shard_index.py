@@ -56,6 +56,7 @@ _TURN_COST = (
 ) * 100  # (dimension + what a hop costs besides distances) * ef_construction those were measured at
 
 GARBAGE_SHARE = 0.2  # dead labels take their part of every beam
+URGENT_SHARE = 0.5  # beams are twice as wide then
 GARBAGE_FLOOR = 1_000  # below that many a rebuild is not worth its work
 DEAD_SLOT_SHARE = 0.6  # dead vectors only cost memory (and scans, while there is no graph)
 
@@ -153,14 +154,21 @@ class ShardIndex:
     @property
     def needs_rebuild(self) -> bool:
         """Whether garbage is worth a rebuild (also while one is under way)."""
-        layer = self._layer
-        dead = layer.table.count - layer.table.live
         if self._closed:
             return False
-        return (
-            self._rebuild is not None
-            or layer.dead_labels >= max(GARBAGE_FLOOR, GARBAGE_SHARE * layer.labels)
-            or dead >= max(4 * GARBAGE_FLOOR, DEAD_SLOT_SHARE * layer.table.count)
+        return self._rebuild is not None or self._is_garbage(GARBAGE_SHARE)
+
+    @property
+    def rebuild_urgent(self) -> bool:
+        """Whether there is so much garbage that a rebuild cannot wait for calm."""
+        return not self._closed and self._is_garbage(URGENT_SHARE)
+
+    def _is_garbage(self, share: float) -> bool:
+        """Whether `share` of the labels, or most slots, are dead."""
+        layer = self._layer
+        dead = layer.table.count - layer.table.live
+        return layer.dead_labels >= max(GARBAGE_FLOOR, share * layer.labels) or dead >= max(
+            4 * GARBAGE_FLOOR, DEAD_SLOT_SHARE * layer.table.count
         )
 
     # --- rows ---------------------------------------------------------------------------------------------------------
