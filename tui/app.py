@@ -25,6 +25,7 @@ from tui.screens.nodes import NodeScreen, NodesScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.points import PointsScreen
 from tui.screens.sdk import SdkScreen
+from tui.screens.settings import SettingsScreen
 from tui.screens.shards import ShardsScreen
 from tui.screens.traffic import TrafficScreen
 from tui.source import Opener, client_opener
@@ -53,6 +54,7 @@ _SCREENS = (
     AlertsScreen,
     PointsScreen,
     LogsScreen,
+    SettingsScreen,
     SdkScreen,
 )
 

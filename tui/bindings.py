@@ -20,6 +20,7 @@ MODES = (
     ("alerts", "Alerts"),
     ("points", "Points"),
     ("logs", "Logs"),
+    ("settings", "Settings"),
     ("sdk", "SDK"),
 )
 """Numbered screens, in the order of their numbers."""
@@ -33,13 +34,14 @@ ALIASES = {
     "alerts": ("al", "health"),
     "points": ("po", "pt", "playground", "search"),
     "logs": ("lo", "log", "slow"),
+    "settings": ("se", "config", "options"),
     "sdk": ("snippets", "code"),
 }
 """Other words by which `:` finds a screen."""
 
 APP = [
     *(
-        _key(str(number), f"go('{mode}')", label, f"Show the {label.lower()} screen.", id=f"go-{mode}", show=False)
+        _key(str(number % 10), f"go('{mode}')", label, f"Show the {label.lower()} screen.", id=f"go-{mode}", show=False)
         for number, (mode, label) in enumerate(MODES, 1)
     ),
     _key(":,ctrl+p", "command_palette", "Go to", "Find a screen, node, collection or command.", id="palette"),
@@ -110,6 +112,8 @@ RULES = [
     _key("o", "switch", "On/off", "Switch the rule off or on.", id="rule-switch"),
 ]
 
+SETTINGS = [_key("f", "fixed", "Fixed", "The limits inside the nodes too, or not.", id="settings-fixed")]
+
 LOGS = [
     _key("l", "level", "Level", "The lowest level that is shown: debug, info, warning, error.", id="log-level"),
     _key("s", "slow", "Slow", "Slow requests alone, or everything.", id="log-slow"),
@@ -153,7 +157,7 @@ FORM = [
 
 HELP = [_key("escape,q,?,f1", "close", "Close", "Close the help.", id="help-close")]
 
-ACTIONS = (NODE_ACTIONS, COLLECTION_ACTIONS, TRAFFIC, ALERTS, RULES, POINTS, POINT, LOGS, LOG_RECORD, SDK)
+ACTIONS = (NODE_ACTIONS, COLLECTION_ACTIONS, TRAFFIC, ALERTS, RULES, POINTS, POINT, LOGS, LOG_RECORD, SETTINGS, SDK)
 """What single screens do."""
 
 GROUPS = (APP, BACK, TABLE_SCREEN, TABLE, *ACTIONS, CONFIRM, FORM, HELP)

@@ -30,7 +30,7 @@ class Tab(Static):
             self.mode = mode
 
     def __init__(self, number: int, mode: str, label: str, *, active: bool) -> None:
-        super().__init__(f"{number} {label}", classes="-active" if active else None, markup=False)
+        super().__init__(f"{number % 10} {label}", classes="-active" if active else None, markup=False)
         self.mode = mode
 
     def on_click(self, event: events.Click) -> None:
