@@ -75,8 +75,7 @@ async def test_a_quorum_search_never_returns_what_a_stale_owner_still_holds_and_
 async def test_a_read_is_written_back_to_the_owner_that_trails() -> None:
     async with open_cluster(seed=3, limits=NO_HINTS_NO_REPAIR) as cluster, cluster.client("n1") as db:
         docs = await db.create_collection("docs", dimension=1, metric="l2", shards=1)
-        await docs.upsert(ids=[1], vectors=[[1]], consistency="one")
-        await cluster.until(lambda: all(live(cluster, n, [1]) == [True] for n in ("n1", "n2", "n3")), within=1.0)
+        await docs.upsert(ids=[1], vectors=[[1]], consistency="all")
         cluster.network.partition([["n1", "client"]])
         await docs.upsert(ids=[1], vectors=[[2]], consistency="one")  # on n1's disk alone
         pushes_nothing(cluster)

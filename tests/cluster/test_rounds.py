@@ -470,6 +470,7 @@ async def test_a_read_that_meets_a_promise_settles_the_row_itself() -> None:
         for name in ("n1", "n3"):
             (answer,) = await cluster.node(name).replicas.get(shard).promise([(1, higher)])
             assert answer.granted
+        cluster.network.slow([("n3", "n2")], 0.2)  # so that n2 itself is in the majority
         assert await payload(docs, 1) == {"n": 2}  # n2 has it; nobody takes it back as it is
         (settled,) = rows(cluster, "n2", [1])
         # A round is over with a majority of its owners; its row is on the way to the third.

@@ -40,9 +40,9 @@ def test_a_scenario_passes(scenario: str) -> None:
 
 def test_all_that_can_happen_happens_in_some_seed() -> None:
     kinds = Counter(action.kind for seed in range(60) for action in draw(seed, "moves and all", 60.0).actions)
-    narrow = {kind for each in SCENARIOS.values() if "narrow" in each.groups for kind in each.kinds}
-    assert set(kinds) | narrow == set(FAULTS)
-    assert {kind for kind in kinds if FAULTS[kind].group == "narrow"} == set()
+    named = {kind for each in SCENARIOS.values() for kind in each.kinds}
+    assert set(kinds) | named == set(FAULTS)
+    assert {FAULTS[kind].group for kind in kinds} == set(SCENARIOS["moves and all"].groups)
 
 
 def test_a_scenario_draws_its_own_faults_alone() -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import trio
 
+from vectron_p2p.index.shard_index import LONG_TAIL
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
@@ -53,8 +55,10 @@ def link_some(index: ShardIndex, turns: int = TURNS) -> None:
 
 
 def rebuild_some(index: ShardIndex) -> bool:
-    """A portion of a rebuild; whether it is done."""
-    return any(index.rebuild_turn() for _ in range(TURNS))
+    """A portion of a rebuild; whether it is done. A small one while many points wait to be linked, which all searches
+    feel and garbage only makes slower.
+    """
+    return any(index.rebuild_turn() for _ in range(1 if index.unlinked > LONG_TAIL else TURNS))
 
 
 class Linker(Generic[K]):

@@ -48,6 +48,9 @@ LOAD_CHUNK = 1_000
 # Points per exclusive turn. At 384 dimensions and ef_construction 100 on two threads 16 take 5 ms, 48 take 13 ms; a
 # search that comes meanwhile waits that long. Larger turns link faster: for when nobody searched since the last one.
 BUSY_TURN, IDLE_TURN = 16, 40
+LONG_TAIL = (
+    1_000  # slots that wait: beyond, every search pays more for scanning them than for waiting through long turns
+)
 _TURN_COST = (
     384 + 384
 ) * 100  # (dimension + what a hop costs besides distances) * ef_construction those were measured at
@@ -313,7 +316,8 @@ class ShardIndex:
             layer = self._layer
             seen, self._searches_seen = self._searches_seen, layer.gate.shared_entries
             if points is None:
-                points = self._idle_turn if layer.gate.shared_entries == seen else self._busy_turn
+                idle = layer.gate.shared_entries == seen
+                points = self._idle_turn if idle or self.unlinked > LONG_TAIL else self._busy_turn
             layer.link(points, self._threads, self._mutex)
             return self.unlinked
 

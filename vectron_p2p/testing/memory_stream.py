@@ -45,7 +45,7 @@ class Pipe:
         self._world.record("stream" if data else "end", self.source, self.target, len(data))
         at = self._world.clock.now() + self._world.draw_delay(self.source, self.target, reliable=True)
         self._last_at = max(self._last_at, at)
-        self._pieces.append((self._last_at, data))
+        self._pieces.append((self._last_at, self._world.carried(self.source, self.target, data)))
         self.size += len(data)
         self.notify()
 

@@ -1,4 +1,4 @@
-"""A network in memory, with faults on demand: loss, delay, partitions, killed and paused hosts.
+"""A network in memory, with faults on demand: loss, delay, partitions, changed bits, killed and paused hosts.
 
 Owns a world of named hosts. It runs on the clock and the random numbers it is handed, has no tasks of its own and
 iterates over nothing unordered: equal seeds give equal runs. Streams keep order and have bounded buffers; a partition
@@ -43,6 +43,7 @@ class MemoryNetwork:
         self._delay = (0.0, 0.0)
         self._blocked: Counter[tuple[str, str]] = Counter()
         self._slow: dict[tuple[str, str], float] = {}
+        self._noise: dict[tuple[str, str], float] = {}
         self._streams_lose = True
         self._groups: dict[str, int] = {}
         self._paused: dict[str, trio.Event] = {}
@@ -118,6 +119,21 @@ class MemoryNetwork:
         """All that goes from source to target of each pair takes so much longer; 0 ends that."""
         for pair in pairs:
             self._slow[pair] = seconds
+
+    def corrupt(self, pairs: Iterable[tuple[str, str]], probability: float) -> None:
+        """One bit flips in such a part of the packets, and pieces of streams, from source to target; 0 ends that."""
+        for pair in pairs:
+            self._noise[pair] = probability
+
+    def carried(self, source: str, target: str, data: bytes) -> bytes:
+        """What arrives of `data`."""
+        noise = self._noise.get((source, target), 0.0)
+        if not noise or not data or self.random.random() >= noise:
+            return data
+        self.record("corrupt", source, target, len(data))
+        changed = bytearray(data)
+        changed[self.random.randrange(len(data))] ^= 1 << self.random.randrange(8)
+        return bytes(changed)
 
     @property
     def slowed(self) -> bool:
@@ -252,7 +268,8 @@ class MemoryNetwork:
         copies = 2 if self._duplication and self.random.random() < self._duplication else 1
         for _ in range(copies):
             self.record("packet", here, name, len(data))
-            target.deliver(self.clock.now() + self.draw_delay(here, name, reliable=False), data, source.address)
+            at = self.clock.now() + self.draw_delay(here, name, reliable=False)
+            target.deliver(at, self.carried(here, name, data), source.address)
 
     def _notify(self) -> None:
         self._changed.set()

@@ -11,6 +11,7 @@ from tests.unit.index.doubles import InlineExecutor, ThreadExecutor, TrioClock, 
 from vectron_p2p.index import linker as module
 from vectron_p2p.index import rebuild
 from vectron_p2p.index.linker import Linker
+from vectron_p2p.index.shard_index import LONG_TAIL
 
 MATRIX = clustered(2_400, 8)
 
@@ -192,3 +193,36 @@ async def test_a_shard_that_is_being_filled_takes_time_and_others_do_not_wait_fo
     assert filled.unlinked == 0
     assert not one._gentle
     assert errors == []
+
+
+async def test_a_long_tail_goes_before_a_rebuild(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rebuild had as large a share of the upkeep as linking: points that came fast waited and were scanned."""
+    one, _ = linker()
+    index = make(8)
+    index.apply(rows(MATRIX))
+    one.add("a", index)
+    while await one.run_once():
+        pass
+    turns: list[int] = []
+    whole = index.rebuild_turn
+
+    def turn() -> bool:
+        turns.append(index.unlinked)
+        return whole()
+
+    monkeypatch.setattr(index, "rebuild_turn", turn)
+    monkeypatch.setattr(rebuild, "COPY_STEP", 16)  # many portions
+    for stamp in (2, 3):
+        index.apply([row(i, stamp, MATRIX[-1 - i] + stamp) for i in range(len(MATRIX))])
+    assert index.needs_rebuild
+    assert index.unlinked > LONG_TAIL + module.TURNS * 100
+    assert await one.run_once()
+    assert len(turns) == 1
+    while index.unlinked > LONG_TAIL:
+        assert await one.run_once()
+    before = len(turns)
+    assert await one.run_once()
+    assert len(turns) - before == module.TURNS
+    while await one.run_once():
+        pass
+    assert (one.unlinked, index.needs_rebuild) == (0, False)

@@ -46,8 +46,8 @@ MUTANTS = (
                 "out.append(Persist([*([also] if also else [])]))",
             ),
         ),
-        scenario="catalog",
-        seeds=(21,),
+        scenario="voters",
+        seeds=(11,),
     ),
     Mutant(
         "ballot_used_twice",

@@ -81,7 +81,7 @@ async def bit_flip(world: World, action: Action) -> None:
     names = disk.names()
     if not world.may_destroy() or not names:
         return
-    store = names[int(action.value * len(names))]
+    store = names[min(int(action.value * len(names)), len(names) - 1)]
     key = disk.flip_bit(store)
     world.note(f"{name}: {store} is damaged at {key!r}")
     if store == SYSTEM:

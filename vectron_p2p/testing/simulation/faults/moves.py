@@ -35,7 +35,7 @@ async def move(world: World, action: Action) -> None:
         return
     choices = possible(state)
     if choices:
-        shard, leaving, coming = choices[int(action.value * len(choices))]
+        shard, leaving, coming = choices[min(int(action.value * len(choices)), len(choices) - 1)]
         await propose(world, action, StartMove(shard.collection, shard.index, leaving, coming))
 
 
@@ -44,7 +44,7 @@ async def cancel(world: World, action: Action) -> None:
     """Some move is cancelled, if it still can be."""
     state = state_of(world, action)
     if state is not None and state.moves:
-        shard = sorted(state.moves)[int(action.value * len(state.moves))]
+        shard = sorted(state.moves)[min(int(action.value * len(state.moves)), len(state.moves) - 1)]
         await propose(world, action, CancelMove(shard.collection, shard.index, state.moves[shard].id))
 
 

@@ -1,5 +1,5 @@
-"""Faults of the network: cuts of all shapes, slow paths, broken connections. (Loss, delay, order and doubling of
-datagrams are the plan's, for the whole run.)
+"""Faults of the network: cuts of all shapes, slow paths, broken connections, changed bits. (Loss, delay, order and
+doubling of datagrams are the plan's, for the whole run.)
 """
 
 from __future__ import annotations
@@ -109,6 +109,15 @@ async def resets(world: World, action: Action) -> None:
 async def cut_client(world: World, action: Action) -> None:
     """The clients do not reach a host, which is well otherwise."""
     await cut(world, action, between(action.hosts, [CLIENT]))
+
+
+@fault("corrupt", "corrupt", pair(1.0, 6.0, (0.02, 0.1, 0.3)))
+async def corrupt(world: World, action: Action) -> None:
+    """Bits change on the way from one host to another, and no checksum below ours sees it."""
+    network, pairs = world.cluster.network, [(action.hosts[0], action.hosts[1])]
+    network.corrupt(pairs, action.value)
+    await trio.sleep(action.lasts)
+    network.corrupt(pairs, 0.0)
 
 
 # Of the group "narrow", which is drawn only where a scenario names them: each makes one schedule likely.

@@ -153,7 +153,7 @@ async def contested_move(world: World, action: Action) -> None:
     apart = [name for node, name in names.items() if node not in involved]
     with ExitStack() as stack:
         early = [name for name in writers if name in apart or rng.random() < 0.7]
-        stack.enter_context(_slowed(world, [(name, behind) for name in early], rng.choice(LATE[1:])))
+        stack.enter_context(_slowed(world, [(name, behind) for name in early], rng.choice((0.8, 1.5))))
         stack.enter_context(_slow_commits(world, names[leaving], rng.choice(STRETCH)))
         stack.enter_context(_slow_commits(world, names[coming], rng.choice((1.0, 1.0, 50.0))))
         if apart and rng.random() < 0.7:
@@ -295,3 +295,26 @@ async def _relay(world: World, action: Action, rng: random.Random, harm: Callabl
             world.cluster.kill(second)
             await harm(victim)
         await trio.sleep(action.lasts - before)
+
+
+@fault("votes and power", "voters", _seeded(3.0, 6.0))
+async def votes_and_power(world: World, action: Action) -> None:
+    """Two voters have chosen an entry, which the third one has not heard of and only the first one's clients. Then the
+    first one dies, and the second one's machine loses power for a moment: what it voted for is on its disk or nowhere.
+    """
+    rng = random.Random(action.value)
+    proposer, voter, *others = rng.sample(action.hosts, len(action.hosts))
+    if not all(host.up and host.node is not None and host.node.serving for host in world.cluster.hosts.values()):
+        return
+    network, unheard = world.cluster.network, [(proposer, other) for other in others]
+    with ExitStack() as stack:
+        network.cut(unheard)
+        stack.callback(network.mend, unheard)
+        with _slowed(world, [(proposer, voter)], rng.choice(LATE[:2])):
+            await trio.sleep(rng.uniform(0.5, 2.5))
+            stack.enter_context(world.kept_down(proposer))
+            world.cluster.kill(proposer)
+            with world.kept_down(voter):
+                world.cluster.kill(voter, power=world.may_lose_power(voter))
+                await trio.sleep(DOWN)
+        await trio.sleep(action.lasts)
