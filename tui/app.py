@@ -170,8 +170,12 @@ class ConsoleApp(App[None]):
             self.action_go("points")
 
         def act() -> None:
-            if isinstance(self.screen, PointsScreen):
-                do(self.screen)
+            screen = self.screen
+            if isinstance(screen, PointsScreen):
+                if screen.composed:
+                    do(screen)
+                else:  # shown for the first time: its fields are not there yet
+                    screen.call_later(act)
 
         self.call_after_refresh(act)
 

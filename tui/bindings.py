@@ -25,6 +25,9 @@ MODES = (
 )
 """Numbered screens, in the order of their numbers."""
 
+SHORT = {"overview": "Home", "collections": "Colls"}
+"""What stands on their tabs where all of them have to fit into 80 columns."""
+
 ALIASES = {
     "overview": ("ov", "home", "pulses", "dashboard"),
     "nodes": ("no", "node", "workers"),
@@ -100,7 +103,7 @@ TRAFFIC = [
 ]
 
 ALERTS = [
-    _key("a", "acknowledge", "Acknowledge", "Say that somebody is at it.", id="acknowledge"),
+    _key("a", "acknowledge", "Ack", "Acknowledge: say that somebody is at it.", id="acknowledge"),
     _key("x", "resolve", "Resolve", "Close the alert by hand.", id="resolve"),
     _key("s", "silence", "Silence", "Send nothing about its subject, or its rule, for a time.", id="silence"),
     _key("h", "history", "History", "Resolved ones too, or active ones alone.", id="alert-history"),
