@@ -25,7 +25,7 @@ MODES = (
 )
 """Numbered screens, in the order of their numbers."""
 
-SHORT = {"overview": "Home", "collections": "Colls"}
+SHORT = {"overview": "Home", "collections": "Colls", "settings": "Conf"}
 """What stands on their tabs where all of them have to fit into 80 columns."""
 
 ALIASES = {

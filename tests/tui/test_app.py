@@ -227,7 +227,7 @@ async def test_points_open_before_their_screen_was_ever_shown(fake):
     async with console(fake) as (app, _):
         app.open_points("docs")
         await until(lambda: app.current_mode == "points" and screen(app).composed)
-        await until(lambda: table(app).row_count > 0)
+        await until(lambda: ("scroll", "docs", None, None) in fake.changes)
 
 
 async def test_every_tab_is_whole_at_80_columns(fake):

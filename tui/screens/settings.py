@@ -52,9 +52,8 @@ class SettingsScreen(TableScreen):
         status = self.shared.store.status.value
         silent = len(status.nodes) - nodes if status is not None else 0
         note = f" · {fmt.plural(silent, 'node')} did not say" if silent > 0 else ""
-        return Shown(
-            f"Settings · {len(table.rows)} of {nodes} nodes{note}", table, [line("No node gave its settings.")]
-        )
+        title = f"Settings · {len(table.rows)} of {fmt.plural(nodes, 'node')}{note}"
+        return Shown(title, table, [line("No node gave its settings.")])
 
     def action_fixed(self) -> None:
         self._fixed = not self._fixed

@@ -34,7 +34,7 @@ class Tab(Static):
     def __init__(self, number: int, mode: str, label: str, *, active: bool) -> None:
         super().__init__(f"{number % 10} {label}", classes="-active" if active else None, markup=False)
         self.mode = mode
-        self._texts = (f"{number} {label}", f"{number} {SHORT.get(mode, label)}")
+        self._texts = (f"{number % 10} {label}", f"{number % 10} {SHORT.get(mode, label)}")
 
     def shorten(self, short: bool) -> None:
         if self.content != self._texts[short]:
