@@ -155,6 +155,7 @@ class TableScreen(ConsoleScreen):
     LABEL: ClassVar[str]
     """Title of the table while nothing is known of its rows."""
     SORT: ClassVar[Sort]
+    AUTO_FOCUS = "ResourceTable"
     OPENS: ClassVar[bool] = True
     """Whether Enter on a row leads on."""
 
@@ -187,9 +188,6 @@ class TableScreen(ConsoleScreen):
         yield from self.above()
         yield Container(ResourceTable(opens=self.OPENS), StatePane(), classes="table-frame")
         yield FilterBar()
-
-    def on_mount(self) -> None:  # besides the base's: Textual calls the handlers of all classes
-        self.query_one(ResourceTable).focus()
 
     def draw(self, now: float) -> None:
         phase = self.phase(now)
