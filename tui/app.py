@@ -25,6 +25,7 @@ from tui.screens.nodes import NodeScreen, NodesScreen
 from tui.screens.overview import OverviewScreen
 from tui.screens.points import PointsScreen
 from tui.screens.sdk import SdkScreen
+from tui.screens.settings import SettingsScreen
 from tui.screens.shards import ShardsScreen
 from tui.screens.traffic import TrafficScreen
 from tui.source import Opener, client_opener
@@ -53,6 +54,7 @@ _SCREENS = (
     AlertsScreen,
     PointsScreen,
     LogsScreen,
+    SettingsScreen,
     SdkScreen,
 )
 
@@ -168,8 +170,12 @@ class ConsoleApp(App[None]):
             self.action_go("points")
 
         def act() -> None:
-            if isinstance(self.screen, PointsScreen):
-                do(self.screen)
+            screen = self.screen
+            if isinstance(screen, PointsScreen):
+                if screen.composed:
+                    do(screen)
+                else:  # shown for the first time: its fields are not there yet
+                    screen.call_later(act)
 
         self.call_after_refresh(act)
 

@@ -20,9 +20,13 @@ MODES = (
     ("alerts", "Alerts"),
     ("points", "Points"),
     ("logs", "Logs"),
+    ("settings", "Settings"),
     ("sdk", "SDK"),
 )
 """Numbered screens, in the order of their numbers."""
+
+SHORT = {"overview": "Home", "collections": "Colls", "settings": "Conf"}
+"""What stands on their tabs where all of them have to fit into 80 columns."""
 
 ALIASES = {
     "overview": ("ov", "home", "pulses", "dashboard"),
@@ -33,13 +37,14 @@ ALIASES = {
     "alerts": ("al", "health"),
     "points": ("po", "pt", "playground", "search"),
     "logs": ("lo", "log", "slow"),
+    "settings": ("se", "config", "options"),
     "sdk": ("snippets", "code"),
 }
 """Other words by which `:` finds a screen."""
 
 APP = [
     *(
-        _key(str(number), f"go('{mode}')", label, f"Show the {label.lower()} screen.", id=f"go-{mode}", show=False)
+        _key(str(number % 10), f"go('{mode}')", label, f"Show the {label.lower()} screen.", id=f"go-{mode}", show=False)
         for number, (mode, label) in enumerate(MODES, 1)
     ),
     _key(":,ctrl+p", "command_palette", "Go to", "Find a screen, node, collection or command.", id="palette"),
@@ -98,7 +103,7 @@ TRAFFIC = [
 ]
 
 ALERTS = [
-    _key("a", "acknowledge", "Acknowledge", "Say that somebody is at it.", id="acknowledge"),
+    _key("a", "acknowledge", "Ack", "Acknowledge: say that somebody is at it.", id="acknowledge"),
     _key("x", "resolve", "Resolve", "Close the alert by hand.", id="resolve"),
     _key("s", "silence", "Silence", "Send nothing about its subject, or its rule, for a time.", id="silence"),
     _key("h", "history", "History", "Resolved ones too, or active ones alone.", id="alert-history"),
@@ -109,6 +114,8 @@ RULES = [
     _key("e", "change", "Change", "Change threshold, duration and severity.", id="rule-change"),
     _key("o", "switch", "On/off", "Switch the rule off or on.", id="rule-switch"),
 ]
+
+SETTINGS = [_key("f", "fixed", "Fixed", "The limits inside the nodes too, or not.", id="settings-fixed")]
 
 LOGS = [
     _key("l", "level", "Level", "The lowest level that is shown: debug, info, warning, error.", id="log-level"),
@@ -153,7 +160,7 @@ FORM = [
 
 HELP = [_key("escape,q,?,f1", "close", "Close", "Close the help.", id="help-close")]
 
-ACTIONS = (NODE_ACTIONS, COLLECTION_ACTIONS, TRAFFIC, ALERTS, RULES, POINTS, POINT, LOGS, LOG_RECORD, SDK)
+ACTIONS = (NODE_ACTIONS, COLLECTION_ACTIONS, TRAFFIC, ALERTS, RULES, POINTS, POINT, LOGS, LOG_RECORD, SETTINGS, SDK)
 """What single screens do."""
 
 GROUPS = (APP, BACK, TABLE_SCREEN, TABLE, *ACTIONS, CONFIRM, FORM, HELP)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tui.app import ConsoleApp
 
-SHOWN = 20  # entries offered before anything is typed; a palette is for typing
+SHOWN = 30  # entries offered before anything is typed; a palette is for typing
 _COMMANDS = ("refresh", "pause", "theme", "help", "quit")
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vectron_p2p.model.nodes import ClusterInfo
     from vectron_p2p.model.points import Page, Point, SearchResult, WriteResult
     from vectron_p2p.model.repair import RepairReport
+    from vectron_p2p.model.settings import Setting
     from vectron_p2p.model.statistics import History
     from vectron_p2p.model.watching import WatchEvent
 
@@ -73,6 +74,8 @@ class ClusterSource(Protocol):
     ) -> AsyncIterator[LogRecord]:
         """The last records of the nodes, and what comes after them."""
         ...
+
+    async def settings(self, node: str | None = None) -> list[Setting]: ...
 
     async def alerts(self) -> AlertsReport:
         """With rules, silences and routes."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.moves import MoveInfo
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
+    from vectron_p2p.model.settings import Setting
     from vectron_p2p.model.statistics import History, NodeStatistics, OperationStatistics
 
 T = TypeVar("T")
@@ -134,6 +135,8 @@ class Store:
         self.alerts: Feed[list[Alert]] = Feed(STALE_AFTER_S)
         self.rules: Feed[AlertsReport] = Feed(math.inf)
         """Read when somebody looks at them: they change by hand alone."""
+        self.settings: Feed[list[Setting]] = Feed(math.inf)
+        """As the rules: a node has what it was started with."""
         self.clock = 0.0
         """Unix seconds by the node that answered last, when it did."""
         self.statistics: Feed[Mapping[str, NodeStatistics]] = Feed(STALE_AFTER_S)

@@ -20,6 +20,7 @@ from vectron_p2p.model.moves import MoveInfo, MovesReport
 from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
 from vectron_p2p.model.points import Hit, Page, Point, SearchResult, WriteResult
 from vectron_p2p.model.repair import NodeRepair, RepairReport
+from vectron_p2p.model.settings import Setting
 from vectron_p2p.model.statistics import History, NodeStatistics, OperationStatistics, ReplicaStatistics
 from vectron_p2p.model.watching import WatchEvent
 
@@ -243,6 +244,7 @@ class FakeCluster:
     operations: dict[str, list[OperationStatistics]] = dataclasses.field(default_factory=dict)
     alerts: list[Alert] = dataclasses.field(default_factory=list)
     rules: dict[str, AlertRule] = dataclasses.field(default_factory=lambda: dict(RULES))
+    settings: list[Setting] = dataclasses.field(default_factory=list)
     silences: list[Silence] = dataclasses.field(default_factory=list)
     routes: list[AlertRoute] = dataclasses.field(default_factory=list)
     records: list[LogRecord] = dataclasses.field(default_factory=list)
@@ -332,6 +334,10 @@ class FakeSource:
                 await anyio.sleep(0.01)
 
         return records()
+
+    async def settings(self, node: str | None = None) -> list[Setting]:
+        await self.change("settings")
+        return self.cluster_.settings
 
     async def alerts(self) -> AlertsReport:
         await self._answer()

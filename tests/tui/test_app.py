@@ -9,7 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.tui.factories import FakeCluster
-from tests.tui.helpers import console, settle, table, text, until
+from tests.tui.helpers import console, screen, settle, table, text, until
 from tui import bindings
 from tui.__main__ import main
 from tui.app import ConsoleApp, seeds_of
@@ -221,3 +221,16 @@ def test_the_console_reaches_only_model_and_client():
         "print(sorted({'.'.join(name.split('.')[:2]) for name in sys.modules if name.startswith('vectron_p2p.')}))"
     )
     assert _python(code)[0] == "['vectron_p2p.model']"
+
+
+async def test_points_open_before_their_screen_was_ever_shown(fake):
+    async with console(fake) as (app, _):
+        app.open_points("docs")
+        await until(lambda: app.current_mode == "points" and screen(app).composed)
+        await until(lambda: ("scroll", "docs", None, None) in fake.changes)
+
+
+async def test_every_tab_is_whole_at_80_columns(fake):
+    async with console(fake) as (app, _):
+        tabs = text(app).splitlines()[1]
+        assert tabs.endswith(f"{len(bindings.MODES) % 10} {bindings.MODES[-1][1]}")

@@ -24,7 +24,7 @@ from tui.render.nodes import find as find_node
 from tui.render.table import MAX_ROWS, PADDING, Column, Filter, Row, Sort, Table, arrange, fit, next_sort, toggled
 from tui.render.text import Line, Tone, line
 from tui.store import Feed, Phase, Store
-from tui.widgets.bars import Banner, TopBar
+from tui.widgets.bars import WIDE, Banner, TopBar
 from tui.widgets.filter_bar import FilterBar
 from tui.widgets.panels import StatePane
 from tui.widgets.resource_table import ResourceTable
@@ -77,6 +77,11 @@ class ConsoleScreen(Screen[None]):
     def on_mount(self) -> None:
         self._composed = True
 
+    @property
+    def composed(self) -> bool:
+        """Whether its widgets are there."""
+        return self._composed
+
     def compose(self) -> ComposeResult:
         yield TopBar(self.mode)
         yield Banner()
@@ -126,6 +131,8 @@ class ConsoleScreen(Screen[None]):
         self.call_after_refresh(self.paint)
 
     def on_resize(self, event: events.Resize) -> None:
+        for footer in self.query(Footer):  # none yet, before the screen is composed
+            footer.compact = event.size.width < WIDE
         self.call_after_refresh(self.paint)
 
     def action_back(self) -> None:
@@ -148,6 +155,7 @@ class TableScreen(ConsoleScreen):
     LABEL: ClassVar[str]
     """Title of the table while nothing is known of its rows."""
     SORT: ClassVar[Sort]
+    AUTO_FOCUS = "ResourceTable"
     OPENS: ClassVar[bool] = True
     """Whether Enter on a row leads on."""
 
@@ -180,9 +188,6 @@ class TableScreen(ConsoleScreen):
         yield from self.above()
         yield Container(ResourceTable(opens=self.OPENS), StatePane(), classes="table-frame")
         yield FilterBar()
-
-    def on_mount(self) -> None:  # besides the base's: Textual calls the handlers of all classes
-        self.query_one(ResourceTable).focus()
 
     def draw(self, now: float) -> None:
         phase = self.phase(now)

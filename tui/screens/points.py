@@ -64,6 +64,7 @@ class QueryBar(Container):
 
 class PointsScreen(ConsoleScreen):
     MODE = "points"
+    AUTO_FOCUS = "#collection"
     ABOUT = (
         "Search the points near a vector or near another point, or browse all, filtered too. Enter in a field runs "
         "the query, Enter on a row shows the point."
@@ -87,9 +88,6 @@ class PointsScreen(ConsoleScreen):
         yield QueryBar()
         yield Panel("Answer", classes="answer")
         yield Container(ResourceTable(opens=True), StatePane(), classes="table-frame")
-
-    def on_mount(self) -> None:
-        self.query_one("#collection", Input).focus()
 
     def open(self, collection: str) -> None:
         """Browses `collection`."""

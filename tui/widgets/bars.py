@@ -8,7 +8,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Static
 
-from tui.bindings import MODES
+from tui.bindings import MODES, SHORT
 from tui.render import format as fmt
 from tui.render.text import Line, Tone, clip, line, plain
 from tui.store import LinkState
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from textual import events
     from textual.app import ComposeResult
 
+WIDE = 100  # columns from which the tabs stand in full, and keys in the footer apart
+
 
 class Tab(Static):
     """One numbered screen; a click goes there."""
@@ -30,8 +32,13 @@ class Tab(Static):
             self.mode = mode
 
     def __init__(self, number: int, mode: str, label: str, *, active: bool) -> None:
-        super().__init__(f"{number} {label}", classes="-active" if active else None, markup=False)
+        super().__init__(f"{number % 10} {label}", classes="-active" if active else None, markup=False)
         self.mode = mode
+        self._texts = (f"{number % 10} {label}", f"{number % 10} {SHORT.get(mode, label)}")
+
+    def shorten(self, short: bool) -> None:
+        if self.content != self._texts[short]:
+            self.update(self._texts[short])
 
     def on_click(self, event: events.Click) -> None:
         event.stop()
@@ -63,6 +70,8 @@ class TopBar(Vertical):
         way = line((" › ".join((self._label, *crumbs)), Tone.STRONG), (f"  {pace}" if pace else "", Tone.WARN))
         link = clip(link, max(8, self.size.width // 2))
         room = max(0, self.size.width - len("vectron") - 4 - len(plain(link)) - 2)
+        for tab in self.query(Tab):
+            tab.shorten(self.size.width < WIDE)
         self.query_one(".crumbs", Static).update(styled(clip(way, room), theme))
         self.query_one(".link", Static).update(styled(link, theme))
 

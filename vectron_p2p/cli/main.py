@@ -27,6 +27,7 @@ COMMANDS = {
     "cluster": "vectron_p2p.cli.admin:cluster",
     "collection": "vectron_p2p.cli.collections:collection",
     "collections": "vectron_p2p.cli.cluster:collections",
+    "config": "vectron_p2p.cli.config:config",
     "console": "vectron_p2p.cli.console:console",
     "count": "vectron_p2p.cli.points:count",
     "delete": "vectron_p2p.cli.points:delete",

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from vectron_p2p.model.collections import check_name
 from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.ids import Address, parse_address
 from vectron_p2p.model.logs import LEVELS
+from vectron_p2p.model.settings import Setting
+
+CONFIG_FILE = "vectron.config_file"  # key of the context: where the file is
 
 
 class HostPort(click.ParamType):  # type: ignore[type-arg]  # generic only in new releases of click
@@ -64,11 +68,38 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
         elif not isinstance(value, expected):
             kind = "true or false" if expected is bool else "a string"
             raise click.BadParameter(f"{path}: {key} is {kind}", ctx, param)
+    ctx.meta[CONFIG_FILE] = path
     ctx.default_map = {**(ctx.default_map or {}), **values}
     return path
 
 
-@click.command()
+def check_names(name: str | None, zone: str) -> None:
+    """Refuses what can name no node and no zone."""
+    for option, value in (("--name", name), ("--zone", zone)):
+        try:
+            if value is not None:
+                check_name(value)
+        except InvalidArgument as error:
+            raise click.BadParameter(error.message, param_hint=option) from None
+
+
+def settings_of(ctx: click.Context) -> list[Setting]:
+    """The options of the command, each with the origin of its value."""
+    from vectron_p2p.node.settings import plain
+
+    settings = []
+    for option in ctx.command.params:
+        if isinstance(option, click.Option) and option.name in ctx.params:
+            origin = {
+                ParameterSource.COMMANDLINE: "command line",
+                ParameterSource.ENVIRONMENT: f"environment ({ctx.auto_envvar_prefix}_{option.name.upper()})",
+                ParameterSource.DEFAULT_MAP: f"config file ({ctx.meta.get(CONFIG_FILE)})",
+            }.get(ctx.get_parameter_source(option.name) or ParameterSource.DEFAULT, "default")
+            settings.append(Setting(option.name, plain(ctx.params[option.name]), origin, option.help or ""))
+    return settings
+
+
+@click.command(context_settings={"auto_envvar_prefix": "VECTRON_NODE"})
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
@@ -154,7 +185,9 @@ def read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -
     expose_value=False,
     help="TOML file with these options as keys.",
 )
+@click.pass_context
 def node(
+    ctx: click.Context,
     data: Path,
     listen: Address,
     advertise: Address | None,
@@ -176,14 +209,10 @@ def node(
     """Run a node until SIGTERM or Ctrl-C.
 
     Prints one line, `ready node=... name=... listen=... http=...`, when it serves. Without --join an empty folder
-    founds a cluster, and a used one rejoins its own.
+    founds a cluster, and a used one rejoins its own. Each option may also be a key of the file, or an environment
+    variable VECTRON_NODE_... (VECTRON_NODE_SLOW_MS); the command line wins, then the environment, then the file.
     """
-    for option, value in (("--name", name), ("--zone", zone)):
-        try:
-            if value is not None:
-                check_name(value)
-        except InvalidArgument as error:
-            raise click.BadParameter(error.message, param_hint=option) from None
+    check_names(name, zone)
     from vectron_p2p.node.config import NodeConfig
     from vectron_p2p.node.main import run_node
 
@@ -206,5 +235,6 @@ def node(
             max_requests_per_second=max_requests_per_second,
             max_requests_per_second_per_connection=max_requests_per_second_per_connection,
             max_concurrent_requests=max_concurrent_requests,
+            settings=settings_of(ctx),
         )
     )

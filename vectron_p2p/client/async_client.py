@@ -16,6 +16,7 @@ from vectron_p2p.client.alert_calls import AsyncAlertCalls
 from vectron_p2p.client.async_transport import AsyncSocketTransport
 from vectron_p2p.client.logs import Tail
 from vectron_p2p.client.session import RetryPolicy, Session
+from vectron_p2p.client.settings import settings
 from vectron_p2p.client.steps import Call, Flow, LinkLost
 from vectron_p2p.client.targets import Embedded, parse_target, refuse_credentials
 from vectron_p2p.model.errors import InvalidArgument, VectronError
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
     from vectron_p2p.model.repair import RepairReport
+    from vectron_p2p.model.settings import Setting
     from vectron_p2p.model.statistics import ClusterStatistics, History
 
 T = TypeVar("T")
@@ -206,6 +208,10 @@ class AsyncClient(AsyncAlertCalls):
     async def set_replicas(self, name: str, replicas: int) -> CollectionInfo:
         """As `Client.set_replicas`."""
         return await self.run(administration.set_replicas(self.session, name, replicas))
+
+    async def settings(self, node: str | None = None) -> list[Setting]:
+        """As `Client.settings`."""
+        return await self.run(settings(self.session, node))
 
     @overload
     async def logs(

@@ -17,8 +17,11 @@ from vectron_p2p.protocol import messages
 if TYPE_CHECKING:
     from vectron_p2p.client.steps import Flow
 
-BATCH_QUERY_BYTES = 1024 * 1024  # queries of one request: some milliseconds of search, so that others get a turn
-BATCH_QUERIES = 256
+# Queries of one request. Its owner cuts them into turns itself, so that others get between; between two requests of one
+# call its search threads have nothing to do.
+BATCH_QUERY_BYTES = 2 * 1024 * 1024
+BATCH_QUERIES = 1_000  # as many as a node takes
+BATCH_QUERIES_WITH_ROWS = 256  # payloads and vectors of their hits: a reply has at most 24 MiB of these
 BATCH_HITS = 20_000  # answers of one request: about 2 MiB without payloads
 
 
@@ -136,7 +139,8 @@ def search_batch(
     )
     if not count:
         return []
-    step = max(1, min(BATCH_QUERIES, BATCH_QUERY_BYTES // (4 * dimension), BATCH_HITS // (whole.k + whole.offset)))
+    most = BATCH_QUERIES_WITH_ROWS if whole.with_payload or whole.with_vector else BATCH_QUERIES
+    step = max(1, min(most, BATCH_QUERY_BYTES // (4 * dimension), BATCH_HITS // (whole.k + whole.offset)))
     blocks = [queries[start : start + step] for start in range(0, count, step)]
     parts = [replace(whole, vectors=points.wire_bytes(block), count=len(block)) for block in blocks]
     replies = yield from ask_each(session, parts, messages.SearchReply, timeout=seconds)

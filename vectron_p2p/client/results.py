@@ -9,7 +9,7 @@ import contextlib
 import functools
 import inspect
 import struct
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vectron_p2p.model.alerts import Alert, AlertRoute, AlertRule, AlertsReport, Silence
@@ -182,12 +182,17 @@ def parse_addresses(texts: Iterable[str]) -> list[Address]:
 def search_results(reply: SearchReply) -> list[SearchResult]:
     """One result per query of the request."""
     missing, groups = reply.missing_shards, reply.groups
-    found = [SearchResult(_hits(hits), bool(missing), missing, reply.took_ms, reply.plan) for hits in reply.results]
-    if not groups:
-        return found
-    if len(groups) != len(found):
-        raise Internal("the node's lists of groups and of hits differ in number")
-    return [replace(each, groups=_groups(each.hits, sizes)) for each, sizes in zip(found, groups, strict=True)]
+    for hits in reply.results:
+        _check_columns(hits)
+    found = [
+        SearchResult(partial(_hits, hits), bool(missing), missing, reply.took_ms, reply.plan) for hits in reply.results
+    ]
+    if groups:
+        if len(groups) != len(found):
+            raise Internal("the node's lists of groups and of hits differ in number")
+        for each, sizes in zip(found, groups, strict=True):
+            each.groups = _groups(each.hits, sizes)
+    return found
 
 
 def _groups(hits: list[Hit], sizes: Iterable[messages.Group]) -> list[Group]:
@@ -200,10 +205,17 @@ def _groups(hits: list[Hit], sizes: Iterable[messages.Group]) -> list[Group]:
     return groups
 
 
-def _hits(hits: HitList) -> list[Hit]:
-    ids, count = hits.ids, len(hits.ids)
+def _check_columns(hits: HitList) -> None:
+    """That hits can be built of the columns, which happens later if at all."""
+    count = len(hits.ids)
     if len(hits.scores) != 4 * count or len(hits.versions) != count or (hits.payloads and len(hits.payloads) != count):
         raise Internal("the node's columns of hits differ in length")
+    if hits.vectors and (not count or len(hits.vectors) % (4 * count)):
+        raise Internal("the node's vectors and ids differ in number")
+
+
+def _hits(hits: HitList) -> list[Hit]:
+    ids, count = hits.ids, len(hits.ids)
     if not count:
         return []
     payloads: Iterable[Any] = map(unpack_payload, hits.payloads) if hits.payloads else (None,) * count

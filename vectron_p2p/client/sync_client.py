@@ -12,6 +12,7 @@ from vectron_p2p.client import administration, operations, watching
 from vectron_p2p.client.alert_calls import AlertCalls
 from vectron_p2p.client.logs import Tail
 from vectron_p2p.client.session import RetryPolicy, Session
+from vectron_p2p.client.settings import settings
 from vectron_p2p.client.steps import Call, Flow, LinkLost
 from vectron_p2p.client.sync_transport import SocketTransport
 from vectron_p2p.client.targets import Embedded, Remote, parse_target, refuse_credentials
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
     from vectron_p2p.model.repair import RepairReport
+    from vectron_p2p.model.settings import Setting
     from vectron_p2p.model.statistics import ClusterStatistics, History
 
 T = TypeVar("T")
@@ -266,6 +268,18 @@ class Client(AlertCalls):
     def set_replicas(self, name: str, replicas: int) -> CollectionInfo:
         """Sets how many replicas of each of its shards a collection is to have; they come and go in the background."""
         return self.run(administration.set_replicas(self.session, name, replicas))
+
+    def settings(self, node: str | None = None) -> list[Setting]:
+        """What nodes were started with and where each value comes from, and their fixed limits.
+
+        Args:
+            node: Name or id; None for all nodes that answer.
+
+        Raises:
+            NotFound: There is no such node.
+            Unavailable: The node asked for does not answer.
+        """
+        return self.run(settings(self.session, node))
 
     @overload
     def logs(

@@ -33,14 +33,19 @@ BUSY_SAVE_SHARE, BUSY_SAVE_FLOOR, BUSY_SAVE_PAUSE = 0.25, 20_000, 60.0
 # feel less of that.
 GENTLE_REST = 4.0  # times what a portion took
 
+# What is written during a rebuild has to be linked again after the swap, and is scanned until then. So a rebuild is put
+# off while points keep coming, until it is urgent.
+CALM = 5.0  # seconds since points were linked last
+
 ERROR_PAUSE = 10.0  # a full disk does not empty itself at once
 
 
 class _Shard:
-    __slots__ = ("index", "last_save", "not_before")
+    __slots__ = ("index", "last_linked", "last_save", "not_before")
 
     def __init__(self, index: ShardIndex) -> None:
         self.index = index
+        self.last_linked = -math.inf
         self.last_save = -math.inf
         self.not_before = -math.inf
 
@@ -166,11 +171,9 @@ class Linker(Generic[K]):
         index, worked = shard.index, False
         if index.unlinked:
             await self._executor.run("index", link_some, index, 1 if key in self._gentle else TURNS)
+            shard.last_linked = self._clock.now()
             worked = True
-        if index.needs_rebuild and self._rebuilding in (
-            None,
-            key,
-        ):  # one at a time: it needs the memory of a second index
+        if self._rebuild_due(key, shard):
             self._rebuilding = key
             if await self._executor.run("index", rebuild_some, index):
                 self._rebuilding = None
@@ -180,6 +183,13 @@ class Linker(Generic[K]):
             await self._executor.run("index", index.save)
             worked = True
         return worked
+
+    def _rebuild_due(self, key: K, shard: _Shard) -> bool:
+        """Whether to begin or go on; one at a time: it needs the memory of a second index."""
+        if not shard.index.needs_rebuild or self._rebuilding not in (None, key):
+            return False
+        calm = self._clock.now() - shard.last_linked >= CALM
+        return self._rebuilding == key or calm or shard.index.rebuild_urgent
 
     def _save_due(self, shard: _Shard) -> bool:
         index = shard.index

@@ -48,11 +48,15 @@ LOAD_CHUNK = 1_000
 # Points per exclusive turn. At 384 dimensions and ef_construction 100 on two threads 16 take 5 ms, 48 take 13 ms; a
 # search that comes meanwhile waits that long. Larger turns link faster: for when nobody searched since the last one.
 BUSY_TURN, IDLE_TURN = 16, 40
+LONG_TAIL = (
+    1_000  # slots that wait: beyond, every search pays more for scanning them than for waiting through long turns
+)
 _TURN_COST = (
     384 + 384
 ) * 100  # (dimension + what a hop costs besides distances) * ef_construction those were measured at
 
 GARBAGE_SHARE = 0.2  # dead labels take their part of every beam
+URGENT_SHARE = 0.5  # beams are twice as wide then
 GARBAGE_FLOOR = 1_000  # below that many a rebuild is not worth its work
 DEAD_SLOT_SHARE = 0.6  # dead vectors only cost memory (and scans, while there is no graph)
 
@@ -150,14 +154,21 @@ class ShardIndex:
     @property
     def needs_rebuild(self) -> bool:
         """Whether garbage is worth a rebuild (also while one is under way)."""
-        layer = self._layer
-        dead = layer.table.count - layer.table.live
         if self._closed:
             return False
-        return (
-            self._rebuild is not None
-            or layer.dead_labels >= max(GARBAGE_FLOOR, GARBAGE_SHARE * layer.labels)
-            or dead >= max(4 * GARBAGE_FLOOR, DEAD_SLOT_SHARE * layer.table.count)
+        return self._rebuild is not None or self._is_garbage(GARBAGE_SHARE)
+
+    @property
+    def rebuild_urgent(self) -> bool:
+        """Whether there is so much garbage that a rebuild cannot wait for calm."""
+        return not self._closed and self._is_garbage(URGENT_SHARE)
+
+    def _is_garbage(self, share: float) -> bool:
+        """Whether `share` of the labels, or most slots, are dead."""
+        layer = self._layer
+        dead = layer.table.count - layer.table.live
+        return layer.dead_labels >= max(GARBAGE_FLOOR, share * layer.labels) or dead >= max(
+            4 * GARBAGE_FLOOR, DEAD_SLOT_SHARE * layer.table.count
         )
 
     # --- rows ---------------------------------------------------------------------------------------------------------
@@ -313,7 +324,8 @@ class ShardIndex:
             layer = self._layer
             seen, self._searches_seen = self._searches_seen, layer.gate.shared_entries
             if points is None:
-                points = self._idle_turn if layer.gate.shared_entries == seen else self._busy_turn
+                idle = layer.gate.shared_entries == seen
+                points = self._idle_turn if idle or self.unlinked > LONG_TAIL else self._busy_turn
             layer.link(points, self._threads, self._mutex)
             return self.unlinked
 

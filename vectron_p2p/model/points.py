@@ -6,7 +6,7 @@ makes them, `check_payload_bytes` the one that admits them at a node's edge.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgpack
@@ -14,7 +14,7 @@ import msgpack
 from vectron_p2p.model.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     import numpy.typing as npt
@@ -56,19 +56,53 @@ class Group:
     hits: list[Hit]
 
 
-@dataclass(frozen=True, slots=True)
 class SearchResult:
     """Hits, best first. `partial`: `missing_shards` did not answer.
 
     `groups`, of a search with `group_by`: best group first; `hits` are then theirs, group after group.
+
+    The hits are built when they are first looked at: those of a batch are tens of thousands of objects.
     """
 
-    hits: list[Hit]
-    partial: bool = False
-    missing_shards: list[int] = field(default_factory=list)
-    took_ms: float = 0.0
-    plan: list[dict[str, Any]] | None = None
-    groups: list[Group] | None = None
+    __slots__ = ("_hits", "groups", "missing_shards", "partial", "plan", "took_ms")
+
+    def __init__(
+        self,
+        hits: list[Hit] | Callable[[], list[Hit]],
+        partial: bool = False,
+        missing_shards: list[int] | None = None,
+        took_ms: float = 0.0,
+        plan: list[dict[str, Any]] | None = None,
+        groups: list[Group] | None = None,
+    ) -> None:
+        """`hits`: the list, or what gives it; two threads that look first may both call it."""
+        self._hits = hits
+        self.partial = partial
+        self.missing_shards = [] if missing_shards is None else missing_shards
+        self.took_ms = took_ms
+        self.plan = plan
+        self.groups = groups
+
+    @property
+    def hits(self) -> list[Hit]:
+        hits = self._hits
+        if not isinstance(hits, list):
+            hits = self._hits = hits()
+        return hits
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SearchResult):
+            return NotImplemented
+        return self.hits == other.hits and self._rest() == other._rest()
+
+    __hash__ = None  # type: ignore[assignment]  # it holds lists
+
+    def __repr__(self) -> str:
+        named = zip(("partial", "missing_shards", "took_ms", "plan", "groups"), self._rest(), strict=True)
+        return f"SearchResult(hits={self.hits!r}, {', '.join(f'{name}={value!r}' for name, value in named)})"
+
+    def _rest(self) -> tuple[Any, ...]:
+        return (self.partial, self.missing_shards, self.took_ms, self.plan, self.groups)
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)

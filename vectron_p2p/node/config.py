@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vectron_p2p.membership.config import SwimConfig
+    from vectron_p2p.model.settings import Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class NodeConfig:
     """The same of one connection, so that one client does not take what all are to share; 0: no limit."""
     max_concurrent_requests: int = 2048
     """Of clients on points: some 20 kB each while they wait; far above the hundred that keep a node busy."""
+    settings: list[Setting] = field(default_factory=list, compare=False)
+    """The same with their origins, to be shown; empty when no command line was read."""
 
 
 @dataclass(frozen=True, slots=True)

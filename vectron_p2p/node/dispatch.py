@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 INSPECTION = (m.GetNodeStatus, m.MerkleRoots, m.MerkleLeaves, m.LeafVersions, m.FetchRows)
 """Requests between nodes that clients may make too: reads of one replica, for tools that compare replicas."""
 
-LOOKING = (m.GetStatus, m.GetCluster, m.GetStatistics, m.GetHistory, m.GetLogs, m.GetAlerts)
+LOOKING = (m.GetStatus, m.GetCluster, m.GetStatistics, m.GetHistory, m.GetLogs, m.GetAlerts, m.GetSettings)
 """Requests of clients that a node answers while it is still starting: what it waits for shows there."""
 
 

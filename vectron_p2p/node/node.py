@@ -43,6 +43,7 @@ from vectron_p2p.node.services.hints import Hints
 from vectron_p2p.node.services.lost import LookForLost
 from vectron_p2p.node.services.promises import Promises
 from vectron_p2p.node.services.upkeep import Upkeep
+from vectron_p2p.node.settings import Settings
 from vectron_p2p.node.shard_records import ShardRecords
 from vectron_p2p.node.slow_requests import SlowRequests
 from vectron_p2p.node.stamps import Stamps
@@ -256,7 +257,8 @@ class Node:
             peers, self.catalog, reports, self.upkeep.balancer, self.gossip.liveness, runtime.clock
         )
         logbook = Logbook(self.journal, peers, runtime.clock, state=lambda: self.catalog.state)
-        more = {**self.insight.handlers, **self._alerting.handlers, **logbook.handlers}
+        settings = Settings(self.config, limits, identity, peers, state=lambda: self.catalog.state)
+        more = {**self.insight.handlers, **self._alerting.handlers, **logbook.handlers, **settings.handlers}
         clients = ClientService(self.catalog, coordinator, reports, passes, administration, runtime, more=more)
         self._look_for_lost = LookForLost(
             self._pool, runtime.clock, runtime.random, state=lambda: self.catalog.state, on_found=self._leave
@@ -278,7 +280,7 @@ class Node:
             self.catalog,
             self.gossip,
             clients,
-            [self._replica_service, self.insight, self._alerting, self.upkeep, logbook],
+            [self._replica_service, self.insight, self._alerting, self.upkeep, logbook, settings],
             recovery,
             status,
             SlowRequests(runtime.clock, self.config.slow_ms / 1000, state=lambda: self.catalog.state),

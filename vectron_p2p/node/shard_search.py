@@ -45,7 +45,7 @@ Queries = npt.NDArray[np.float32]
 SLICE = (
     MAX_BATCH  # queries of one job: a larger request is cut, so that all search threads share it and others get between
 )
-
+PARTS_AT_ONCE = 4  # of one request: one for each search thread and as many waiting, so that none is ever without work
 
 NOTHING = m.HitList([], b"", [], [], b"")
 
@@ -117,13 +117,15 @@ async def _submit(message: m.SearchShards, batch: _Batch, searcher: SearchExecut
         for piece in (message.vectors[at : at + step] for at in range(0, len(message.vectors), step))
     ]
     answers: list[_Answer | None] = [None] * len(parts)
+    left = iter(range(len(parts)))
 
-    async def one(number: int) -> None:
-        answers[number] = await batch.submit(searcher, parts[number])
+    async def some() -> None:
+        for number in left:
+            answers[number] = await batch.submit(searcher, parts[number])
 
     async with trio.open_nursery() as nursery:
-        for number in range(len(parts)):
-            nursery.start_soon(one, number)
+        for _ in range(min(PARTS_AT_ONCE, len(parts))):
+            nursery.start_soon(some)
     return [answer for answer in answers if answer is not None]
 
 

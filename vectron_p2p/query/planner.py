@@ -30,7 +30,7 @@ WIDEST_SHARE = (
 GATHER, READ, PRODUCT = 0.6, 0.5, 0.06
 SCAN_AT_MOST = 2_000  # matches scanned whatever a graph costs: 1 ms, and exact; see GRAPH_FROM
 
-SPREAD_MARGIN = 0.25  # a filter that keeps few needs this much wider a beam: the matches near a query may be fewer
+FILTER_MARGIN = 1.4  # a beam for matches is this much wider than their share asks: near a query there may be fewer
 ENOUGH_TIMES = 2  # matches in the beam for one that is wanted: the last ones of a beam are the least sure; see `enough`
 
 KEY_US, ROW_US = 0.5, 10.0  # making the key of an id and comparing it; reading, checking and unpacking a row
@@ -101,7 +101,7 @@ def choose_filtered(
     if exact or live_labels <= 0 or matches <= crossover(beam, points, queries, copied=copied):
         return Plan("exact", beam, 0)
     share = matches / points
-    fetch = math.ceil(beam / share * (1 + SPREAD_MARGIN * (1 - share)) * labels / live_labels)
+    fetch = math.ceil(beam / share * FILTER_MARGIN * labels / live_labels)
     return Plan("exact" if fetch * WIDEST_SHARE >= labels else "graph", beam, fetch)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,43 @@ def test_what_a_file_may_not_say(shell: Shell, started: list[NodeConfig], tmp_pa
     assert done.code == 2
     assert said in done.err
     assert not started
+
+
+def test_each_value_has_its_origin_and_the_nearest_wins(
+    shell: Shell, started: list[NodeConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text('name = "file"\nzone = "file"\ndurability = "interval"\n')
+    monkeypatch.setenv("VECTRON_NODE_NAME", "env")
+    monkeypatch.setenv("VECTRON_NODE_ZONE", "env")
+    monkeypatch.setenv("VECTRON_NODE_JOIN", "a:1 b:2")
+    assert shell("node", "--data", str(tmp_path), "--config", str(config), "--name", "flag").code == 0
+    found = {each.name: (each.value, each.origin) for each in started[0].settings}
+    assert found["name"] == ("flag", "command line")
+    assert found["zone"] == ("env", "environment (VECTRON_NODE_ZONE)")
+    assert found["join"] == (["a:1", "b:2"], "environment (VECTRON_NODE_JOIN)")
+    assert found["durability"] == ("interval", f"config file ({config})")
+    assert found["slow_ms"] == (500.0, "default")
+    assert (started[0].name, started[0].zone, started[0].durability) == ("flag", "env", "interval")
+    fields = {each.name for each in dataclasses.fields(NodeConfig)} - {"settings"}
+    assert set(found) == fields
+
+
+def test_a_file_is_checked_without_a_node(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VECTRON_NODE_DURABILITY", "fsync")
+    config = tmp_path / "node.toml"
+    config.write_text('zone = "a"\n')
+    assert shell("config", "check", str(config)).code == 0
+    for text, said in (
+        ('zonee = "a"', "unknown key 'zonee'"),
+        ('durability = "never"', "never"),
+        ('zone = "a b"', "--zone"),
+        ("= 1", "node.toml"),
+    ):
+        config.write_text(text)
+        done = shell("config", "check", str(config))
+        assert done.code == 2
+        assert said in done.err
 
 
 @pytest.mark.parametrize(

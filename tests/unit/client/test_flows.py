@@ -391,3 +391,16 @@ def test_a_search_without_timeout_has_that_of_the_client() -> None:
     world = World(script(empty), timeout=12.0)
     search(world)
     assert world.calls[0].message.timeout == 12.0
+
+
+@pytest.mark.parametrize(("with_payload", "sizes"), [(False, [1000, 1000, 1]), (True, [256] * 7 + [209])])
+def test_a_batch_is_cut_into_requests_that_a_node_takes(with_payload: bool, sizes: list[int]) -> None:
+    nothing = messages.HitList([], b"", [], [], b"")
+    world = World(lambda call: messages.SearchReply([nothing] * call.message.count, [], 1.0, None))
+    options = {
+        "k": 10, "filter": None, "ef": None, "exact": False, "offset": 0, "score_threshold": None,
+        "with_payload": with_payload, "with_vector": False, "consistency": "one", "explain": False,
+    }  # fmt: skip
+    queries = [[1.0, 2.0]] * sum(sizes)
+    assert len(world.run(point_operations.search_batch(world.session, "docs", queries, None, **options))) == sum(sizes)
+    assert [call.message.count for call in world.calls] == sizes

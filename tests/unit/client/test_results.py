@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import asdict
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from tests.unit.client.fake_node import cluster_info, cluster_status, collection_info
 from vectron_p2p.client import results
 from vectron_p2p.model.errors import Internal
-from vectron_p2p.model.points import pack_payload
+from vectron_p2p.model.points import SearchResult, pack_payload
 from vectron_p2p.protocol import messages
 
 SCORES = np.array([0.5, 0.25], "<f4").tobytes()
@@ -58,6 +59,18 @@ def test_hits_with_payload_and_vector() -> None:
     assert [hit.payload for hit in result] == [{"a": 1}, {}]
     assert [hit.vector.tolist() for hit in result if hit.vector is not None] == vectors.tolist()
     assert all(hit.vector is not None and hit.vector.flags.writeable for hit in result)
+
+
+def test_hits_are_built_when_they_are_looked_at_and_once() -> None:
+    [first], [second] = results.search_results(hits()), results.search_results(hits())
+    assert first.hits is first.hits
+    assert first[0] is first.hits[0]
+    assert (first == second, first == SearchResult([]), first == 1) == (True, False, False)
+    assert repr(first) == repr(second)
+    assert "id='b'" in repr(first)
+    assert pickle.loads(pickle.dumps(results.search_results(hits())[0])) == first  # our own bytes
+    with pytest.raises(AttributeError):
+        first.hits = []  # type: ignore[misc]  # the point
 
 
 def test_missing_shards_make_a_result_partial() -> None:

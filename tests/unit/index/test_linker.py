@@ -67,6 +67,7 @@ async def test_a_removed_index_is_left_alone() -> None:
 
 async def test_garbage_is_rebuilt_one_shard_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rebuild, "COPY_STEP", 32)  # more than one portion
+    monkeypatch.setattr(module, "CALM", 0.0)
     one, _ = linker()
     indexes = [make(8), make(8)]
     for i, index in enumerate(indexes):
@@ -192,3 +193,39 @@ async def test_a_shard_that_is_being_filled_takes_time_and_others_do_not_wait_fo
     assert filled.unlinked == 0
     assert not one._gentle
     assert errors == []
+
+
+async def test_a_rebuild_waits_for_calm_unless_it_is_urgent(autojump_clock: trio.testing.MockClock) -> None:
+    """What came during a rebuild waited to be linked after it: under steady writes a tail of many seconds."""
+    one, _ = linker()
+    index = make(8)
+    index.apply(rows(MATRIX))
+    one.add("a", index)
+    while await one.run_once():
+        pass
+    index.apply([row(i, 2, MATRIX[i] + 1) for i in range(1_100)])
+    while await one.run_once():
+        pass
+    assert (index.unlinked, index.needs_rebuild, index.rebuild_urgent) == (0, True, False)
+    assert index.garbage == 1_100
+    async with trio.open_nursery() as nursery:
+        await nursery.start(one.run)
+        await trio.sleep(module.CALM / 2)
+        assert index.garbage == 1_100
+        await trio.sleep(module.CALM)
+        assert (index.garbage, index.needs_rebuild) == (0, False)
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_urgent_rebuild_does_not_wait(autojump_clock: trio.testing.MockClock) -> None:
+    one, _ = linker()
+    index = make(8)
+    index.apply(rows(MATRIX))
+    one.add("a", index)
+    while await one.run_once():
+        pass
+    for stamp in (2, 3):
+        index.apply([row(i, stamp, MATRIX[i] + stamp) for i in range(2_400)])
+        while await one.run_once():
+            pass
+    assert (index.unlinked, index.garbage) == (0, 0)

@@ -10,6 +10,8 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import trio
+
 from vectron_p2p.model.consistency import Consistency, parse_consistency
 from vectron_p2p.model.errors import (
     ConsistencyError,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 MAX_REPLY_BYTES = 24 * 1024 * 1024  # of payloads and vectors in one reply: a message has at most 32 MiB
 MAX_REFILLS = 4  # each doubles the depth: 16 x k rows deleted or changed in the newest owners' view and in no others'
+MERGED_AT_ONCE = 128  # queries of which the answers are merged before others get the loop: some milliseconds
 SEARCH = KINDS[m.SearchShards]
 
 
@@ -180,10 +183,12 @@ class Searches:
             return [None if why is None else from_wire(why) for why in reply.refused]
 
         asked = await self._scatter(collection, range(collection.shards), ask, Consistency.ONE, timeout)
-        lists = [
-            merge_hits([from_hit_list(reply.results[0][q]) for reply in replies], message.k, collection.options.metric)
-            for q in range(message.count)
-        ]
+        lists: list[list[Scored]] = []
+        for q in range(message.count):
+            found = [from_hit_list(reply.results[0][q]) for reply in replies]
+            lists.append(merge_hits(found, message.k, collection.options.metric))
+            if q % MERGED_AT_ONCE == MERGED_AT_ONCE - 1:
+                await trio.lowlevel.checkpoint()
         return lists, asked.missing, plan
 
     def _explained(self, node: NodeId, reply: m.ShardsReply, began: float) -> list[dict[str, Any]]:

@@ -78,6 +78,7 @@ from vectron_p2p.protocol.messages.requests import (
     WriteReply,
 )
 from vectron_p2p.protocol.messages.rounds import MatchingIds, MatchingIdsReply, Prepare, PrepareReply
+from vectron_p2p.protocol.messages.settings import GetSettings, ReadSettings, SettingsReply
 from vectron_p2p.protocol.messages.shards import (
     ApplyReply,
     ApplyRows,
@@ -148,6 +149,7 @@ __all__ = [
     "GetNodeStatistics",
     "GetNodeStatus",
     "GetReply",
+    "GetSettings",
     "GetStatistics",
     "GetStatus",
     "Group",
@@ -177,6 +179,7 @@ __all__ = [
     "Propose",
     "ProposeReply",
     "ReadLogs",
+    "ReadSettings",
     "Recover",
     "RecoverReply",
     "RemoveNode",
@@ -194,6 +197,7 @@ __all__ = [
     "SetAlertRoute",
     "SetAlertRule",
     "SetReplicas",
+    "SettingsReply",
     "ShardsReply",
     "SilenceAlerts",
     "StatisticsReply",
