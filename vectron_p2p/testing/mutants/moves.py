@@ -40,7 +40,7 @@ MUTANTS = (
         ),
         scenario=MOVING,
         seconds=12.0,
-        seeds=(128,),
+        seeds=(56,),
     ),
     Mutant(
         "old_requests_accepted",
@@ -64,7 +64,7 @@ MUTANTS = (
         ),
         scenario=MOVING,
         seconds=12.0,
-        seeds=(39,),
+        seeds=(31,),
     ),
     Mutant(
         "copied_from_another_owner",

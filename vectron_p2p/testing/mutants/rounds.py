@@ -130,6 +130,7 @@ MUTANTS = (
             ),
         ),
         scenario="few first",
+        seeds=(38,),
         seconds=8.0,
     ),
     Mutant(
