@@ -68,8 +68,9 @@ MUTANTS = (
             ),
             Edit("storage.shard:ShardStore.promise", "stamp(ballot) <= self.refuse_below or", ""),
         ),
-        scenario="forgetful",
-        seeds=(17,),
+        scenario="forgotten promises",
+        seeds=(18,),
+        seconds=10.0,
     ),
     Mutant(
         "replaced_and_whole",

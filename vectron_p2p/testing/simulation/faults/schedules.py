@@ -318,3 +318,24 @@ async def votes_and_power(world: World, action: Action) -> None:
                 world.cluster.kill(voter, power=world.may_lose_power(voter))
                 await trio.sleep(DOWN)
         await trio.sleep(action.lasts)
+
+
+@fault("rot among rounds", "promises", _seeded(3.0, 6.0))
+async def rot_among_rounds(world: World, action: Action) -> None:
+    """What two hosts hear is late, so that rounds and writes are under way to them for long. Then one of them finds its
+    shards damaged, and has forgotten what it promised, while it goes on.
+    """
+    rng = random.Random(action.value)
+    *others, victim = action.hosts
+    late = [(source, target) for target in (victim, rng.choice(others)) for source in action.hosts if source != target]
+    if not world.may_destroy():
+        return
+    with _slowed(world, late, rng.uniform(0.7, 1.5)):
+        await trio.sleep(rng.uniform(0.8, 1.6))
+        disk = world.host(victim).disk
+        for name in disk.names():
+            if name != SYSTEM:
+                disk.rot(name)
+                world.note(f"{victim}: all of {name} is damaged")
+        await trio.sleep(1.0)
+    await trio.sleep(action.lasts)
