@@ -7,6 +7,7 @@ one rule of the protocol is for: without them a build that lacks it would pass f
 from __future__ import annotations
 
 from vectron_p2p.testing.simulation.floor_scenarios import FLOORS
+from vectron_p2p.testing.simulation.forgotten_scenarios import FORGOTTEN
 from vectron_p2p.testing.simulation.move_scenarios import MOVES
 from vectron_p2p.testing.simulation.scenario import Scenario
 
@@ -49,38 +50,6 @@ SCENARIOS: dict[str, Scenario] = {
         kinds=frozenset({"partition", "isolate", "half-partition", "ring", "resets", "kill", "power", "mass-restart"}),
         pause=(0.5, 2.0),
         rate=4.0,
-    ),
-    "voters": Scenario(
-        frozenset({"voters"}),
-        plain=(0, 0),
-        linear=(0, 0),
-        churn=(2, 3),
-        ones=(0, 0),
-        fresh=(2, 3),
-        kinds=frozenset({"votes and power"}),
-        pause=(0.5, 1.5),
-        hosts=(3,),
-        durability="fsync",
-        quick=True,
-        rate=4.0,
-    ),
-    "forgotten promises": Scenario(
-        frozenset({"promises"}),
-        plain=(0, 0),
-        linear=(8, 10),
-        churn=(0, 0),
-        ones=(0, 0),
-        kinds=frozenset({"rot among rounds"}),
-        pause=(0.25, 0.5),
-        hosts=(3,),
-        durability="fsync",
-        quick=True,
-        rate=4.0,
-        shards=(1,),
-        at_a_time=12,
-        offset=0.2,
-        repair_interval=60.0,
-        mix={"get": 8, "put": 8, "erase": 1, "cas": 2, "set-payload": 8, "insert": 1, "delete": 1},
     ),
     "contention": Scenario(
         frozenset({"network", "clock"}),
@@ -404,4 +373,5 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     **FLOORS,
     **MOVES,
+    **FORGOTTEN,
 }
