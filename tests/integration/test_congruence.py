@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.nodes import DIMENSION, vectors
 from vectron_p2p import AsyncClient, connect, errors
+from vectron_p2p.model.points import SearchResult
 from vectron_p2p.testing import ProcessCluster
 
 pytestmark = pytest.mark.processes
@@ -96,6 +97,9 @@ def comparable(value: Any) -> Any:
         return [comparable(item) for item in value]
     if isinstance(value, float):
         return pytest.approx(value, abs=1e-5)
+    if isinstance(value, SearchResult):
+        shown = {name: comparable(item) for name, item in value.as_dict().items() if name not in ("took_ms", "plan")}
+        return type(value).__name__, shown
     if hasattr(value, "__dataclass_fields__"):
         own = {"version", "operation_id", "took_ms", "seconds", "bytes", "indexed", "cursor", "plan"}
         fields = {name: getattr(value, name) for name in value.__dataclass_fields__ if name not in own}

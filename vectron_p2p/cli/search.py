@@ -58,7 +58,7 @@ def search(
         else:
             result = collection.search(vector, id=like[0] if like else None, filter=where, **options)
     if as_json:
-        document = output.plain(result)
+        document = result.as_dict()
         if result.groups is None:
             del document["groups"]
         output.document(document)

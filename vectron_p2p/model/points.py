@@ -65,6 +65,7 @@ class SearchResult:
     """
 
     __slots__ = ("_hits", "groups", "missing_shards", "partial", "plan", "took_ms")
+    FIELDS = ("hits", "partial", "missing_shards", "took_ms", "plan", "groups")
 
     def __init__(
         self,
@@ -93,16 +94,16 @@ class SearchResult:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SearchResult):
             return NotImplemented
-        return self.hits == other.hits and self._rest() == other._rest()
+        return self.as_dict() == other.as_dict()
 
     __hash__ = None  # type: ignore[assignment]  # it holds lists
 
     def __repr__(self) -> str:
-        named = zip(("partial", "missing_shards", "took_ms", "plan", "groups"), self._rest(), strict=True)
-        return f"SearchResult(hits={self.hits!r}, {', '.join(f'{name}={value!r}' for name, value in named)})"
+        return f"SearchResult({', '.join(f'{name}={value!r}' for name, value in self.as_dict().items())})"
 
-    def _rest(self) -> tuple[Any, ...]:
-        return (self.partial, self.missing_shards, self.took_ms, self.plan, self.groups)
+    def as_dict(self) -> dict[str, Any]:
+        """The fields by name, in their order, the values as they are."""
+        return {name: getattr(self, name) for name in self.FIELDS}
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)

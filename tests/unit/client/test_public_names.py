@@ -34,6 +34,7 @@ CLIENT = {
     "moves",
     "logs",
     "set_replicas",
+    "settings",
     "alerts",
     "acknowledge_alert",
     "resolve_alert",
