@@ -106,7 +106,7 @@ ALERTS = [
     _key("a", "acknowledge", "Ack", "Acknowledge: say that somebody is at it.", id="acknowledge"),
     _key("x", "resolve", "Resolve", "Close the alert by hand.", id="resolve"),
     _key("s", "silence", "Silence", "Send nothing about its subject, or its rule, for a time.", id="silence"),
-    _key("h", "history", "History", "Resolved ones too, or active ones alone.", id="alert-history"),
+    _key("h", "history", "Past", "Resolved ones too, or active ones alone.", id="alert-history"),
     _key("e", "rules", "Rules", "The rules: thresholds, durations, on and off.", id="rules"),
 ]
 
