@@ -15,6 +15,7 @@ from tui.app import ConsoleApp
 from tui.config import Config
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.form import FormDialog
+from tui.screens.nodes import NodeScreen
 from tui.screens.point import PointScreen
 from tui.screens.points import PointsScreen
 from vectron_p2p.model.errors import ConsistencyError, VersionConflict
@@ -250,6 +251,15 @@ class TestPoints:
             assert says in text(app)
             assert fake.changes == []
 
+    async def test_escape_leaves_the_fields_also_while_nothing_is_found(self, fake):
+        async with console(fake) as (app, pilot):
+            await pilot.press("7")
+            await until(lambda: isinstance(app.focused, Input))
+            await pilot.press("8")
+            assert app.current_mode == "points"  # the field's
+            await pilot.press("escape", "8")
+            await until(lambda: app.current_mode == "logs")
+
     async def test_what_the_cluster_refuses_stands_in_the_answer(self, fake):
         fake.refusing = ConsistencyError("no quorum", acked=1, required=2)
         async with console(fake) as (app, pilot):
@@ -283,6 +293,16 @@ class TestPoints:
 
 
 class TestRows:
+    async def test_a_table_that_was_empty_has_the_keys_again(self, fake):
+        async with console(fake) as (app, pilot):
+            await pilot.press("2", "slash", *"nobody", "enter")
+            await settle(app, pilot)
+            assert "No row matches" in text(app)
+            await pilot.press("escape")
+            await until(lambda: table(app).row_count == 5 and table(app).has_focus)
+            await pilot.press("j", "enter")
+            await until(lambda: isinstance(app.screen, NodeScreen))
+
     async def test_copy(self, fake):
         async with console(fake) as (app, pilot):
             await pilot.press("2", "c")

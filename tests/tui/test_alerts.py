@@ -106,7 +106,7 @@ class TestScreen:
             await pilot.press("ctrl+s")
             await until(lambda: fake.rules["p99"].threshold == 200.0)
             await settle(app, pilot)
-            assert "changed" in text(app)
+            assert "p99*" in text(app)
             await pilot.press("o")
             await until(lambda: not fake.rules["p99"].enabled)
 

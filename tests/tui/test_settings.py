@@ -43,7 +43,13 @@ async def test_the_screen(size):
         await until(lambda: table(app).row_count == 6)
         await settle(app, pilot)
         said = text(app)
-        for part in ("Settings · 6 of 2 nodes · 1 node did not say", "durability", "interval"):
+        for part in (
+            "Settings · 6 of 2 nodes · 1 node did not say",
+            "durability",
+            "interval",
+            "ORIGIN",
+            "command line",
+        ):
             assert part in said
         await pilot.press("f")
         await settle(app, pilot)

@@ -50,6 +50,13 @@ def test_filter_words_all_have_to_match():
     assert kept("[b") == []
 
 
+def test_a_filter_names_a_column_as_it_is_labelled():
+    columns = (Column("name", "CALLED SO"), Column("zone", "NAME"))
+    assert _names(arrange(ROWS, None, Filter("called_so=gam"), columns)) == ["gamma"]
+    assert _names(arrange(ROWS, None, Filter("name=west"), columns)) == ["Alpha"]
+    assert _names(arrange(ROWS, None, Filter("zone=west"), columns)) == ["Alpha"]
+
+
 @given(st.text(max_size=30))
 def test_any_filter_is_taken_and_its_inverse_keeps_the_rest(text):
     kept = _names(arrange(ROWS, None, Filter(text)))

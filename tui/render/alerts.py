@@ -90,13 +90,12 @@ def worst(alerts: Iterable[Alert], most: int) -> list[Line]:
 
 
 RULE_COLUMNS = (
-    Column("name", "RULE", most=18),
+    Column("name", "RULE", most=18, help="*: the cluster has set it otherwise than it comes"),
     Column("enabled", "ON", priority=1),
     Column("severity", "SEVERITY", priority=1, most=12),
     Column("threshold", "THRESHOLD", priority=1, most=24),
     Column("for", "FOR", priority=2, right=True, help="how long it must hold before it is said"),
     Column("description", "FIRES WHEN", priority=3, most=80, shrinks=True),
-    Column("changed", "", priority=4, help="whether the cluster has set it otherwise than it comes"),
 )
 RULE_SORT = Sort("name")
 
@@ -111,13 +110,12 @@ def _rule(rule: AlertRule) -> Row:
     return Row(
         rule.name,
         {
-            "name": cell(rule.name, Tone.STRONG if rule.enabled else Tone.MUTED),
+            "name": cell(rule.name + "*" * rule.changed, Tone.STRONG if rule.enabled else Tone.MUTED),
             "enabled": cell("on" if rule.enabled else "off", Tone.OK if rule.enabled else Tone.MUTED),
             "severity": cell(f"{sign} {rule.severity}", tone, sort=rank),
             "threshold": cell(threshold),
             "for": cell(fmt.duration(rule.for_s) if rule.for_s else "at once", sort=rule.for_s),
             "description": cell(rule.description),
-            "changed": cell("changed" if rule.changed else "", Tone.ACCENT),
         },
     )
 

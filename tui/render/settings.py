@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from vectron_p2p.model.settings import Setting
 
 COLUMNS = (
-    Column("name", "SETTING", most=48),
+    Column("name", "SETTING", most=30),
     Column("node", "NODE", most=18),
-    Column("value", "VALUE", priority=1, most=40, help="in colour where nodes differ, or somebody has set it"),
+    Column(
+        "value", "VALUE", priority=2, most=40, shrinks=True, help="in colour where nodes differ, or somebody has set it"
+    ),
     Column(
         "origin",
         "ORIGIN",
-        priority=2,
-        most=48,
+        priority=1,
+        most=22,
         help="default, file, environment or command line; fixed: no setting",
     ),
     Column("description", "MEANS", priority=3, most=80, shrinks=True),

@@ -70,11 +70,15 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What `/` takes: words that all have to match, `column=value` for one column, a leading `!` for the opposite."""
+    """What `/` takes: words that all have to match, `column=value` for one column, a leading `!` for the opposite.
+
+    A column is named by its label as shown, blanks as `_`, or by its key.
+    """
 
     text: str = ""
 
-    def accepts(self, row: Row) -> bool:
+    def accepts(self, row: Row, labels: Mapping[str, str]) -> bool:
+        """`labels`: keys of columns by their labels as they are typed."""
         words = self.text.casefold().split()
         inverse = bool(words) and words[0].startswith("!")
         if inverse:
@@ -82,11 +86,12 @@ class Filter:
         words = [word for word in words if word]
         if not words:
             return True
-        return all(_matches(word, row) for word in words) is not inverse
+        return all(_matches(word, row, labels) for word in words) is not inverse
 
 
-def _matches(word: str, row: Row) -> bool:
+def _matches(word: str, row: Row, labels: Mapping[str, str]) -> bool:
     name, equals, value = word.partition("=")
+    name = labels.get(name, name)
     if equals and name in row.cells:
         return value in row.cells[name].text.casefold()
     return any(word in item.text.casefold() for item in row.cells.values())
@@ -97,9 +102,10 @@ def _sort_key(item: Cell) -> tuple[bool, float, str]:
     return (True, 0.0, value) if isinstance(value, str) else (False, float(value), "")
 
 
-def arrange(rows: Iterable[Row], sort: Sort | None, wanted: Filter) -> list[Row]:
-    """The rows that `wanted` accepts, in the order of `sort`."""
-    kept = [row for row in rows if wanted.accepts(row)]
+def arrange(rows: Iterable[Row], sort: Sort | None, wanted: Filter, columns: Sequence[Column] = ()) -> list[Row]:
+    """The rows that `wanted` accepts, in the order of `sort`; `columns` may be named by their labels."""
+    labels = {column.label.casefold().replace(" ", "_"): column.key for column in columns if column.label}
+    kept = [row for row in rows if wanted.accepts(row, labels)]
     if sort is not None:
         kept.sort(key=lambda row: _sort_key(row.cells[sort.column]), reverse=sort.reverse)
     return kept

@@ -197,7 +197,7 @@ class TableScreen(ConsoleScreen):
             self._message(self.waiting(phase, now))
             return
         shown = self.shown()
-        rows = arrange(shown.table.rows, self.sort, self.filter)
+        rows = arrange(shown.table.rows, self.sort, self.filter, shown.table.columns)
         self._all_columns, self._arranged = shown.table.columns, rows
         frame = self.query_one(".table-frame", Container)
         # Titles are markup to Textual, and a filter may hold brackets: an escaped bracket stays itself.
@@ -224,6 +224,12 @@ class TableScreen(ConsoleScreen):
         self.set_class(lines is not None, "-message")
         if lines is not None:
             self.query_one(StatePane).show(lines, self.app.theme)
+        elif self.focused is None:  # a table that is not on show has lost the focus
+            self.call_after_refresh(self._focus_table)
+
+    def _focus_table(self) -> None:
+        if self.focused is None and self.is_attached:
+            self.query_one(ResourceTable).focus()
 
     def _subtitle(self, kept: int, total: int) -> str:
         parts = []

@@ -212,8 +212,8 @@ class PointsScreen(ConsoleScreen):
         return isinstance(self.focused, Input) or super().can_go_back()
 
     def action_back(self) -> None:
-        if isinstance(self.focused, Input) and self._points:
-            self.query_one(ResourceTable).focus()
+        if isinstance(self.focused, Input):  # else one could not leave the screen by its keys while nothing is found
+            self.set_focus(self.query_one(ResourceTable) if self._points else None)
         else:
             super().action_back()
 
