@@ -33,11 +33,12 @@ def cluster() -> FakeCluster:
         name: [mean * (1 + math.sin(second / 9) / 3) for second in range(240)]
         for name, mean in (("cpu_percent", 21.0), ("requests_per_s", 90.0), ("search_p99_ms", 95.0))
     }
+    talk = NetworkStatistics(90_000.0, 150_000.0, 40_000.0, 40_000.0)
     steady = {"rss_bytes": [1.0e9] * 240, "loop_lag_ms": [7.5] * 240, "points": [1.34e6] * 240}
     return FakeCluster(
         past=History("", 1, 1000.0, {**waves, **steady}),
         operations={"": [SEARCH, UPSERT, APPLY], node_id(1): [SEARCH, UPSERT], node_id(2): [APPLY]},
-        more={node_id(each): {"network": NetworkStatistics(90_000.0, 150_000.0, 40_000.0, 40_000.0)} for each in (1, 2)},
+        more={node_id(each): {"network": talk} for each in (1, 2)},
         alerts=[
             Alert("a1", "p99", node_id(1), "n1", "warning", "firing", 940.0, cause="1,200 ms", observers=[node_id(1)]),
             Alert("a2", "disk", node_id(2), "n2", "critical", "acknowledged", 400.0, cause="8 % free"),
