@@ -29,12 +29,16 @@ APPLY = OperationStatistics("apply_rows", "peer", 60, 1200, 20.0, 0, 1.0, 0.8, 2
 
 def cluster() -> FakeCluster:
     """With a past, requests and alerts."""
-    waves = {
+    waves: dict[str, list[float | None]] = {
         name: [mean * (1 + math.sin(second / 9) / 3) for second in range(240)]
         for name, mean in (("cpu_percent", 21.0), ("requests_per_s", 90.0), ("search_p99_ms", 95.0))
     }
     talk = NetworkStatistics(90_000.0, 150_000.0, 40_000.0, 40_000.0)
-    steady = {"rss_bytes": [1.0e9] * 240, "loop_lag_ms": [7.5] * 240, "points": [1.34e6] * 240}
+    steady: dict[str, list[float | None]] = {
+        "rss_bytes": [1.0e9] * 240,
+        "loop_lag_ms": [7.5] * 240,
+        "points": [1.34e6] * 240,
+    }
     return FakeCluster(
         past=History("", 1, 1000.0, {**waves, **steady}),
         operations={"": [SEARCH, UPSERT, APPLY], node_id(1): [SEARCH, UPSERT], node_id(2): [APPLY]},
