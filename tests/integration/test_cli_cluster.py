@@ -315,7 +315,8 @@ def test_logs(cluster: ProcessCluster, shell: Shell, monkeypatch: pytest.MonkeyP
     assert founded["level"] == "info"  # stderr is no terminal: JSON
     nobody = shell("logs", "n9", "--json")
     assert (nobody.code, nobody.error["code"], len(nobody.error["trace"])) == (1, "not_found", 16)
-    assert shell("logs", "--slow").out == ""
+    slow = shell("logs", "--slow").out.splitlines()  # none, unless the machine is busy
+    assert all(" slow_request " in line for line in slow)
 
 
 def test_logs_can_be_followed(cluster: ProcessCluster) -> None:
