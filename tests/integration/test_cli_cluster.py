@@ -303,20 +303,25 @@ def test_the_output_can_be_cut_off(cluster: ProcessCluster) -> None:
 
 
 def test_logs(cluster: ProcessCluster, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VECTRON_CONNECT", cluster[0].address)
-    # Not of n1, which a test before has killed: its new life may have had nothing to say yet.
-    lines = shell("logs").out.splitlines()
+    monkeypatch.setenv("VECTRON_CONNECT", cluster[2].address)
+
+    def all_answer() -> str | None:  # each has a second and a half for it: not enough on a busy machine
+        done = shell("logs", "--limit", "1000")
+        return None if done.err else done.out
+
+    lines = wait_for(all_answer, PATIENCE, "the logs of all nodes").splitlines()
     assert any(" cluster_founded " in line and " node=n0 " in line for line in lines)
-    assert {word for line in lines for word in line.split() if word.startswith("node=")} >= {"node=n0", "node=n2"}
+    assert {word for line in lines for word in line.split() if word.startswith("node=")} >= {"node=n0", "node=n1"}
     assert [line.split()[0] for line in lines] == sorted(line.split()[0] for line in lines)
-    records = shell("logs", "n2", "--json").json
-    assert {record["node"] for record in records} == {"n2"}
-    assert {record["node_id"] for record in records} == {cluster[2].id}
+    records = shell("logs", "n1", "--json").json
+    assert {record["node"] for record in records} == {"n1"}
+    assert {record["node_id"] for record in records} == {cluster[1].id}
     (founded,) = [json.loads(line) for line in cluster[0].log().splitlines() if '"cluster_founded"' in line]
     assert founded["level"] == "info"  # stderr is no terminal: JSON
     nobody = shell("logs", "n9", "--json")
     assert (nobody.code, nobody.error["code"], len(nobody.error["trace"])) == (1, "not_found", 16)
-    assert all(" slow_request " in line for line in shell("logs", "--slow").out.splitlines())
+    slow = shell("logs", "--slow").out.splitlines()  # none, unless the machine is busy
+    assert all(" slow_request " in line for line in slow)
 
 
 def test_logs_can_be_followed(cluster: ProcessCluster) -> None:
