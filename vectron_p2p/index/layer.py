@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import threading
     from pathlib import Path
 
+    from vectron_p2p.index.slots import Ints
     from vectron_p2p.query.scoring import Matrix
 
 Int32s: TypeAlias = npt.NDArray[np.int32]
@@ -75,6 +76,8 @@ class Layer:
         self.has_posting = np.zeros(0, dtype=np.bool_)
         """By label, for a quick look at many."""
         self._twins = Twins()
+        self._restored: Ints | None = None
+        """Slots of a restored graph that are not among the twins yet: only linking needs them, an answer does not."""
         self._label_of: Int32s = np.zeros(0, dtype=np.int32)
         self._live_in: Int32s = np.zeros(0, dtype=np.int32)
 
@@ -184,6 +187,10 @@ class Layer:
     def link(self, points: int, threads: int, mutex: threading.Lock) -> None:
         """One turn, alone at the gate for as long as hnswlib takes for `points` points."""
         graph = self.open_graph()
+        if self._restored is not None:
+            rows, slots = self.table.rows, self._restored  # rows stay, also of slots that died since
+            self._twins.fill([xxhash.xxh3_64_intdigest(rows[slot]) for slot in slots.tolist()], slots)
+            self._restored = None
         self._twins.settle()
         with mutex:
             batch = self.plan_link(points)
@@ -210,7 +217,6 @@ class Layer:
         self._live_in += np.bincount(labels, minlength=len(self._live_in)).astype(np.int32)
         self.linked_live = len(slots)
         self.dead_labels = graph.count - int(np.count_nonzero(self._live_in))
-        rows = self.table.rows
-        self._twins.fill([xxhash.xxh3_64_intdigest(rows[slot]) for slot in slots.tolist()], slots)
+        self._restored = slots
         for slot, label in zip(slots[slots != labels].tolist(), labels[slots != labels].tolist(), strict=True):
             self._post(slot, label)
