@@ -56,6 +56,10 @@ def test_a_size_is_short(value):
     assert len(fmt.size(value)) <= 8
 
 
+def test_speed():
+    assert [fmt.speed(value) for value in (0, 2048, -1)] == ["0 B/s", "2.0 KiB/s", "–"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [

@@ -32,6 +32,11 @@ def size(value: float) -> str:
     return f"{value:.{1 if value < 99.95 else 0}f} {unit}"
 
 
+def speed(value: float) -> str:
+    """Bytes per second."""
+    return UNKNOWN if value < 0 else f"{size(value)}/s"
+
+
 def duration(seconds: float) -> str:
     """The two largest units: 41s, 12m 05s, 3h 20m, 5d 04h."""
     if seconds < 0:

@@ -179,7 +179,7 @@ def charts(store: Store, status: ClusterStatus) -> list[Chart]:
         ("P99, slowest", "p99", fmt.milliseconds(p99), 10.0),
         ("Loop lag, max", "lag", fmt.milliseconds(lag), 10.0),
         ("Memory, sum", "memory", fmt.size(memory), 1.0),
-        ("Network", "network", fmt.size(network), 1024.0),
+        ("Network", "network", fmt.speed(network), 1024.0),
     )
     return [Chart(label, text, tuple(store.totals[key].values), floor) for label, key, text, floor in figures]
 

@@ -220,7 +220,7 @@ def charts(store: Store) -> list[Chart]:
     return [
         Chart("Requests/s", rate(last(requests)), tuple(store.totals["requests"].values), 1.0),
         Chart("P99, slowest", fmt.milliseconds(last(p99)), tuple(store.totals["p99"].values), 10.0),
-        Chart("Network", fmt.size(last(network)), tuple(store.totals["network"].values), 1024.0),
+        Chart("Network", fmt.speed(last(network)), tuple(store.totals["network"].values), 1024.0),
     ]
 
 
