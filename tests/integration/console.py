@@ -24,7 +24,7 @@ PATIENCE = 30.0  # seconds for what takes one on an idle machine
 class DrivenConsole(ConsoleApp):
     """Remembers what it said, for toasts go."""
 
-    CSS_PATH = Path(inspect.getfile(ConsoleApp)).with_name("styles") / "app.tcss"  # Textual looks beside the class
+    CSS_PATH = str(Path(inspect.getfile(ConsoleApp)).with_name("styles") / "app.tcss")  # Textual looks beside the class
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
