@@ -88,7 +88,9 @@ async def test_any_node_reads_the_logs_of_all() -> None:
         cluster.kill("n3")
         with pytest.raises(Unavailable):
             await db.logs("n3")
-        assert {each.node for each in await db.logs()} == {"n1", "n2"}
+        rest = await db.logs()
+        assert {each.node for each in rest} == {"n1", "n2"}
+        assert rest.silent == ["n3"]
 
 
 async def test_a_follower_misses_and_repeats_nothing_whoever_answers() -> None:

@@ -304,7 +304,12 @@ def test_the_output_can_be_cut_off(cluster: ProcessCluster) -> None:
 
 def test_logs(cluster: ProcessCluster, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VECTRON_CONNECT", cluster[2].address)
-    lines = shell("logs").out.splitlines()
+
+    def all_answer() -> str | None:  # each has a second and a half for it: not enough on a busy machine
+        done = shell("logs", "--limit", "1000")
+        return None if done.err else done.out
+
+    lines = wait_for(all_answer, PATIENCE, "the logs of all nodes").splitlines()
     assert any(" cluster_founded " in line and " node=n0 " in line for line in lines)
     assert {word for line in lines for word in line.split() if word.startswith("node=")} >= {"node=n0", "node=n1"}
     assert [line.split()[0] for line in lines] == sorted(line.split()[0] for line in lines)
@@ -315,7 +320,8 @@ def test_logs(cluster: ProcessCluster, shell: Shell, monkeypatch: pytest.MonkeyP
     assert founded["level"] == "info"  # stderr is no terminal: JSON
     nobody = shell("logs", "n9", "--json")
     assert (nobody.code, nobody.error["code"], len(nobody.error["trace"])) == (1, "not_found", 16)
-    assert shell("logs", "--slow").out == ""
+    slow = shell("logs", "--slow").out.splitlines()  # none, unless the machine is busy
+    assert all(" slow_request " in line for line in slow)
 
 
 def test_logs_can_be_followed(cluster: ProcessCluster) -> None:

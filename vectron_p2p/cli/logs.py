@@ -46,6 +46,8 @@ def logs(
                 click.echo(json.dumps(output.plain(record), ensure_ascii=False) if as_json else _line(record))
             return
         records = db.logs(node, level=level, slow=slow, trace=trace, limit=limit)
+    if records.silent:
+        output.note(f"no answer from {', '.join(records.silent)}: their records are missing")
     if as_json:
         output.document(records)
         return

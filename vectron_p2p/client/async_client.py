@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.client.async_collection import AsyncCollection
     from vectron_p2p.model.collections import CollectionInfo
-    from vectron_p2p.model.logs import LogRecord
+    from vectron_p2p.model.logs import LogRecord, LogRecords
     from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
     from vectron_p2p.model.repair import RepairReport
@@ -223,7 +223,7 @@ class AsyncClient(AsyncAlertCalls):
         trace: str | None = None,
         limit: int = 1000,
         follow: Literal[False] = False,
-    ) -> list[LogRecord]: ...
+    ) -> LogRecords: ...
 
     @overload
     async def logs(
@@ -246,7 +246,7 @@ class AsyncClient(AsyncAlertCalls):
         trace: str | None = None,
         limit: int = 1000,
         follow: bool = False,
-    ) -> list[LogRecord] | AsyncIterator[LogRecord]:
+    ) -> LogRecords | AsyncIterator[LogRecord]:
         """As `Client.logs`; `async for record in await db.logs(follow=True)`."""
         tail = Tail(self.session, node, level=level, slow=slow, trace=trace, limit=limit)
         return self._follow(tail) if follow else await self.run(tail.look())

@@ -12,7 +12,7 @@ from vectron_p2p.client.flows import ask
 from vectron_p2p.client.results import log_record
 from vectron_p2p.model.collections import check_int
 from vectron_p2p.model.errors import InvalidArgument
-from vectron_p2p.model.logs import MAX_LIMIT, LogRecord, check_level
+from vectron_p2p.model.logs import MAX_LIMIT, LogRecords, check_level
 from vectron_p2p.protocol import messages
 
 if TYPE_CHECKING:
@@ -43,14 +43,11 @@ class Tail:
         self._trace = trace or ""
         self._limit = check_int(limit, 1, MAX_LIMIT, field="limit")
         self._cursors: dict[str, Any] = {}
-        self.silent: list[str] = []
-        """Names of the nodes that did not answer the last look."""
 
-    def look(self) -> Flow[list[LogRecord]]:
+    def look(self) -> Flow[LogRecords]:
         """The newest records at first, then what came since; waits some seconds for something."""
         wait = WAIT_S if self._cursors else 0.0
         request = messages.GetLogs(self._node, self._cursors, self._level, self._slow, self._trace, self._limit, wait)
         reply = yield from ask(self._session, request, messages.LogsReply)
         self._cursors = reply.cursors
-        self.silent = reply.silent
-        return [log_record(record) for record in reply.records]
+        return LogRecords(map(log_record, reply.records), reply.silent)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.client.collection import Collection
     from vectron_p2p.model.collections import CollectionInfo
-    from vectron_p2p.model.logs import LogRecord
+    from vectron_p2p.model.logs import LogRecord, LogRecords
     from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
     from vectron_p2p.model.repair import RepairReport
@@ -291,7 +291,7 @@ class Client(AlertCalls):
         trace: str | None = None,
         limit: int = 1000,
         follow: Literal[False] = False,
-    ) -> list[LogRecord]: ...
+    ) -> LogRecords: ...
 
     @overload
     def logs(
@@ -314,8 +314,9 @@ class Client(AlertCalls):
         trace: str | None = None,
         limit: int = 1000,
         follow: bool = False,
-    ) -> list[LogRecord] | Iterator[LogRecord]:
-        """The last log records of a node, or of all, by time: those that the nodes keep in memory.
+    ) -> LogRecords | Iterator[LogRecord]:
+        """The last log records of a node, or of all, by time: those that the nodes keep in memory. `silent` of what is
+        returned names the nodes that did not answer.
 
         Args:
             node: Its name or id; None for all nodes that answer.

@@ -22,11 +22,13 @@ from vectron_p2p.index.gate import Gate
 from vectron_p2p.index.hnsw import Graph, Labels
 from vectron_p2p.index.payload.payload_index import PayloadIndex
 from vectron_p2p.index.slots import SlotTable
+from vectron_p2p.index.twins import Twins
 
 if TYPE_CHECKING:
     import threading
     from pathlib import Path
 
+    from vectron_p2p.index.slots import Ints
     from vectron_p2p.query.scoring import Matrix
 
 Int32s: TypeAlias = npt.NDArray[np.int32]
@@ -73,7 +75,9 @@ class Layer:
         """Slots of a label that has had more than one."""
         self.has_posting = np.zeros(0, dtype=np.bool_)
         """By label, for a quick look at many."""
-        self._slot_by_hash: dict[int, int] = {}
+        self._twins = Twins()
+        self._restored: Ints | None = None
+        """Slots of a restored graph that are not among the twins yet: only linking needs them, an answer does not."""
         self._label_of: Int32s = np.zeros(0, dtype=np.int32)
         self._live_in: Int32s = np.zeros(0, dtype=np.int32)
 
@@ -122,53 +126,54 @@ class Layer:
 
     def plan_link(self, points: int) -> Batch:
         """The next turn: up to `points` new labels, and whatever equal vectors lie between."""
-        rows = self.table.rows
+        table, rows = self.table, self.table.rows
         labels: list[int] = []
         hashes: list[int] = []
         joins: list[tuple[int, int]] = []
         fresh: dict[int, int] = {}
-        slot, end = (
-            self.linked_to,
-            min(self.table.count, self.linked_to + 64 * points),
-        )  # a bound on the dead passed over
-        while slot < end and len(labels) < points:
-            if self.table.is_alive(slot):
-                key = xxhash.xxh3_64_intdigest(rows[slot])
-                twin = fresh.get(key, self._slot_by_hash.get(key, UNLINKED))
+        end = min(table.count, self.linked_to + 64 * points)  # a bound on the dead passed over
+        waiting = np.flatnonzero(table.alive_between(self.linked_to, end)) + self.linked_to
+        at = 0
+        while at < len(waiting) and len(labels) < points:
+            slots = waiting[at : at + points - len(labels)].tolist()  # equal ones among them leave room for more
+            at += len(slots)
+            keys = [xxhash.xxh3_64_intdigest(rows[slot]) for slot in slots]
+            for slot, key, known in zip(slots, keys, self._twins.get(keys), strict=True):
+                twin = fresh.get(key, known)
                 if twin != UNLINKED and np.array_equal(rows[twin], rows[slot]):
                     joins.append((slot, twin if twin >= self.linked_to else int(self._label_of[twin])))
                 else:
-                    fresh[key] = slot
+                    fresh.setdefault(key, slot)
                     labels.append(slot)
                     hashes.append(key)
-            slot += 1
-        at = np.asarray(labels, dtype=np.int64)
-        return Batch(at, np.ascontiguousarray(rows[at]), hashes, joins, slot)
+        if at < len(waiting):
+            end = int(waiting[at])
+        chosen = np.asarray(labels, dtype=np.int64)
+        return Batch(chosen, np.ascontiguousarray(rows[chosen]), hashes, joins, end)
 
     def finish_link(self, batch: Batch) -> None:
         """After `Graph.add` of the batch: its slots are answered for by the graph from now on."""
         self._reserve(self.table.count)
-        for label, key in zip(batch.labels.tolist(), batch.hashes, strict=True):
-            self._slot_by_hash.setdefault(key, label)
-            self._join(label, label)
+        labels = batch.labels
+        alive = self.table.alive(labels)  # some may have died since the batch was planned
+        count = int(np.count_nonzero(alive))
+        self._label_of[labels] = labels
+        self._live_in[labels] += alive
+        self.linked_live += count
+        self.dead_labels += len(labels) - count
+        self._twins.add(batch.hashes, labels.tolist())
         for slot, label in batch.joins:
             self._join(slot, label)
         self.linked_to = batch.end
 
     def _join(self, slot: int, label: int) -> None:
-        alive = self.table.is_alive(slot)  # it may have died since the batch was planned
-        first = slot == label
-        if first:
-            self._label_of[slot] = label
-            self.dead_labels += not alive
-        elif alive:
-            self._label_of[slot] = label
-            self.dead_labels -= not self._live_in[label]
-        if alive:
-            self._live_in[label] += 1
-            self.linked_live += 1
-            if not first:
-                self._post(slot, label)
+        if not self.table.is_alive(slot):  # it died since the batch was planned
+            return
+        self._label_of[slot] = label
+        self.dead_labels -= not self._live_in[label]
+        self._live_in[label] += 1
+        self.linked_live += 1
+        self._post(slot, label)
 
     def _post(self, slot: int, label: int) -> None:
         posting = self.postings.get(label)
@@ -182,6 +187,11 @@ class Layer:
     def link(self, points: int, threads: int, mutex: threading.Lock) -> None:
         """One turn, alone at the gate for as long as hnswlib takes for `points` points."""
         graph = self.open_graph()
+        if self._restored is not None:
+            rows, slots = self.table.rows, self._restored  # rows stay, also of slots that died since
+            self._twins.fill([xxhash.xxh3_64_intdigest(rows[slot]) for slot in slots.tolist()], slots)
+            self._restored = None
+        self._twins.settle()
         with mutex:
             batch = self.plan_link(points)
         with self.gate.alone():
@@ -201,16 +211,12 @@ class Layer:
         self._reserve(max(count, self.table.count))
         self._label_of[:count] = label_of
         self.linked_to = count
-        rows = self.table.rows
-        self.dead_labels = graph.count
-        for slot in range(count):
-            label = int(label_of[slot])
-            if label == UNLINKED or not self.table.is_alive(slot):
-                continue
-            if not self._live_in[label]:
-                self.dead_labels -= 1
-            self._live_in[label] += 1
-            self.linked_live += 1
-            self._slot_by_hash.setdefault(xxhash.xxh3_64_intdigest(rows[slot]), slot)
-            if slot != label:
-                self._post(slot, label)
+        alive = self.table.alive_between(0, count)
+        slots = np.flatnonzero(alive & (label_of != UNLINKED))
+        labels = label_of[slots]
+        self._live_in += np.bincount(labels, minlength=len(self._live_in)).astype(np.int32)
+        self.linked_live = len(slots)
+        self.dead_labels = graph.count - int(np.count_nonzero(self._live_in))
+        self._restored = slots
+        for slot, label in zip(slots[slots != labels].tolist(), labels[slots != labels].tolist(), strict=True):
+            self._post(slot, label)

@@ -105,6 +105,14 @@ class SlotTable:
     def is_alive(self, slot: int) -> bool:
         return bool(self._died[slot] == ALIVE)
 
+    def alive(self, slots: Ints) -> Mask:
+        mask: Mask = self._died[slots] == ALIVE
+        return mask
+
+    def alive_between(self, start: int, end: int) -> Mask:
+        mask: Mask = self._died[start:end] == ALIVE
+        return mask
+
     def reserve(self, more: int) -> None:
         """Make room for `more` slots, so that `append` cannot fail.
 

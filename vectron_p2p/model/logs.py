@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.model.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
@@ -32,6 +35,14 @@ class LogRecord:
     number: int = 0
     """Rises by one per record of the node; begins anew when it starts."""
     fields: dict[str, Any] = field(default_factory=dict)
+
+
+class LogRecords(list[LogRecord]):
+    """Records by time; `silent` names the nodes that did not answer, whose records are missing."""
+
+    def __init__(self, records: Iterable[LogRecord] = (), silent: Iterable[str] = ()) -> None:
+        super().__init__(records)
+        self.silent = list(silent)
 
 
 def check_level(level: object) -> str:

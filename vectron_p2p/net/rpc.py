@@ -145,7 +145,7 @@ class _Serving:
         try:
             welcome = self._welcome(hello)
         except VectronError as error:
-            log.info("caller_refused", remote=str(self._address), node=hello.node, reason=error.message)
+            log.info("caller_refused", remote=str(self._address), peer=hello.node, reason=error.message)
             self.core.refuse(error)
         else:
             self._caller = Caller(hello.role, hello.node, self._address, hello)

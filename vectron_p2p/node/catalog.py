@@ -259,4 +259,4 @@ class Catalog:
         try:
             await self._pool.note(node, CatalogNote(body), timeout=NOTE_TIMEOUT)
         except (VectronError, ConnectionLost) as error:
-            log.debug("catalog_message_lost", node=node, error=str(error))
+            log.debug("catalog_message_lost", peer=node, error=str(error))

@@ -181,7 +181,7 @@ class Gossip:
             case MemberChanged(node, before, after, address, reason):
                 log.info(
                     "member_changed",
-                    node=node,
+                    member=node,
                     before=before and before.value,
                     after=after and after.value,
                     address=str(address),
@@ -200,4 +200,4 @@ class Gossip:
         except (VectronError, ConnectionLost) as error:
             if self._pool.refused(node):
                 self._driver.post(lambda now: self._swim.stream_refused(node, now))
-            log.debug("membership_message_lost", node=node, error=str(error))
+            log.debug("membership_message_lost", peer=node, error=str(error))

@@ -22,6 +22,7 @@ from vectron_p2p.node.joining import WrongCluster
 from vectron_p2p.node.node import Node
 from vectron_p2p.node.probes import Probes
 from vectron_p2p.observability.logs import write_to
+from vectron_p2p.runtime.allocator import keep_trimmed, use_few_heaps
 from vectron_p2p.runtime.real import TrioClock
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def run_node(config: NodeConfig) -> int:
     be.
     """
     write_to(sys.stderr, level=config.log_level, form=config.log_format)
+    use_few_heaps()
     blas.use_one_thread()  # our own threads share the cores already, and a fork needs it (see index.blas)
     try:
         check_exposure(config)
@@ -92,6 +94,7 @@ async def _main(config: NodeConfig) -> None:
         node = Node(config, runtime, limits())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, node, nursery.cancel_scope)
+            nursery.start_soon(keep_trimmed, runtime.executor, runtime.clock)
             http = "-"
             if config.http is not None:
                 server = await Probes(node).open(config.http, runtime.clock)

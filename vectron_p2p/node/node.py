@@ -375,7 +375,7 @@ class Node:
 
     def _has_left(self) -> None:
         """Nobody needs this node any more: it ends as if it was asked to."""
-        log.info("left_the_cluster", node=self.identity.node)
+        log.info("left_the_cluster", member=self.identity.node)
         self.left = True
         self.stop()
 

@@ -75,7 +75,9 @@ class ProcessUsage:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Threads of a lane, and how far they stand back when cores are short (as `nice`; 0: not at all)."""
+    """Threads of a lane, and how far they stand back when cores are short, as `nice` counts: behind the process's other
+    threads, whatever its own priority is; 0: not at all.
+    """
 
     threads: int
     nice: int = 0
@@ -142,7 +144,8 @@ class ThreadExecutor:
         if nice:
             # Linux gives each thread a priority of its own; where it does not, all run alike.
             with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
+                thread = threading.get_native_id()
+                os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + nice)
         while (job := jobs.get()) is not None:
             job.result = outcome.capture(job.context.run, job.fn, *job.args)
             self._done.append(job)
@@ -150,6 +153,7 @@ class ThreadExecutor:
                 self._token.run_sync_soon(self._deliver, idempotent=True)
             except trio.RunFinishedError:
                 return
+            del job  # with its arguments, which may be megabytes: not kept until this thread gets another one
 
     def _deliver(self) -> None:
         while self._done:

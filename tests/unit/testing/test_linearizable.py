@@ -134,3 +134,11 @@ def test_a_history_that_is_too_long_is_not_judged(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(checker, "MAX_STATES", 50)
     with pytest.raises(Undecided):
         holds(*[operation("upsert", 0, number=number) for number in range(1, 12)], read(20, 21, Content(99)))
+
+
+def test_what_was_read_cannot_have_been_refused() -> None:
+    refused = operation("put", 0, 5, 1, outcome="refused")
+    assert History(1, [refused, read(1, 2, None)]).denied() == []
+    seen = History(1, [refused, read(1, 2, Content(1))])
+    assert seen.denied() == [refused]
+    assert not seen.holds()

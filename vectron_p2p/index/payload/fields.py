@@ -26,6 +26,7 @@ MAX_TEXT = 64  # characters: longer ones are read, not compared
 MAX_DISTINCT = 16_384  # of one path: a range or `$contains` looks at each once, 1 ms; together at most 4 MB
 TEXT_BYTES = 150  # of a short str in a dict and a list, besides its characters
 
+_NUMBERS = frozenset({int, float})
 EXACT = 2.0**53  # integers below it are float64 exactly
 _TESTS: dict[str, Callable[[Any, Any], Any]] = {
     "$gt": operator.gt, "$gte": operator.ge, "$lt": operator.lt, "$lte": operator.le,
@@ -68,24 +69,30 @@ class Values:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def add(self, slots: Sequence[int], values: Sequence[Any]) -> None:
-        coded: list[tuple[int, int]] = []
-        hashed: list[tuple[int, int]] = []
-        numbers: list[tuple[int, float]] = []
-        for slot, value in zip(slots, values, strict=True):
-            kind = type(value)
-            if kind is int or kind is float:
-                numbers.append((slot, float(value)))
-                continue
-            code = self._code(value)
-            if code >= 0:
-                coded.append((slot, code))
-            else:
-                hashed.append((slot, hash(value)))
-        for column, pairs in ((self._codes, coded), (self._hashes, hashed), (self._numbers, numbers)):
-            if pairs:
-                column.append(
-                    np.array([slot for slot, _ in pairs], dtype=np.int32), np.array([value for _, value in pairs])
-                )
+        kinds = set(map(type, values))
+        if not kinds & _NUMBERS:
+            self._add_texts(np.array(slots, dtype=np.int32), values)
+        elif kinds <= _NUMBERS:
+            self._numbers.append(np.array(slots, dtype=np.int32), np.array([float(value) for value in values]))
+        else:
+            for wanted in (True, False):
+                places = [place for place, value in enumerate(values) if (type(value) in _NUMBERS) is wanted]
+                self.add([slots[place] for place in places], [values[place] for place in places])
+
+    def _add_texts(self, slots: Int32s, values: Sequence[Text]) -> None:
+        found = list(map(self._code_of.get, values))  # most texts came before, or there is no room for more
+        new = self._code if len(self._distinct) < MAX_DISTINCT else _no_code
+        codes = np.array(
+            [new(value) if code is None else code for code, value in zip(found, values, strict=True)], dtype=np.int32
+        )
+        kept = codes >= 0
+        if kept.all():
+            self._codes.append(slots, codes)
+            return
+        self._codes.append(slots[kept], codes[kept])
+        left = np.flatnonzero(~kept)
+        hashes = np.array([hash(values[place]) for place in left.tolist()], dtype=np.int64)
+        self._hashes.append(slots[left], hashes)
 
     def _code(self, value: Text) -> int:
         """The code of a text, a new one if there is room; -1: only its hash is kept."""
@@ -268,6 +275,10 @@ def moved(column: Column, chosen: Int32s, first: int) -> tuple[Int32s, npt.NDArr
     before = np.cumsum(counts) - counts
     places = np.repeat(low - before, counts) + np.arange(int(counts.sum()))
     return np.repeat(np.arange(first, first + len(chosen), dtype=np.int32), counts), values[places]
+
+
+def _no_code(_value: Text) -> int:
+    return -1
 
 
 def _as_float(number: int | float) -> float:

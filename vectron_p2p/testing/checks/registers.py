@@ -63,6 +63,13 @@ class History:
     point: int
     operations: list[Operation] = field(default_factory=list)
 
+    def denied(self) -> list[Operation]:
+        """Upserts that some read found although their client was told that nothing was written. `holds` finds them too,
+        but has to try all orders for it.
+        """
+        found = {each.result.number for each in self.operations if each.kind == "get" and each.result is not None}
+        return [each for each in self.operations if each.outcome == "refused" and each.number in found]
+
     def holds(self) -> bool:
         """Whether it is linearizable.
 

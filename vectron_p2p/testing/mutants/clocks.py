@@ -92,7 +92,7 @@ MUTANTS = (
         subsumed_by=(
             "§2.1: while clocks are drawn to a majority no row is held more than a second ahead, so what is "
             "refused is refused for less than that, as retryable, and the client's next attempt succeeds. It "
-            "counts after a node alone stamped far ahead"
+            "counts after a node alone stamped far ahead: the schedule is in tests/cluster/test_stamped_ahead.py"
         ),
     ),
     Mutant(
@@ -104,7 +104,7 @@ MUTANTS = (
         subsumed_by=(
             "§2.1: stamps met in answers are taken over unless they are further ahead than 400 ms, which while "
             "clocks are drawn to a majority lasts less than a second. It counts after a node alone stamped far "
-            "ahead"
+            "ahead: the schedule is in tests/cluster/test_stamped_ahead.py"
         ),
     ),
 )

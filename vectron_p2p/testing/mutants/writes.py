@@ -62,12 +62,9 @@ MUTANTS = (
                 "traced = (acked or self._silent or self._traced[row]) and not self._newer[row]",
             ),
         ),
-        scenario="contention",
-        subsumed_by=(
-            "§3.3: a QUORUM write is at-least-once until its call returns, and the round that finishes it writes "
-            "it again over what is newest just so: what clients see is the same. The round only ends the "
-            "contention"
-        ),
+        scenario="outdone",
+        seeds=(1,),
+        seconds=10.0,
     ),
     Mutant(
         "hints_as_acks",

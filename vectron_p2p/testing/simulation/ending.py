@@ -98,8 +98,13 @@ async def check(world: World, db: SimClient, ledger: Ledger, registers: Register
     for text in replicas.unequal(_nodes(world)):
         world.violated("D4", text)
     for history in registers.all:
+        denied = history.denied()
+        for operation in denied:
+            world.violated(
+                "linearizability", f"point {history.point} was read as its client was told it is not: {operation}"
+            )
         try:
-            if not history.holds():
+            if not denied and not history.holds():
                 story = "\n    ".join(map(str, history.operations))
                 world.violated("linearizability", f"point {history.point} has no order of its calls:\n    {story}")
         except Undecided:

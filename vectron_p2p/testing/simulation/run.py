@@ -133,8 +133,8 @@ class Run:
         plan, cluster = self._plan, world.cluster
         async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
 
-            async def client() -> SimClient:
-                return await stack.enter_async_context(cluster.client(timeout=TIMEOUT, nursery=nursery))
+            async def client(*names: str) -> SimClient:
+                return await stack.enter_async_context(cluster.client(*names, timeout=TIMEOUT, nursery=nursery))
 
             setup = await client()
             await setup.create_collection(POINTS, dimension=DIMENSION, shards=plan.shards, replicas=3, metric="l2")
@@ -155,13 +155,14 @@ class Run:
             await ending.check(world, await client(), self._ledger, self._registers)
             nursery.cancel_scope.cancel()
 
-    async def _employ(self, world: World, client: Callable[[], Awaitable[SimClient]]) -> None:
-        clients = self._plan.clients
+    async def _employ(self, world: World, client: Callable[..., Awaitable[SimClient]]) -> None:
+        clients, hosts = self._plan.clients, self._plan.shape.hosts
         for number in range(clients.plain):
             doors = [await client() for _ in range(self._plan.rules.doors)]
             self._workers.append(PlainWorker(world, doors, number, self._ledger))
         for number in range(clients.linear):
-            self._workers.append(LinearWorker(world, await client(), number, self._registers))
+            known = hosts[number % len(hosts) :][:1] if self._plan.rules.one_address else ()
+            self._workers.append(LinearWorker(world, await client(*known), number, self._registers))
         for number in range(clients.ones):
             self._workers.append(OneWorker(world, await client(), f"one-{number}"))
         for number in range(clients.fresh):

@@ -42,6 +42,8 @@ class Scenario:
     """Clients, each with connections of its own, among which a plain worker chooses for each call: what one node
     acknowledges is read through another.
     """
+    one_address: bool = False
+    """Each linear client asks one node, in turn, and hears what that one says instead of trying the others."""
     at_a_time: int = 2
     """Points that linear clients compete for."""
     length: int = 24

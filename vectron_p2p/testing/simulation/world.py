@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from vectron_p2p.model.errors import PermissionDenied, Unavailable, VectronError
+from vectron_p2p.model.nodes import NodeState
 from vectron_p2p.storage.kv import Corrupt
 from vectron_p2p.testing.checks.violations import Violation
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vectron_p2p.catalog.commands import Command
+    from vectron_p2p.model.ids import NodeId
     from vectron_p2p.testing.cluster import Cluster, Host
     from vectron_p2p.testing.simulation.plan import Plan
     from vectron_p2p.testing.simulation.report import Report
@@ -52,6 +54,8 @@ class World:
         """Kinds of faults, of those that come one at a time."""
         self.lost: list[str] = []
         """Names of nodes that will never be back."""
+        self.drained: set[NodeId] = set()
+        """Nodes that were asked to leave."""
         self._down: Counter[str] = Counter()
         self._frozen: Counter[str] = Counter()
         self._excused: dict[str, float] = {}
@@ -164,10 +168,22 @@ class World:
         if doubt is not None and any(isinstance(error, PermissionDenied | Corrupt) for error in errors):
             self.note(f"{host.name} ended, as it must ({doubt.why}): {said}")
             self.reinstall(host.name)
+        elif self._is_gone(host) and all(isinstance(error, PermissionDenied) for error in errors):
+            self.note(f"{host.name} was killed before it knew that it had left, and is told so: {said}")
+            host.left = True
         elif trio.current_time() < self._excused.get(host.name, 0.0):
             self.note(f"{host.name} ended: {said}")
         else:
             self.violated("crash", f"the process on {host.name} ended: {said}")
+
+    def _is_gone(self, host: Host) -> bool:
+        """Whether the cluster let the node on `host` go, as it was asked to."""
+        name = host.node_name or host.name
+        states = [other.node.catalog.state for other in self.cluster.up if other.node is not None]
+        newest = max(states, key=lambda state: state.epoch, default=None)
+        members = newest.members.items() if newest is not None else ()
+        gone = {node for node, member in members if member.name == name and member.state is NodeState.LEFT}
+        return bool(gone & self.drained)
 
 
 def leaves(error: BaseException) -> list[BaseException]:

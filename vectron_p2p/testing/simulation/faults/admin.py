@@ -56,6 +56,7 @@ async def drain(world: World, action: Action) -> None:
     if state is not None:
         for node, member in sorted(state.members.items()):
             if member.name == called and member.state is NodeState.ACTIVE:
+                world.drained.add(node)
                 await world.administer(DrainNode(OperationId(f"drain {action.at}"), node))
 
 

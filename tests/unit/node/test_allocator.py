@@ -1,0 +1,70 @@
+"""Freed memory goes back to the system, also where something in use lies above it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+import trio
+
+from tests.unit.index.doubles import InlineExecutor, TrioClock
+from vectron_p2p.runtime import allocator
+
+BLOCK, BLOCKS = 32_000, 2_000  # 64 MB in blocks that malloc takes from a heap
+
+
+@pytest.mark.skipif(sys.platform != "linux" or allocator._trim is None, reason="malloc of this system has no trim")
+def test_what_was_freed_is_given_back() -> None:
+    process = psutil.Process()
+    held = [bytearray(b"x" * BLOCK) for _ in range(BLOCKS)]
+    last = bytearray(b"x" * BLOCK)
+    before = process.memory_info().rss
+    held.clear()
+    allocator.trim()
+    assert process.memory_info().rss < before - BLOCK * BLOCKS // 2
+    assert len(last) == BLOCK
+
+
+async def test_it_happens_again_and_again_on_the_thread_that_links(autojump_clock: object) -> None:
+    asked: list[tuple[str, object]] = []
+
+    class Recording(InlineExecutor):
+        async def run(self, lane, fn, *args):
+            asked.append((lane, fn))
+            return await super().run(lane, fn, *args)
+
+    with trio.move_on_after(3.5 * allocator.PERIOD):
+        await allocator.keep_trimmed(Recording(), TrioClock())
+    assert asked == [("index", allocator.trim)] * 3
+
+
+FREED_BY_THREADS = """
+import ctypes, re, sys, threading
+from vectron_p2p.runtime import allocator
+if sys.argv[1] == "few":
+    allocator.use_few_heaps()
+libc = ctypes.CDLL(None)
+held, together = [], threading.Barrier(16)
+def work():
+    together.wait()
+    held.append(bytearray(30_000))
+    together.wait()
+threads = [threading.Thread(target=work) for _ in range(16)]
+for each in threads: each.start()
+for each in threads: each.join()
+libc.malloc_stats()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or allocator._mallopt is None, reason="malloc of this system has one heap")
+def test_threads_share_few_heaps() -> None:
+    heaps = {}
+    for how in ("few", "many"):
+        program = [sys.executable, "-c", FREED_BY_THREADS, how]
+        environment = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+        done = subprocess.run(program, capture_output=True, text=True, check=True, env=environment, timeout=60)
+        heaps[how] = done.stderr.count("Arena ")
+    assert heaps["few"] <= allocator.MOST_HEAPS < heaps["many"]
