@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from tui.snapshot import TOPICS, snapshot
+from tui.snapshot import TOPICS, Snapshots
 from tui.store import HISTORY
 from vectron_p2p.model.errors import Unavailable, VectronError
 
@@ -81,6 +81,7 @@ class Connection:
         self._answers = 0
         self._past_asked = False
         self._source: ClusterSource | None = None
+        self._snapshots = Snapshots()
 
     async def perform(self, ask: Callable[[ClusterSource], Awaitable[T]]) -> T:
         """What `ask` gets from the node that is connected now.
@@ -159,7 +160,7 @@ class Connection:
                 return
             if event.lost:
                 raise _PeerFailed(event.lost)
-            taken = snapshot(event)
+            taken = self._snapshots.take(event)
             self._check_cluster(taken.status, address)
             self._answers += 1
             self._source = source

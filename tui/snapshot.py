@@ -42,23 +42,30 @@ class Snapshot:
     """By the clock of the node, Unix seconds."""
 
 
-def snapshot(event: WatchEvent) -> Snapshot:
-    view: Mapping[str, Mapping[str, Any]] = event.view
-    info: ClusterInfo = view["cluster"][""]
-    statistics: Mapping[str, NodeStatistics] = view["statistics"]
-    replicas: list[ReplicaStatistics] = list(view["shards"].values())
-    moves: list[MoveInfo] = list(view["moves"].values())
-    shards = shards_of(replicas)
-    return Snapshot(
-        _status(info, statistics, replicas, len(view["collections"]), len(moves), event.node),
-        replace(info, shards=shards),
-        [view["collections"][name] for name in sorted(view["collections"])],
-        moves,
-        statistics,
-        view["operations"],
-        list(view["alerts"].values()),
-        event.at,
-    )
+class Snapshots:
+    """Makes them, one after the other. What has not changed since the one before is taken over from it: with thousands
+    of shards it is most of them, and screens know it by its identity.
+    """
+
+    def __init__(self) -> None:
+        self._shards = Shards()
+
+    def take(self, event: WatchEvent) -> Snapshot:
+        view: Mapping[str, Mapping[str, Any]] = event.view
+        info: ClusterInfo = view["cluster"][""]
+        statistics: Mapping[str, NodeStatistics] = view["statistics"]
+        replicas: Mapping[str, ReplicaStatistics] = view["shards"]
+        moves: list[MoveInfo] = list(view["moves"].values())
+        return Snapshot(
+            _status(info, statistics, replicas.values(), len(view["collections"]), len(moves), event.node),
+            replace(info, shards=self._shards.take(replicas)),
+            [view["collections"][name] for name in sorted(view["collections"])],
+            moves,
+            statistics,
+            view["operations"],
+            list(view["alerts"].values()),
+            event.at,
+        )
 
 
 def _status(
@@ -69,8 +76,9 @@ def _status(
     moves: int,
     answered_by: str,
 ) -> ClusterStatus:
-    failed = Counter(replica.node for replica in replicas if replica.state in FAILED)
-    learners = Counter(replica.node for replica in replicas if replica.state == "learner")
+    odd = [replica for replica in replicas if replica.state != "active"]
+    failed = Counter(replica.node for replica in odd if replica.state in FAILED)
+    learners = Counter(replica.node for replica in odd if replica.state == "learner")
     nodes = []
     for member in info.nodes:
         if member.state in GONE:
@@ -121,12 +129,31 @@ def _status(
     )
 
 
-def shards_of(replicas: Iterable[ReplicaStatistics]) -> list[ShardInfo]:
+class Shards:
     """Shards in order of collection and number, each with its owners."""
-    found: dict[tuple[str, int], list[ReplicaStatistics]] = {}
-    for replica in replicas:
-        found.setdefault((replica.collection, replica.shard), []).append(replica)
-    return [_shard(name, number, found[name, number]) for name, number in sorted(found)]
+
+    def __init__(self) -> None:
+        self._replicas: Mapping[str, ReplicaStatistics] = {}
+        self._built: dict[tuple[str, int], ShardInfo] = {}
+
+    def take(self, replicas: Mapping[str, ReplicaStatistics]) -> list[ShardInfo]:
+        """All of them, from their replicas by key. Those whose replicas are the same objects as before are too."""
+        before, self._replicas = self._replicas, replicas
+        changed = {(each.collection, each.shard) for key, each in replicas.items() if before.get(key) is not each}
+        changed |= {(before[key].collection, before[key].shard) for key in before.keys() - replicas.keys()}
+        owners: dict[tuple[str, int], list[ReplicaStatistics]] = {}
+        for each in replicas.values():
+            if (shard := (each.collection, each.shard)) in changed:
+                owners.setdefault(shard, []).append(each)
+        come_or_gone = owners.keys() - self._built.keys() or changed - owners.keys()
+        for shard in changed:
+            if shard in owners:
+                self._built[shard] = _shard(*shard, owners[shard])
+            else:
+                del self._built[shard]
+        if come_or_gone:
+            self._built = {shard: self._built[shard] for shard in sorted(self._built)}
+        return list(self._built.values())
 
 
 def _shard(name: str, number: int, replicas: list[ReplicaStatistics]) -> ShardInfo:

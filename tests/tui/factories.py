@@ -10,7 +10,7 @@ import anyio
 import anyio.lowlevel
 import numpy as np
 
-from tui.snapshot import Snapshot, snapshot
+from tui.snapshot import Snapshot, Snapshots
 from vectron_p2p.model.alerts import RULES, Alert, AlertRoute, AlertRule, AlertsReport, Silence
 from vectron_p2p.model.collections import CollectionInfo
 from vectron_p2p.model.errors import Unavailable
@@ -219,7 +219,7 @@ def event(fake: FakeCluster, address: str) -> WatchEvent:
 def taken(status: ClusterStatus, collections: Sequence[CollectionInfo] = ()) -> Snapshot:
     """Of such a cluster, without shards."""
     fake = FakeCluster(figures=status, infos=list(collections), info=dataclasses.replace(cluster(), shards=[]))
-    return snapshot(event(fake, status.nodes[0].address))
+    return Snapshots().take(event(fake, status.nodes[0].address))
 
 
 @dataclasses.dataclass

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import TYPE_CHECKING
+
 import pytest
 
-from tests.tui.factories import FakeCluster, cluster, collection, node, node_id, replica, shard, status
+from tests.tui.factories import FakeCluster, cluster, collection, event, node, node_id, replica, shard, status
 from tests.tui.helpers import console, first_column, settle, text
 from tui.render import ring
 from tui.render.text import plain
 from tui.screens.collections import ShardScreen
+from tui.snapshot import Snapshots
 from vectron_p2p.model.moves import MoveInfo
 from vectron_p2p.model.nodes import ShardInfo
+
+if TYPE_CHECKING:
+    from tui.render.table import Row
+    from vectron_p2p.model.statistics import ReplicaStatistics
 
 NODES = [node(1, zone="b"), node(2, zone="a"), node(3, zone="b"), node(4, zone="a", state="draining")]
 MOVING = ShardInfo("docs", 1, [replica(1), replica(4), replica(3)], leaving=node_id(4), coming=node_id(2))
@@ -26,7 +34,7 @@ def test_nodes_stand_by_zone_and_the_strip_has_a_column_for_each():
         ("n1", "c", 2),
         ("n3", "d", 2),
     ]
-    rows = ring.table(INFO, [collection("docs")], placed, MOVES).rows
+    rows = ring.Rows().table(INFO, [collection("docs")], placed, MOVES).rows
     assert [row.cells["owners"].text for row in rows] == ["a·cd", "↓bcd"]
     assert rows[1].cells["move"].text == "n4 → n2 both copy 45%"
 
@@ -57,7 +65,7 @@ def test_more_nodes_than_lines_show_the_fullest_and_the_emptiest():
 
 def test_a_very_large_cluster_names_the_owners():
     info = cluster(shard("docs", 0, replica(1), replica(2)), nodes=[node(number) for number in range(1, 101)])
-    row = ring.table(info, [], ring.placement(info), []).rows[0]
+    row = ring.Rows().table(info, [], ring.placement(info), []).rows[0]
     assert row.cells["owners"].text == "n1 n2"
 
 
@@ -79,3 +87,24 @@ async def test_the_screen(size):
         await pilot.press("escape")
         await settle(app, pilot)
         assert "Placement" in text(app)
+
+
+def test_what_has_not_changed_is_taken_over():
+    held = FakeCluster(info=INFO)
+    told = event(held, "127.0.0.1:7701")
+    snapshots, rows = Snapshots(), ring.Rows()
+
+    def drawn(replicas: dict[str, ReplicaStatistics]) -> dict[str, Row]:
+        info = snapshots.take(dataclasses.replace(told, view={**told.view, "shards": replicas})).cluster
+        return {row.key: row for row in rows.table(info, [], ring.placement(info), []).rows}
+
+    replicas = dict(told.view["shards"])
+    first = drawn(replicas)
+    key, replica = next(iter(replicas.items()))
+    grown = drawn(replicas | {key: dataclasses.replace(replica, points=10**9)})
+    shard = key.rpartition("/")[0]
+    assert [each for each in first if grown[each] is not first[each]] == [shard]
+    assert grown[shard].cells["points"].text == "1.00G"
+    fewer = drawn({key: each for key, each in replicas.items() if not key.startswith(f"{shard}/")})
+    assert list(fewer) == [each for each in first if each != shard]
+    assert list(drawn(replicas)) == list(first)

@@ -143,36 +143,57 @@ COLUMNS = (
 DEFAULT_SORT = Sort("collection")
 
 
-def table(
-    info: ClusterInfo, collections: Iterable[CollectionInfo], placed: Placement, moves: Sequence[MoveInfo]
-) -> Table:
-    """Every shard of the cluster."""
-    wanted = {each.name: each.replicas for each in collections}
-    names = {share.node.id: share.node.name for share in placed.shares}
-    moving = {(move.collection, move.shard): move for move in moves}
-    letters = {share.node.id: share.letter for share in placed.shares}
-    order = [share.node.id for share in placed.shares] if len(placed.shares) <= STRIP else []
-    rows = []
-    for shard in info.shards:
-        word, tone, rank = health(shard, wanted.get(shard.collection, 0))
-        move = moving.get((shard.collection, shard.shard))
-        points = max((replica.points for replica in shard.replicas), default=-1)
-        size = max((replica.bytes for replica in shard.replicas), default=-1)
-        rows.append(
-            Row(
-                f"{shard.collection}/{shard.shard}",
-                {
-                    "collection": cell(shard.collection, Tone.STRONG),
-                    "shard": cell(str(shard.shard), sort=float(shard.shard)),
-                    "health": cell(word, tone, sort=rank),
-                    "owners": _strip(shard, order, letters) if order else _names(shard, names),
-                    "move": _move(shard, move, names),
-                    "points": cell(fmt.count(points), sort=float(points)),
-                    "size": cell(fmt.size(size), sort=float(size)),
-                },
-            )
-        )
-    return Table(COLUMNS, tuple(rows))
+class Rows:
+    """The table of every shard. A row whose shard is the same object as before, under the same names and moves, is
+    taken over: of thousands a few change in a second.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[ShardInfo, int, MoveInfo | None, Row]] = {}
+        self._nodes: tuple[tuple[str, str, str], ...] = ()
+
+    def table(
+        self, info: ClusterInfo, collections: Iterable[CollectionInfo], placed: Placement, moves: Sequence[MoveInfo]
+    ) -> Table:
+        wanted = {each.name: each.replicas for each in collections}
+        moving = {(move.collection, move.shard): move for move in moves}
+        nodes = tuple((share.node.id, share.node.name, share.letter) for share in placed.shares)
+        before = self._held if nodes == self._nodes else {}
+        self._nodes, self._held = nodes, {}
+        names = {id: name for id, name, _ in nodes}
+        letters = {id: letter for id, _, letter in nodes}
+        order = list(letters) if len(letters) <= STRIP else []
+        for shard in info.shards:
+            key = f"{shard.collection}/{shard.shard}"
+            replicas, move = wanted.get(shard.collection, 0), moving.get((shard.collection, shard.shard))
+            held = before.get(key)
+            if held is None or held[0] is not shard or held[1:3] != (replicas, move):
+                row = Row(key, _cells(shard, replicas, move, order, letters, names))
+                held = (shard, replicas, move, row)
+            self._held[key] = held
+        return Table(COLUMNS, tuple(row for *_, row in self._held.values()))
+
+
+def _cells(
+    shard: ShardInfo,
+    replicas: int,
+    move: MoveInfo | None,
+    order: Sequence[str],
+    letters: dict[str, str],
+    names: dict[str, str],
+) -> dict[str, Cell]:
+    word, tone, rank = health(shard, replicas)
+    points = max((replica.points for replica in shard.replicas), default=-1)
+    size = max((replica.bytes for replica in shard.replicas), default=-1)
+    return {
+        "collection": cell(shard.collection, Tone.STRONG),
+        "shard": cell(str(shard.shard), sort=float(shard.shard)),
+        "health": cell(word, tone, sort=rank),
+        "owners": _strip(shard, order, letters) if order else _names(shard, names),
+        "move": _move(shard, move, names),
+        "points": cell(fmt.count(points), sort=float(points)),
+        "size": cell(fmt.size(size), sort=float(size)),
+    }
 
 
 def _strip(shard: ShardInfo, order: Sequence[str], letters: dict[str, str]) -> Cell:

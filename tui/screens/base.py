@@ -310,9 +310,9 @@ class TableScreen(ConsoleScreen):
             self._sort_by(Sort(key, reverse=column.right))
 
     @on(DataTable.RowSelected)
-    def _selected(self, event: DataTable.RowSelected) -> None:
-        if event.row_key.value is not None:
-            self.open_row(event.row_key.value)
+    def _selected(self) -> None:
+        if (key := self.chosen()) is not None:
+            self.open_row(key)
 
     @on(FilterBar.Changed)
     def _filtered(self, event: FilterBar.Changed) -> None:

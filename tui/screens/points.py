@@ -232,9 +232,10 @@ class PointsScreen(ConsoleScreen):
         self._ask()
 
     @on(DataTable.RowSelected)
-    def _selected(self, event: DataTable.RowSelected) -> None:
-        if self._query is not None and event.row_key.value is not None:
-            point = json.loads(event.row_key.value)
+    def _selected(self) -> None:
+        key = self.query_one(ResourceTable).cursor_key
+        if self._query is not None and key is not None:
+            point = json.loads(key)
             self.app.push_screen(PointScreen(self.shared, self._query.collection, point, changed=self._ask))
 
     def action_upsert(self) -> None:

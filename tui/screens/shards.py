@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui.render import ring
 from tui.render.text import line
-from tui.screens.base import Shown, TableScreen
+from tui.screens.base import Shared, Shown, TableScreen
 from tui.screens.collections import ShardScreen
 from tui.widgets.panels import Panel
 
@@ -30,6 +30,10 @@ class ShardsScreen(TableScreen):
     LABEL = "Shards"
     SORT = ring.DEFAULT_SORT
 
+    def __init__(self, shared: Shared, *, mode: str = "") -> None:
+        super().__init__(shared, mode=mode)
+        self._rows_of_shards = ring.Rows()
+
     def feeds(self) -> list[Feed[Any]]:
         return [self.shared.store.cluster]
 
@@ -51,7 +55,9 @@ class ShardsScreen(TableScreen):
         store = self.shared.store
         info = store.cluster.value
         assert info is not None
-        table = ring.table(info, store.collections.value or [], ring.placement(info), store.moves.value or [])
+        table = self._rows_of_shards.table(
+            info, store.collections.value or [], ring.placement(info), store.moves.value or []
+        )
         return Shown(ring.title(info), table, [line("No collections yet, so there is nothing to place.")])
 
     def open_row(self, key: str) -> None:

@@ -1,25 +1,53 @@
-"""A table that is refreshed in place: only changed cells are written, and the selection stays with its row."""
+"""A table that draws only the rows on show, and keeps the selection with its row.
+
+Rows of the `DataTable` below are places, filled with nothing; what stands in each is looked up when it is drawn. So a
+thousand rows that change every second, or are sorted anew, cost as much as the screenful of them that is seen.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.measure import Measurement
 from rich.text import Text
+from textual.coordinate import Coordinate
 from textual.widgets import DataTable
-from textual.widgets.data_table import CellDoesNotExist
 
 from tui.bindings import TABLE
+from tui.render.text import plain
 from tui.themes import styled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console, ConsoleOptions, RenderResult
     from textual.binding import BindingType
 
     from tui.render.table import Cell, Fitted, Row, Sort
 
 
-class ResourceTable(DataTable[Text]):
+class _Drawn:
+    """A cell, coloured and cut only when it comes to the screen."""
+
+    __slots__ = ("_cell", "_right", "_theme", "_width")
+
+    def __init__(self, cell: Cell, width: int, right: bool, theme: str) -> None:
+        self._cell = cell
+        self._width = width
+        self._right = right
+        self._theme = theme
+
+    def __str__(self) -> str:
+        return plain(self._cell.spans)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield _draw(self._cell, self._width, self._right, self._theme)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(self._width, self._width)
+
+
+class ResourceTable(DataTable[object]):
     """Shows fitted columns and arranged rows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*TABLE]
@@ -28,9 +56,10 @@ class ResourceTable(DataTable[Text]):
         """`opens`: whether Enter on a row leads on."""
         super().__init__(cursor_type="row", zebra_stripes=False)
         self._opens = opens
-        self._layout: tuple[object, ...] = ()
-        self._drawn: dict[str, dict[str, Cell]] = {}
-        self._columns: list[str] = []
+        self._columns: tuple[Fitted, ...] = ()
+        self._sort: Sort | None = None
+        self._theme = ""
+        self._shown: Sequence[Row] = ()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self._opens if action == "select_cursor" else True
@@ -38,47 +67,47 @@ class ResourceTable(DataTable[Text]):
     @property
     def cursor_key(self) -> str | None:
         """Key of the chosen row."""
-        if not self._drawn:
-            return None
-        try:
-            return self.coordinate_to_cell_key(self.cursor_coordinate).row_key.value
-        except CellDoesNotExist:
-            return None
+        at = self.cursor_row
+        return self._shown[at].key if 0 <= at < len(self._shown) else None
+
+    def get_row_at(self, row_index: int) -> list[object]:
+        """What stands in a place; the table draws from this."""
+        cells = self._shown[row_index].cells
+        return [_Drawn(cells[each.column.key], each.width, each.column.right, self._theme) for each in self._columns]
 
     def show(self, columns: Sequence[Fitted], rows: Sequence[Row], sort: Sort, theme: str) -> None:
-        """Draws `rows`, in their order, with as few changes as will do."""
-        layout = (tuple(columns), sort, theme)
-        order = [row.key for row in rows]
-        if layout == self._layout and order == list(self._drawn):
-            self._update(rows, theme)
-            return
-        chosen, at, top = self.cursor_key, self.cursor_row, self.scroll_y
-        if layout == self._layout:
-            self.clear()
-        else:
+        """Draws `rows`, in their order."""
+        chosen, at, top, before = self.cursor_key, self.cursor_row, self.scroll_y, self._shown
+        layout_stays = (tuple(columns), sort) == (self._columns, self._sort)
+        same = layout_stays and theme == self._theme and self._seen(before) == self._seen(rows)
+        self._columns, self._sort, self._theme, self._shown = tuple(columns), sort, theme, rows
+        if not layout_stays:
             self.clear(columns=True)
-            self._columns = [item.column.key for item in columns]
             for item in columns:
                 self.add_column(_label(item, sort), key=item.column.key, width=item.width)
-        widths = {item.column.key: (item.width, item.column.right) for item in columns}
-        for row in rows:
-            self.add_row(*(_draw(row.cells[key], *widths[key], theme) for key in self._columns), key=row.key)
-        self._layout = layout
-        self._drawn = {row.key: {key: row.cells[key] for key in self._columns} for row in rows}
-        self._restore(order.index(chosen) if chosen in self._drawn else min(at, len(order) - 1), top)
+        elif len(rows) < self.row_count:
+            self.clear()
+        for place in range(self.row_count, len(rows)):
+            self.add_row(key=str(place))
+        if not same and rows:
+            self.update_cell_at(Coordinate(0, 0), None)  # any change has the table draw its rows anew
+        self._restore(chosen, at, top)
 
-    def _update(self, rows: Sequence[Row], theme: str) -> None:
-        columns = {item.column.key: item for item in self._layout[0]} if self._layout else {}  # type: ignore[attr-defined]
-        for row in rows:
-            drawn = self._drawn[row.key]
-            for key, item in columns.items():
-                if drawn[key] != row.cells[key]:
-                    drawn[key] = row.cells[key]
-                    self.update_cell(row.key, key, _draw(row.cells[key], item.width, item.column.right, theme))
+    def _seen(self, rows: Sequence[Row]) -> list[Row]:
+        """Those of `rows` that are on the screen, with one more where half a page may show."""
+        top = int(self.scroll_y)
+        return [*rows[top : top + self.size.height + 1]]
 
-    def _restore(self, row: int, top: float) -> None:
-        if row >= 0:
-            self.move_cursor(row=row, animate=False, scroll=False)
+    def _restore(self, chosen: str | None, at: int, top: float) -> None:
+        """The cursor to its row, wherever that is now; to its place, where the row is gone."""
+        rows = self._shown
+        if not rows:
+            return
+        if not (at < len(rows) and rows[at].key == chosen):
+            at = next((place for place, row in enumerate(rows) if row.key == chosen), min(at, len(rows) - 1))
+        if at != self.cursor_row:
+            self.move_cursor(row=at, animate=False, scroll=False)
+        if top != self.scroll_y:
             self.scroll_to(y=top, animate=False)
 
 

@@ -1,0 +1,387 @@
+"""What a large cluster costs the console: processor time at rest, and the time from a key to the screen that shows it.
+
+A feed of as many nodes and shards as asked comes in over the client's own subscription, as the bytes that a node would
+send: all figures of nodes and operations, and those of a share of the shards, change with each event. The console runs
+whole and draws for a terminal (whose bytes are counted and thrown away). On each main screen it first rests, with
+one event a second, then keys come at times that are not tied to the events. Only the bytes are made ahead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import cProfile
+import dataclasses
+import os
+import pstats
+import random
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from _data import add_common_arguments, finish, percentile, say
+from textual import events
+from textual.drivers.headless_driver import HeadlessDriver
+
+import tui.app
+from tui.app import ConsoleApp
+from tui.screens.base import ConsoleScreen, TableScreen
+from tui.widgets.resource_table import ResourceTable
+from vectron_p2p.client.session import Session
+from vectron_p2p.client.steps import Call, Flow
+from vectron_p2p.client.watching import Watch
+from vectron_p2p.model.collections import CollectionInfo
+from vectron_p2p.model.ids import parse_address
+from vectron_p2p.model.nodes import ClusterInfo, NodeInfo
+from vectron_p2p.model.statistics import (
+    History,
+    NetworkStatistics,
+    NodeStatistics,
+    OperationStatistics,
+    PeerStatistics,
+    ReplicaStatistics,
+)
+from vectron_p2p.model.traffic import HedgeFigures, LimitFigures, PeerFigures, RoundTripFigures, TrafficFigures
+from vectron_p2p.protocol import messages, registry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from vectron_p2p.model.watching import WatchEvent
+
+MAX_REPAINT_MS = 50.0  # p95
+MAX_CORE_PERCENT = 25.0
+INTERVAL_S = 1.0
+TOLD_PEERS = 8  # of each node: with all 99 a first event is more than a message may hold
+NOTHING_S = 1.0  # a key that has changed nothing by then changes nothing
+ROUNDS = 8  # different events, told again and again
+REPLICAS = 3
+SEED = "10.0.0.1:7700"
+SCREENS = ("overview", "nodes", "shards", "collections", "traffic", "alerts")
+OPERATIONS = ("search", "upsert", "get", "delete", "scroll", "count", "set_payload", "apply_rows", "read_rows", "ping")
+EVERYWHERE = ("colon", "escape", "question_mark", "escape", "1", "2", "3", "4", "5", "6")
+IN_TABLES = (
+    "j", "j", "pagedown", "pagedown", "pageup", "k", "G", "g", "greater_than_sign", "i", "i", "less_than_sign", "c",
+    "slash", "1", "2", "escape",
+)  # fmt: skip
+
+
+def node_id(number: int) -> str:
+    return f"{number:08x}-0000-4000-8000-{number:012x}"
+
+
+class Cluster:
+    """What a node of it says, event by event."""
+
+    def __init__(self, nodes: int, shards: int, collections: int, share: float) -> None:
+        self._rng = random.Random(1)
+        self._nodes = nodes
+        self._collections = [f"collection-{number:03}" for number in range(collections)]
+        self._shards = [(self._collections[each % collections], each // collections) for each in range(shards)]
+        self._share = share
+
+    def replies(self) -> list[bytes]:
+        """The first has everything."""
+        return [registry.encode(self._reply(number)) for number in range(ROUNDS + 1)]
+
+    def _reply(self, number: int) -> messages.WatchReply:
+        some = [each for each in self._shards if number == 0 or self._rng.random() < self._share]
+        changed: dict[str, Any] = {
+            "statistics": {node_id(each): dataclasses.asdict(self._statistics(each)) for each in range(self._nodes)},
+            "operations": {
+                "": self._operations(self._nodes),
+                **{node_id(each): self._operations(1) for each in range(self._nodes)},
+            },
+            "collections": {name: dataclasses.asdict(self._collection(name)) for name in self._collections},
+            "shards": {
+                f"{name}/{shard}/{node}": dataclasses.asdict(self._replica(name, shard, node))
+                for name, shard in some
+                for node in self._owners(name, shard)
+            },
+        }
+        if number == 0:
+            changed |= {"cluster": {"": dataclasses.asdict(self._info())}, "moves": {}, "alerts": {}}
+        return messages.WatchReply("s", number + 1, node_id(0), 1.7e9 + number, 7, number == 0, changed)
+
+    def _info(self) -> ClusterInfo:
+        members = [
+            NodeInfo(node_id(each), f"node-{each:03}", f"10.0.0.{each}:7700", f"zone-{each % 3}", "active", "alive")
+            for each in range(self._nodes)
+        ]
+        return ClusterInfo("c1057e50-0000-4000-8000-000000000000", 7, members, [], [node_id(each) for each in range(7)])
+
+    def _statistics(self, node: int) -> NodeStatistics:
+        draw, others = self._rng.random, [node_id(each) for each in range(self._nodes) if each != node][:TOLD_PEERS]
+        trips = {kind: RoundTripFigures(1 + draw(), 20 + draw(), int(1e6 * draw())) for kind in ("small", "large")}
+        return NodeStatistics(
+            node_id(node), f"node-{node:03}", "active", "alive", f"10.0.0.{node}:7700", f"zone-{node % 3}",
+            at=1.7e9, uptime_s=1e5 + draw(), version="1.0.0", epoch=7, cpu_percent=90 * draw(),
+            rss_bytes=int(4e9 * draw()), disk_used_bytes=int(1e11 * draw()), disk_free_bytes=int(1e12 * draw()),
+            disk_total_bytes=10**12, loop_lag_p99_ms=9 * draw(), loop_lag_max_ms=30 * draw(),
+            shards=REPLICAS * len(self._shards) // self._nodes, points=int(1e8 * draw()), connections=100,
+            network=NetworkStatistics(1e6 * draw(), 1e6 * draw(), 1e6 * draw(), 1e6 * draw()),
+            peers=[PeerStatistics(each, 1, int(9 * draw()), int(1e5 * draw()), 0, 0.0) for each in others],
+            traffic=TrafficFigures(
+                [PeerFigures(each, "closed", False, 0, 0, int(99 * draw()), 0, trips) for each in others],
+                HedgeFigures(int(1e6 * draw()), int(1e4 * draw())), LimitFigures(),
+            ),
+        )  # fmt: skip
+
+    def _operations(self, factor: int) -> list[dict[str, Any]]:
+        draw = self._rng.random
+        return [
+            dataclasses.asdict(
+                OperationStatistics(
+                    name, "peer" if name in OPERATIONS[-3:] else "client", window, int(1000 * factor * draw()) + 1,
+                    20 * factor * draw(), int(9 * draw()), draw(), draw(), 4 * draw(), 9 * draw(), 99 * draw(), 10**6,
+                    10**7,
+                )
+            )
+            for name in OPERATIONS
+            for window in (60, 300, 3600)
+        ]  # fmt: skip
+
+    def _collection(self, name: str) -> CollectionInfo:
+        shards = sum(each == name for each, _ in self._shards)
+        points = int(1e8 * self._rng.random())
+        return CollectionInfo(
+            name, 384, "cosine", shards, REPLICAS, 16, 100, points, points, 1600 * points, f"id-{name}"
+        )
+
+    def _owners(self, name: str, shard: int) -> Iterable[str]:
+        first = 7 * self._collections.index(name) + 3 * shard
+        return (node_id((first + each) % self._nodes) for each in range(REPLICAS))
+
+    def _replica(self, name: str, shard: int, node: str) -> ReplicaStatistics:
+        points = 10_000 + int(1e6 * self._rng.random())
+        return ReplicaStatistics(name, shard, node, "active", points, points // 50, 1600 * points, points, 0, 1.7e9)
+
+
+class Source:
+    """One connection: the client's subscription, answered with the bytes of `replies`."""
+
+    def __init__(self, replies: list[bytes]) -> None:
+        self._replies = replies
+        self.events = 0
+        self.decoding_s = 0.0
+        """Processor time of the client, within that of all."""
+
+    @contextlib.asynccontextmanager
+    async def open(self, address: str) -> AsyncIterator[Source]:
+        yield self
+
+    async def watch(self, *topics: str, interval: float = INTERVAL_S) -> AsyncIterator[WatchEvent]:
+        rng = random.Random(1)
+        session = Session(
+            [parse_address(SEED, field="address")],
+            timeout=10.0,
+            now=time.monotonic,
+            rng=rng,
+            operation_id=lambda: str(rng.random()),
+        )
+        subscription = Watch(session, topics, interval)
+        due, told = time.monotonic(), 0
+        while True:
+            reply = self._replies[0 if not told else 1 + told % ROUNDS]
+            began = time.process_time()
+            event = _answered(subscription.next(), reply)
+            self.decoding_s += time.process_time() - began
+            self.events += 1
+            told += 1
+            yield event
+            due = max(due + interval, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
+
+    async def history(self, figures: Any = None, *, seconds: float = 600.0, node: str | None = None) -> History:
+        return History("", 1, 0.0)
+
+
+def _answered(flow: Flow[WatchEvent], reply: bytes) -> WatchEvent:
+    try:
+        step = next(flow)
+        assert isinstance(step, Call), step
+        flow.send(registry.decode(reply))
+    except StopIteration as done:
+        event: WatchEvent = done.value
+        return event
+    raise AssertionError("the subscription asks twice for one event")
+
+
+class Terminal(HeadlessDriver):
+    """Takes what is drawn, and says so."""
+
+    written = 0
+
+    @property
+    def is_headless(self) -> bool:
+        return False
+
+    def write(self, data: str) -> None:
+        Terminal.written += len(data)
+
+
+class MeasuredConsole(ConsoleApp):
+    """Notes when a key came, and when the first drawing after it was done with all that it led to."""
+
+    CSS_PATH = str(Path(tui.app.__file__).parent / "styles/app.tcss")  # else sought beside this file
+
+    def __init__(self, source: Source) -> None:
+        super().__init__([SEED], source.open)  # type: ignore[arg-type]
+        self.repaints: dict[str, list[tuple[float, str]]] = {}
+        self.drawn = asyncio.Event()
+
+    def _display(self, screen: Any, renderable: Any) -> None:
+        super()._display(screen, renderable)
+        self.drawn.set()
+
+    async def press(self, key: str, at: str) -> None:
+        """Sends a key as a terminal does, and waits for what it draws."""
+        assert self._driver is not None
+        before = self.state()
+        self.drawn.clear()
+        began = time.perf_counter()
+        self._driver.process_message(events.Key(key, _character(key)))
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.drawn.wait(), NOTHING_S)
+            took = time.perf_counter() - began
+            self.drawn.clear()
+            if took >= NOTHING_S and self.state() == before:  # nothing to do: the end of a table is reached
+                return
+            if self.state() != before and self.settled():
+                self.repaints.setdefault(at, []).append((took, key))
+                return
+
+    def state(self) -> tuple[Any, ...]:
+        """What keys change."""
+        screen = self.screen
+        table = next(iter(screen.query(ResourceTable)), None) if isinstance(screen, TableScreen) else None
+        return (
+            screen,
+            self.focused,
+            screen.sort if isinstance(screen, TableScreen) else None,
+            screen.filter if isinstance(screen, TableScreen) else None,
+            (table.cursor_coordinate, table.scroll_y) if table is not None else None,
+            len(self._notifications),
+        )
+
+    def settled(self) -> bool:
+        """Whether the screen that the key led to has drawn its figures."""
+        screen = self.screen
+        return not isinstance(screen, ConsoleScreen) or screen.composed
+
+
+def _character(key: str) -> str | None:
+    named = {
+        "colon": ":", "question_mark": "?", "greater_than_sign": ">", "less_than_sign": "<", "slash": "/",
+    }  # fmt: skip
+    return named.get(key) or (key if len(key) == 1 else None)
+
+
+async def until(holds: Any) -> None:
+    async with asyncio.timeout(60):
+        while not holds():  # noqa: ASYNC110  # a state of the app, which has no event
+            await asyncio.sleep(0.02)
+
+
+def tell(text: str) -> None:
+    """Past the console, which takes what is printed."""
+    print(text, file=sys.__stderr__, flush=True)
+
+
+def processor_s() -> float:
+    times = os.times()
+    return times.user + times.system
+
+
+async def measure(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    say("making the feed")
+    cluster = Cluster(options.nodes, options.shards, options.collections, options.changing / 100)
+    source = Source(cluster.replies())
+    app = MeasuredConsole(source)
+    app.driver_class = Terminal
+    width, height = (int(part) for part in options.size.split("x"))
+    running = asyncio.create_task(app.run_async(size=(width, height), mouse=False))
+    await until(lambda: app.is_running and app.shared.store.status.value is not None)
+    found: dict[str, dict[str, float]] = {}
+    rng = random.Random(2)
+    for number, mode in enumerate(SCREENS, 1):
+        if options.screens and mode not in options.screens:
+            continue
+        await app.press(str(number), "")
+        await until(lambda: app.current_mode == mode and app.settled())  # noqa: B023  # ends in this round
+        await asyncio.sleep(2 * INTERVAL_S)
+        began, used, decoded, written = time.monotonic(), processor_s(), source.decoding_s, Terminal.written
+        told = source.events
+        with profiled(options.profile and mode):
+            await asyncio.sleep(options.seconds)
+        lasted = time.monotonic() - began
+        found[mode] = {
+            "core_percent": 100 * (processor_s() - used) / lasted,
+            "client_percent": 100 * (source.decoding_s - decoded) / lasted,
+            "events": source.events - told,
+            "kilobytes_per_s": (Terminal.written - written) / lasted / 1000,
+        }
+        keys = [*EVERYWHERE] if mode in ("overview", "alerts") else [*EVERYWHERE, *IN_TABLES]
+        for at in range(options.keys):
+            await asyncio.sleep(rng.uniform(0.05, 0.25))
+            await app.press(keys[at % len(keys)], mode)
+            if at % len(keys) == EVERYWHERE.index("6"):
+                await app.press(str(number), mode)
+        took = sorted(app.repaints[mode])
+        found[mode] |= {
+            "keys": len(took),
+            "p50_ms": 1000 * percentile([each for each, _ in took], 50),
+            "p95_ms": 1000 * percentile([each for each, _ in took], 95),
+            "max_ms": 1000 * took[-1][0],
+        }
+        tell(f"{mode:12}" + "  ".join(f"{name} {value:.1f}" for name, value in found[mode].items()))
+        tell(" " * 12 + "slowest: " + ", ".join(f"{key} {1000 * each:.0f} ms" for each, key in took[:-9:-1]))
+    app.exit()
+    await running
+    return found
+
+
+@contextlib.contextmanager
+def profiled(wanted: object) -> Any:
+    if not wanted:
+        yield
+        return
+    profile = cProfile.Profile()
+    with profile:
+        yield
+    pstats.Stats(profile, stream=sys.__stderr__).sort_stats("cumulative").print_stats(70)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--nodes", type=int, default=100)
+    parser.add_argument("--shards", type=int, default=5000)
+    parser.add_argument("--collections", type=int, default=25)
+    parser.add_argument("--changing", type=float, default=20.0, help="percent of the shards, with each event")
+    parser.add_argument("--size", default="120x40", help="of the terminal: WIDTHxHEIGHT")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of rest on each screen")
+    parser.add_argument("--keys", type=int, default=120, help="on each screen")
+    parser.add_argument("--screens", nargs="*", choices=SCREENS, help="only these")
+    parser.add_argument("--profile", action="store_true", help="print where the time at rest goes")
+    add_common_arguments(parser)
+    options = parser.parse_args()
+    found = asyncio.run(measure(options))
+    failures = [
+        f"{mode}: {name} {figures[name]:.1f}, at most {most:g}"
+        for mode, figures in found.items()
+        for name, most in (("p95_ms", MAX_REPAINT_MS), ("core_percent", MAX_CORE_PERCENT))
+        if figures[name] > most
+    ]
+    result: dict[str, Any] = {
+        "feed": f"{options.nodes} nodes, {options.shards} x {REPLICAS} shards, {options.changing:g} % change a second",
+        "terminal": options.size,
+    }
+    rounded = {mode: {name: round(value, 1) for name, value in figures.items()} for mode, figures in found.items()}
+    return finish(options, {**result, **rounded}, failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
