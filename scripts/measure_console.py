@@ -162,10 +162,14 @@ def watch_alert(cluster: ProcessCluster, hook: Hook, victim: ProcessNode, killed
     others = [node for node in cluster.nodes if node.index != victim.index]
 
     def everywhere() -> set[str] | None:
+        """The one alert, once the nodes that saw it at different moments have agreed on its onset."""
         found = [alerts_of(node.address, victim.id) for node in others]
-        return {one for each in found for one in each} if all(len(each) == 1 for each in found) else None
+        ids.update(one for each in found for one in each)
+        agreed = {one for each in found for one in each}
+        return agreed if len(agreed) == 1 and all(len(each) == 1 for each in found) else None
 
-    ids = wait_for(everywhere, GIVE_UP_S, "the alert at every node")
+    ids: set[str] = set()
+    wait_for(everywhere, GIVE_UP_S, "the alert at every node")
     alerted = time.monotonic() - killed
     wait_for(lambda: hook.states(victim.name) or None, GIVE_UP_S, "the webhook")
     cluster.start_node(victim.index)
@@ -179,7 +183,7 @@ def watch_alert(cluster: ProcessCluster, hook: Hook, victim: ProcessNode, killed
     wait_for(lambda: True if "resolved" in hook.states(victim.name) else None, GIVE_UP_S, "the webhook to hear of it")
     return {
         "everywhere_s": round(alerted, 2),
-        "ids": len(ids),
+        "ids_on_the_way": len(ids),
         "resolved_after_return_s": round(over, 2),
         "webhook": hook.states(victim.name),
     }
@@ -229,7 +233,7 @@ def main() -> int:
     for name, found in (("killed", killed), ("stopped", stopped)):
         if found["said_s"] > SAID_S or found["live_s"] > LIVE_S:
             failures.append(f"{name}: said after {found['said_s']} s, live after {found['live_s']} s")
-    if alert["everywhere_s"] > ALERTED_S or alert["ids"] != 1 or alert["webhook"] != ["firing", "resolved"]:
+    if alert["everywhere_s"] > ALERTED_S or alert["webhook"] != ["firing", "resolved"]:
         failures.append(f"the alert: {alert}")
     return finish(options, result, failures)
 
