@@ -310,6 +310,7 @@ async def measure(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     for number, mode in enumerate(SCREENS, 1):
         if options.screens and mode not in options.screens:
             continue
+        await app.press("escape", "")  # the keys before may have ended with help or the palette open
         await app.press(str(number), "")
         await until(lambda: app.current_mode == mode and app.settled())  # noqa: B023  # ends in this round
         await asyncio.sleep(2 * INTERVAL_S)
