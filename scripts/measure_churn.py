@@ -37,6 +37,7 @@ RECALL_LOSS = 0.01
 MEMORY_RATIO = 1.3
 WIDE = 500  # the beam with which a point that is reachable at all is found
 LINKED_POINTS_PER_S = 100  # far below what one core links; decides only when to give up waiting
+POLL_S = 0.5  # between looks: each asks all nodes
 STEADY_S = 15.0  # a rebuild waits for some seconds of calm; memory that changes by less for that long has settled
 STEADY_SHARE = 0.02
 STEADY_TRIES = 20
@@ -90,7 +91,7 @@ def settle(db: Client, pid: int, points: int) -> int:
     """Wait until all is linked and memory changes no more; returns the bytes of it."""
 
     def linked() -> bool | None:
-        time.sleep(0.5)
+        time.sleep(POLL_S)
         return True if all(node.answered and not node.unindexed for node in db.status().nodes) else None
 
     before = 0

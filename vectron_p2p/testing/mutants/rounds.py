@@ -232,7 +232,7 @@ MUTANTS = (
         subsumed_by=(
             "§4.5: who does not find its id in the base proposes again only where the base shows that it was not "
             "done, and what a row that forgot its steps shows (the last change alone) is true; so outcomes become "
-            "unknown more often, never wrong: tests/cluster/test_rounds.py (may have been done before) has the schedule"
+            "unknown more often, never wrong: tests/cluster/test_rounds.py has the schedule (done before, or unknown)"
         ),
     ),
     Mutant(

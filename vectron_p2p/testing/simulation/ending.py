@@ -100,9 +100,8 @@ async def check(world: World, db: SimClient, ledger: Ledger, registers: Register
     for history in registers.all:
         denied = history.denied()
         for operation in denied:
-            world.violated(
-                "linearizability", f"point {history.point} was read as its client was told it is not: {operation}"
-            )
+            text = f"point {history.point} was read, and the writer told that nothing was written: {operation}"
+            world.violated("linearizability", text)
         try:
             if not denied and not history.holds():
                 story = "\n    ".join(map(str, history.operations))
