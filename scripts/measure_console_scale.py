@@ -36,6 +36,7 @@ from vectron_p2p.model.collections import CollectionInfo
 from vectron_p2p.model.ids import parse_address
 from vectron_p2p.model.nodes import ClusterInfo, NodeInfo
 from vectron_p2p.model.statistics import (
+    ConnectionStatistics,
     History,
     NetworkStatistics,
     NodeStatistics,
@@ -44,23 +45,24 @@ from vectron_p2p.model.statistics import (
     ReplicaStatistics,
 )
 from vectron_p2p.model.traffic import HedgeFigures, LimitFigures, PeerFigures, RoundTripFigures, TrafficFigures
+from vectron_p2p.node.shortlist import shortlist
 from vectron_p2p.protocol import messages, registry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from vectron_p2p.model.watching import WatchEvent
 
 MAX_REPAINT_MS = 50.0  # p95
 MAX_CORE_PERCENT = 25.0
 INTERVAL_S = 1.0
-TOLD_PEERS = 8  # of each node: with all 99 a first event is more than a message may hold
 NOTHING_S = 1.0  # a key that has changed nothing by then changes nothing
 ROUNDS = 8  # different events, told again and again
 REPLICAS = 3
 SEED = "10.0.0.1:7700"
 SCREENS = ("overview", "nodes", "shards", "collections", "traffic", "alerts")
 OPERATIONS = ("search", "upsert", "get", "delete", "scroll", "count", "set_payload", "apply_rows", "read_rows", "ping")
+CALLS = ("search", "read", "write", "other")
 EVERYWHERE = ("colon", "escape", "question_mark", "escape", "1", "2", "3", "4", "5", "6")
 IN_TABLES = (
     "j", "j", "pagedown", "pagedown", "pageup", "k", "G", "g", "greater_than_sign", "i", "i", "less_than_sign", "c",
@@ -113,9 +115,9 @@ class Cluster:
         return ClusterInfo("c1057e50-0000-4000-8000-000000000000", 7, members, [], [node_id(each) for each in range(7)])
 
     def _statistics(self, node: int) -> NodeStatistics:
-        draw, others = self._rng.random, [node_id(each) for each in range(self._nodes) if each != node][:TOLD_PEERS]
-        trips = {kind: RoundTripFigures(1 + draw(), 20 + draw(), int(1e6 * draw())) for kind in ("small", "large")}
-        return NodeStatistics(
+        draw, others = self._rng.random, [node_id(each) for each in range(self._nodes) if each != node]
+        trips = [{kind: RoundTripFigures(1 + draw(), 20 + draw(), int(1e6 * draw())) for kind in CALLS} for _ in others]
+        whole = NodeStatistics(
             node_id(node), f"node-{node:03}", "active", "alive", f"10.0.0.{node}:7700", f"zone-{node % 3}",
             at=1.7e9, uptime_s=1e5 + draw(), version="1.0.0", epoch=7, cpu_percent=90 * draw(),
             rss_bytes=int(4e9 * draw()), disk_used_bytes=int(1e11 * draw()), disk_free_bytes=int(1e12 * draw()),
@@ -124,10 +126,21 @@ class Cluster:
             network=NetworkStatistics(1e6 * draw(), 1e6 * draw(), 1e6 * draw(), 1e6 * draw()),
             peers=[PeerStatistics(each, 1, int(9 * draw()), int(1e5 * draw()), 0, 0.0) for each in others],
             traffic=TrafficFigures(
-                [PeerFigures(each, "closed", False, 0, 0, int(99 * draw()), 0, trips) for each in others],
-                HedgeFigures(int(1e6 * draw()), int(1e4 * draw())), LimitFigures(),
+                [
+                    PeerFigures(each, "closed", False, 0, 0, int(99 * draw()), 0, trip)
+                    for each, trip in zip(others, trips, strict=True)
+                ],
+                HedgeFigures(int(1e6 * draw()), int(1e4 * draw())), LimitFigures(), peer_count=len(others),
             ),
+            callers=[
+                ConnectionStatistics(
+                    f"10.0.0.{at}:{40_000 + at}", "peer", each, 1.7e9, int(1e6 * draw()), 0, int(1e9 * draw()),
+                    int(1e9 * draw()),
+                )
+                for at, each in enumerate(others)
+            ],
         )  # fmt: skip
+        return shortlist(whole, self._nodes)
 
     def _operations(self, factor: int) -> list[dict[str, Any]]:
         draw = self._rng.random
