@@ -49,7 +49,7 @@ from vectron_p2p.node.shortlist import shortlist
 from vectron_p2p.protocol import messages, registry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     from vectron_p2p.model.watching import WatchEvent
 

@@ -93,7 +93,7 @@ class Large:
             self._operations,
             [
                 {
-                    "collection": shard.collection, "shard": shard.index, "state": "active", "points": 1000 + shard.index,
+                    "collection": shard.collection, "shard": shard.index, "state": "active", "points": 1000,
                     "tombstones": 3, "bytes": 10**6, "indexed": 900, "unlinked": 100, "compared_at": 1.7e9,
                     "merkle_root": "00ff", "payload_bytes": 10**5, "payload_unindexed": 0,
                 }
