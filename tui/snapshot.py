@@ -135,25 +135,27 @@ class Shards:
     def __init__(self) -> None:
         self._replicas: Mapping[str, ReplicaStatistics] = {}
         self._built: dict[tuple[str, int], ShardInfo] = {}
+        self._keys: dict[tuple[str, int], list[str]] = {}
+        """Of the replicas of each shard."""
 
     def take(self, replicas: Mapping[str, ReplicaStatistics]) -> list[ShardInfo]:
         """All of them, from their replicas by key. Those whose replicas are the same objects as before are too."""
         before, self._replicas = self._replicas, replicas
         changed = {(each.collection, each.shard) for key, each in replicas.items() if before.get(key) is not each}
-        changed |= {(before[key].collection, before[key].shard) for key in before.keys() - replicas.keys()}
-        owners: dict[tuple[str, int], list[ReplicaStatistics]] = {}
-        for each in replicas.values():
-            if (shard := (each.collection, each.shard)) in changed:
-                owners.setdefault(shard, []).append(each)
-        come_or_gone = owners.keys() - self._built.keys() or changed - owners.keys()
-        for shard in changed:
-            if shard in owners:
-                self._built[shard] = _shard(*shard, owners[shard])
-            else:
-                del self._built[shard]
-        if come_or_gone:
-            self._built = {shard: self._built[shard] for shard in sorted(self._built)}
+        if before.keys() != replicas.keys():
+            self._order(replicas)
+            changed |= {(before[key].collection, before[key].shard) for key in before.keys() - replicas.keys()}
+        for shard in changed & self._keys.keys():
+            self._built[shard] = _shard(*shard, [replicas[key] for key in self._keys[shard]])
         return list(self._built.values())
+
+    def _order(self, replicas: Mapping[str, ReplicaStatistics]) -> None:
+        """Replicas came or went."""
+        self._keys = {}
+        for key, each in replicas.items():
+            self._keys.setdefault((each.collection, each.shard), []).append(key)
+        nothing = ShardInfo("", 0, [])
+        self._built = {shard: self._built.get(shard, nothing) for shard in sorted(self._keys)}
 
 
 def _shard(name: str, number: int, replicas: list[ReplicaStatistics]) -> ShardInfo:

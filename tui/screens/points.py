@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import on
 from textual.containers import Container, Horizontal
 from textual.suggester import SuggestFromList
-from textual.widgets import DataTable, Input, Label
+from textual.widgets import Input, Label
 
 from tui.bindings import POINTS
 from tui.dialogs.form import Field
@@ -231,7 +231,7 @@ class PointsScreen(ConsoleScreen):
             return
         self._ask()
 
-    @on(DataTable.RowSelected)
+    @on(ResourceTable.RowSelected)
     def _selected(self) -> None:
         key = self.query_one(ResourceTable).cursor_key
         if self._query is not None and key is not None:
