@@ -6,8 +6,6 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from rich.cells import cell_len, set_cell_size
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -42,11 +40,6 @@ def plain(spans: Sequence[Span]) -> str:
     return "".join(span.text for span in spans)
 
 
-def width_of(spans: Sequence[Span]) -> int:
-    """Columns of the terminal that `spans` take."""
-    return sum(len(span.text) if span.text.isascii() else cell_len(span.text) for span in spans)
-
-
 def pad(spans: Line, width: int) -> Line:
     """`spans` filled with blanks to `width`; longer ones are left."""
     missing = width - len(plain(spans))
@@ -55,14 +48,13 @@ def pad(spans: Line, width: int) -> Line:
 
 def clip(spans: Line, width: int) -> Line:
     """`spans` cut to `width`, the cut marked with an ellipsis."""
-    if width_of(spans) <= width:
+    if len(plain(spans)) <= width:
         return spans
     kept: list[Span] = []
     left = max(0, width - 1)
     for span in spans:
-        taken = cell_len(span.text)
-        kept.append(span if taken <= left else Span(set_cell_size(span.text, left), span.tone))
-        left -= min(taken, left)
+        kept.append(Span(span.text[:left], span.tone))
+        left -= len(kept[-1].text)
         if left <= 0:
             break
     if width > 0:

@@ -166,6 +166,7 @@ class TableScreen(ConsoleScreen):
         self._columns: tuple[Column, ...] = ()
         self._all_columns: tuple[Column, ...] = ()
         self._arranged: list[Row] = []
+        self._ordered: tuple[tuple[Row, ...], Sort, Filter, list[Row]] | None = None
         self._widths: dict[str, int] = {}
 
     def above(self) -> Iterable[Widget]:
@@ -197,7 +198,7 @@ class TableScreen(ConsoleScreen):
             self._message(self.waiting(phase, now))
             return
         shown = self.shown()
-        rows = arrange(shown.table.rows, self.sort, self.filter, shown.table.columns)
+        rows = self._in_order(shown.table)
         self._all_columns, self._arranged = shown.table.columns, rows
         frame = self.query_one(".table-frame", Container)
         # Titles are markup to Textual, and a filter may hold brackets: an escaped bracket stays itself.
@@ -210,6 +211,14 @@ class TableScreen(ConsoleScreen):
         else:
             self._message(None)
             self._rows(shown.table.columns, rows)
+
+    def _in_order(self, table: Table) -> list[Row]:
+        """Once for a table, a sort and a filter."""
+        done = self._ordered
+        if done is None or done[0] is not table.rows or done[1:3] != (self.sort, self.filter):
+            rows = arrange(table.rows, self.sort, self.filter, table.columns)
+            done = self._ordered = (table.rows, self.sort, self.filter, rows)
+        return done[3]
 
     def _rows(self, columns: tuple[Column, ...], rows: list[Row]) -> None:
         table = self.query_one(ResourceTable)

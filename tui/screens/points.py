@@ -64,7 +64,7 @@ class QueryBar(Container):
 
 class PointsScreen(ConsoleScreen):
     MODE = "points"
-    AUTO_FOCUS = "#collection"
+    AUTO_FOCUS = ""  # no field: keys that lead to other screens would be typed into it
     ABOUT = (
         "Search the points near a vector or near another point, or browse all, filtered too. Enter in a field runs "
         "the query, Enter on a row shows the point."
@@ -216,6 +216,10 @@ class PointsScreen(ConsoleScreen):
             self.set_focus(self.query_one(ResourceTable) if self._points else None)
         else:
             super().action_back()
+
+    def action_run(self) -> None:
+        """Enter, where no field and no row has it."""
+        self._run()
 
     def action_query(self) -> None:
         self.query_one("#near", Input).focus()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from textual.widget import Widget
 
+    from tui.render.table import Table
     from tui.store import Feed
     from vectron_p2p.model.nodes import ClusterInfo
 
@@ -35,6 +36,7 @@ class ShardsScreen(TableScreen):
         super().__init__(shared, mode=mode)
         self._rows_of_shards = ring.Rows()
         self._placed: tuple[ClusterInfo, ring.Placement] | None = None
+        self._made: tuple[object, object, object, Table] | None = None
 
     def feeds(self) -> list[Feed[Any]]:
         return [self.shared.store.cluster]
@@ -63,10 +65,17 @@ class ShardsScreen(TableScreen):
         store = self.shared.store
         info = store.cluster.value
         assert info is not None
-        table = self._rows_of_shards.table(
-            info, store.collections.value or [], self._placement(info), store.moves.value or []
-        )
+        table = self._table(info)
         return Shown(ring.title(info), table, [line("No collections yet, so there is nothing to place.")])
+
+    def _table(self, info: ClusterInfo) -> Table:
+        """Made once for each event: keys have it drawn in between."""
+        collections, moves = self.shared.store.collections.value or [], self.shared.store.moves.value or []
+        made = self._made
+        if made is None or made[0] is not info or made[1] is not collections or made[2] is not moves:
+            table = self._rows_of_shards.table(info, collections, self._placement(info), moves)
+            made = self._made = (info, collections, moves, table)
+        return made[3]
 
     def open_row(self, key: str) -> None:
         name, _, shard = key.rpartition("/")

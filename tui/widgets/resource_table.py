@@ -17,7 +17,7 @@ from textual.strip import Strip
 
 from tui.bindings import TABLE
 from tui.render.table import PADDING
-from tui.render.text import Line, clip, plain, width_of
+from tui.render.text import plain
 from tui.themes import tone_style
 
 if TYPE_CHECKING:
@@ -221,19 +221,18 @@ def _label(item: Fitted, sort: Sort | None) -> str:
 
 def _cell(segments: list[Segment], cell: Cell, item: Fitted, theme: str) -> None:
     """Adds what `cell` looks like in its column."""
-    spans: Line = cell.spans
-    width = width_of(spans)
-    if width > item.width:
-        spans, width = clip(spans, item.width), item.width
+    strip = Strip([Segment(span.text, tone_style(theme, span.tone)) for span in cell.spans])
+    width = strip.cell_length
+    if width > item.width:  # in cells of the terminal: some characters take two
+        cut = strip.crop(0, item.width - 1)
+        last = list(cut)[-1].style if cut else None
+        strip = Strip([*cut, Segment("…".ljust(item.width - cut.cell_length), last)])
+        width = item.width
     blank = " " * (item.width - width)
-    if item.column.right:
-        segments.append(Segment(EDGE + blank))
-        segments += [Segment(span.text, tone_style(theme, span.tone)) for span in spans]
-        segments.append(Segment(EDGE))
-    else:
-        segments.append(Segment(EDGE))
-        segments += [Segment(span.text, tone_style(theme, span.tone)) for span in spans]
-        segments.append(Segment(blank + EDGE))
+    left, right = (EDGE + blank, EDGE) if item.column.right else (EDGE, blank + EDGE)
+    segments.append(Segment(left))
+    segments.extend(strip)
+    segments.append(Segment(right))
 
 
 @cache
