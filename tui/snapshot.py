@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeStatus, ReplicaInfo, ShardInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from vectron_p2p.model.alerts import Alert
     from vectron_p2p.model.collections import CollectionInfo
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TOPICS = ("cluster", "statistics", "operations", "collections", "shards", "moves", "alerts")
 FAILED = ("failed", "damaged")
 GONE = ("left", "removed")
+SLICE = 250  # shards made in one go: 2 ms, so that a key need not wait for thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,10 @@ class Snapshots:
 
     def __init__(self) -> None:
         self._shards = Shards()
+
+    def steps(self, event: WatchEvent) -> Iterator[None]:
+        """Does most of the work of `take` before it is called, and stops after each few milliseconds."""
+        return self._shards.steps(event.view["shards"])
 
     def take(self, event: WatchEvent) -> Snapshot:
         view: Mapping[str, Mapping[str, Any]] = event.view
@@ -140,14 +145,24 @@ class Shards:
 
     def take(self, replicas: Mapping[str, ReplicaStatistics]) -> list[ShardInfo]:
         """All of them, from their replicas by key. Those whose replicas are the same objects as before are too."""
+        for _ in self.steps(replicas):
+            pass
+        return list(self._built.values())
+
+    def steps(self, replicas: Mapping[str, ReplicaStatistics]) -> Iterator[None]:
+        """A slice of the work after the other; to be run to its end."""
+        if replicas is self._replicas:
+            return
         before, self._replicas = self._replicas, replicas
         changed = {(each.collection, each.shard) for key, each in replicas.items() if before.get(key) is not each}
         if before.keys() != replicas.keys():
             self._order(replicas)
             changed |= {(before[key].collection, before[key].shard) for key in before.keys() - replicas.keys()}
-        for shard in changed & self._keys.keys():
+        yield
+        for number, shard in enumerate(changed & self._keys.keys(), 1):
             self._built[shard] = _shard(*shard, [replicas[key] for key in self._keys[shard]])
-        return list(self._built.values())
+            if number % SLICE == 0:
+                yield
 
     def _order(self, replicas: Mapping[str, ReplicaStatistics]) -> None:
         """Replicas came or went."""
