@@ -52,12 +52,13 @@ class Service(Protocol):
 class _Quick:
     """One request that is being answered without a task."""
 
-    __slots__ = ("_done", "_limiter", "_slow", "_trace", "_watch", "began", "take_back")
+    __slots__ = ("_caller", "_done", "_limiter", "_slow", "_trace", "_watch", "began", "take_back")
 
     def __init__(
         self, slow: SlowRequests, limiter: Limiter, message: Any, caller: Caller, trace: int, done: Done
     ) -> None:
         self._slow = slow
+        self._caller = caller
         self._watch = slow.watch(message, caller.address)
         self._limiter = limiter
         self._trace = trace
@@ -66,8 +67,10 @@ class _Quick:
         self.take_back: TakeBack = nothing
 
     def done(self, answer: Any) -> None:
-        self._limiter.leave()
-        if answer is not None:
+        if answer is None:
+            self._limiter.put_off(self._watch.message, self._caller.address)
+        else:
+            self._limiter.leave()
             error = answer if isinstance(answer, VectronError) else None
             tracing.begin(self._trace)  # of whichever task this is called by
             self._slow.ended(self._watch, error)
@@ -135,20 +138,23 @@ class Dispatch:
         self, message: Any, caller: Caller, deadline: float, trace: int, done: Done, alone: bool
     ) -> TakeBack | None:
         """Has a request answered that needs no task, if it is one: see `net.rpc.Quick`."""
-        if type(message) is not m.Search or not self._serving():
+        if type(message) is not m.Search or message.count != 1 or not self._serving():
             return None
         state = self._catalog.state
         if caller.hello.generation == state.generation and caller.hello.epoch > state.epoch:
             return None
+        trace = trace or self._traces()
         try:
             self._limiter.enter(message, caller.address)
-        except Overloaded:
-            return None  # and be refused
-        quick = _Quick(self._slow, self._limiter, message, caller, trace or self._traces(), done)
+        except Overloaded as error:
+            error.trace = tracing.text(trace)
+            done(error)
+            return nothing
+        quick = _Quick(self._slow, self._limiter, message, caller, trace, done)
         lone = caller.address if alone else None
         take_back = self._searches.begin(message, min(deadline, quick.began + DEFAULT_TIMEOUT), quick.done, lone=lone)
         if take_back is None:
-            self._limiter.leave()
+            self._limiter.put_off(message, caller.address)
             return None
         quick.take_back = take_back
         return quick.cancel

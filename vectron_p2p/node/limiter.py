@@ -78,6 +78,15 @@ class Limiter:
         """It was answered or taken back."""
         self._under_way -= 1
 
+    def put_off(self, message: Any, caller: Address) -> None:
+        """It was let in, and comes again: then it counts."""
+        self._under_way -= 1
+        cost, now = weight(message), self._clock.now()
+        if self._node is not None:
+            self._node.take(-cost, now)
+        if self._connections is not None:
+            self._connections.of(caller, now).take(-cost, now)
+
     def _admit(self, cost: float, caller: Address) -> None:
         now, figures = self._clock.now(), self._figures
         if self._under_way >= self._at_once:
