@@ -84,10 +84,8 @@ def collect(
         slots, ranks = np.empty((len(queries), 0), dtype=np.int64), np.empty((len(queries), 0), dtype=np.float32)
         bound = np.full(len(queries), -np.inf, dtype=np.float32)
         start = 0
-    scanned = 0
-    if start < view.end:
-        alive = view.alive_between(start, view.end) if chosen is None else chosen[start:]
-        scanned = int(np.count_nonzero(alive))
+    alive = view.alive_between(start, view.end) if chosen is None else chosen[start:]
+    scanned = int(np.count_nonzero(alive)) if start < view.end else 0
     if scanned:
         lists = scan(queries, blocks_of_range(view.rows, alive, start, view.end), depth, metric)
         more = _padded([found for found, _ in lists])
@@ -144,9 +142,9 @@ def _ranks(view: View, queries: Matrix, slots: Slots, metric: str) -> Matrix:
     dimension = queries.shape[1]
     if slots.size * dimension <= SCORING_FLOATS:
         empty = slots < 0
-        holes = empty.any()
-        rows = view.rows[np.maximum(slots, 0) if holes else slots]
-        found = scores(pair_scores(queries[:, None, :], rows, metric), metric)
+        holes = bool(empty.any())
+        gathered = view.rows[np.maximum(slots, 0) if holes else slots]
+        found = scores(pair_scores(queries[:, None, :], gathered, metric), metric)
         if holes:
             found[empty] = -np.inf
         return found

@@ -131,7 +131,7 @@ def normalise(matrix: Matrix) -> Matrix:
     """The rows of `matrix` scaled to length 1; a zero row stays zero."""
     squares = np.einsum("ij,ij->i", matrix, matrix)
     if not len(squares) or (squares.min() > _SAFE_SQUARES[0] and squares.max() < _SAFE_SQUARES[1]):  # NaN is neither
-        return np.divide(matrix, np.sqrt(squares)[:, None], dtype=np.float32)
+        return np.asarray(matrix / np.sqrt(squares)[:, None], dtype=np.float32)
     wide = matrix.astype(np.float64)
     exact = np.sqrt(np.einsum("ij,ij->i", wide, wide))
     exact[exact == 0.0] = 1.0
