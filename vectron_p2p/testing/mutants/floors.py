@@ -43,7 +43,7 @@ MUTANTS = (
             ),
         ),
         scenario="restored",
-        seeds=(10,),
+        seeds=(93,),
         seconds=12.0,
     ),
     Mutant(
