@@ -123,7 +123,7 @@ class Searcher:
         chosen = np.flatnonzero(plain)
         if len(chosen):
             flat = slots[chosen].ravel()
-            ids, versions = [view.ids[slot] for slot in flat.tolist()], view.versions_of(flat)
+            ids, versions = view.ids_of(flat), view.versions_of(flat)
             found_scores = scores(ranks[chosen], self._metric)
             for place, at in enumerate(chosen.tolist()):
                 part = slice(place * k, place * k + k)
@@ -136,4 +136,4 @@ class Searcher:
             exact = found.astype(np.float64)  # numpy would round the threshold to float32
             passing = exact <= threshold if self._metric == "l2" else exact >= threshold
             slots, found = slots[passing], found[passing]
-        self._hits[row] = Hits([view.ids[slot] for slot in slots.tolist()], found, view.versions_of(slots))
+        self._hits[row] = Hits(view.ids_of(slots), found, view.versions_of(slots))
