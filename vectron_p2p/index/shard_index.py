@@ -152,6 +152,12 @@ class ShardIndex:
         return self._layer.linked_to - self._saved_to
 
     @property
+    def calm(self) -> bool:
+        """Whether a search would wait for no lock now, and for a while, as nothing is to be linked or rebuilt."""
+        layer = self._layer
+        return not self.unlinked and self._rebuild is None and layer.gate.open and not self._mutex.locked()
+
+    @property
     def needs_rebuild(self) -> bool:
         """Whether garbage is worth a rebuild (also while one is under way)."""
         if self._closed:
