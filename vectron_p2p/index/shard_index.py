@@ -4,7 +4,8 @@ Invariants: a row given to `apply` is in every search that starts after `apply` 
 none; no search waits for more than one exclusive turn (`link_turn`, a graph's growth, the moment of a fork). Every
 method may be called from any thread and may block: not from an event loop. `load` comes first and alone.
 
-Locks, in the order they are taken: upkeep, a layer's gate, mutex. The mutex is held for copying a batch at most.
+Locks, in the order they are taken: upkeep, the backlog's, a layer's gate, mutex. The mutex is held for copying a batch
+at most.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from vectron_p2p.index import snapshot
 from vectron_p2p.index.filtered import FilteredSearcher
 from vectron_p2p.index.layer import IndexOptions, Layer
 from vectron_p2p.index.matches import Matches
+from vectron_p2p.index.payload.backlog import Backlog
 from vectron_p2p.index.payload.extract import extract
 from vectron_p2p.index.payload.order import next_in_order
 from vectron_p2p.index.payload.payload_index import PayloadIndex
@@ -95,6 +97,7 @@ class ShardIndex:
         self._mutex = threading.Lock()
         self._upkeep = threading.Lock()
         self._layer = Layer(options, folder, self._fresh_payloads())
+        self._backlog = Backlog()
         self._rebuild: Rebuild | None = None
         self._searches_seen = 0
         self._saved_to = 0
@@ -143,7 +146,7 @@ class ShardIndex:
         with self._mutex:
             layer = self._layer
             view = layer.table.view()
-        slots = layer.payloads.opaque.between(0, view.end)[0]
+            slots = layer.payloads.opaque.between(0, view.end)[0]
         return int(np.count_nonzero(view.alive(slots.astype(np.int64))))
 
     @property
@@ -174,7 +177,10 @@ class ShardIndex:
     # --- rows ---------------------------------------------------------------------------------------------------------
 
     def load(self, rows: Iterable[RowLike]) -> LoadReport:
-        """Fill an empty index with all rows of the store, restoring the graph from its snapshot where they match."""
+        """Fill an empty index with all rows of the store, restoring the graph from its snapshot where they match.
+
+        Payloads of restored rows are indexed later: see `index_payloads`.
+        """
         shot, why = None, "no folder"
         if self._folder is not None:
             try:
@@ -205,7 +211,6 @@ class ShardIndex:
                     self._revive(known)
         self.apply(fresh)
         self._revive(known)
-        self._layer.payloads.sort()  # restored slots come in the order of ids
         if shot is not None:
             self._layer.adopt(shot.graph, shot.label_of)
             self._saved_to = self._layer.linked_to
@@ -216,7 +221,8 @@ class ShardIndex:
             slots, rows = [slot for slot, _ in known], [row for _, row in known]
             matrix = self._matrix(rows)
             self._layer.table.revive(slots, [row.id for row in rows], [row.version for row in rows], matrix)
-            self._layer.payloads.add(extract([row.payload for row in rows]), np.asarray(slots, dtype=np.int32))
+            packed = [row.payload for row in rows]
+            self._backlog.put(self._layer.payloads, np.asarray(slots, dtype=np.int32), packed)
             known.clear()
 
     def _matrix(self, rows: Sequence[RowLike]) -> Matrix:
@@ -289,6 +295,8 @@ class ShardIndex:
         `keep` says for each of some ids whether it passes `filter` (or any other), where the index leaves that open;
         it is asked in chunks, outside of all locks.
         """
+        if filter is not None or keep is not None:
+            self._finish_payloads()
         prepared = prepare(np.ascontiguousarray(queries, dtype=np.float32), self.options.metric)
         request = Request(k, ef, exact, filter, keep, score_threshold)
         searcher = Searcher if filter is None and keep is None else FilteredSearcher
@@ -302,6 +310,7 @@ class ShardIndex:
 
     def matches(self, filter: Filter) -> Matches:
         """The points that pass `filter`, as far as the index can tell."""
+        self._finish_payloads()
         with self._mutex:
             layer = self._layer
             view, points = layer.table.view(), layer.table.live
@@ -309,12 +318,28 @@ class ShardIndex:
 
     def in_order(self, order: Order, after: Position | None, limit: int, filter: Filter) -> InOrder | None:
         """See `next_in_order`."""
+        self._finish_payloads()
         with self._mutex:
             layer = self._layer
             view = layer.table.view()
         return next_in_order(layer.payloads, view, layer.payloads.masks(filter, view.end), order, after, limit)
 
+    def _finish_payloads(self) -> None:
+        """After a start the first who asks for payloads waits until they are indexed: about 6 µs a row."""
+        self._backlog.finish(self._layer.payloads, self._mutex)
+
     # --- upkeep -------------------------------------------------------------------------------------------------------
+
+    @property
+    def payloads_wait(self) -> bool:
+        """Whether payloads that a start has read are still to be indexed."""
+        return not self._backlog.done and not self._closed
+
+    def index_payloads(self) -> None:
+        """Index a portion of them; searches and writes go on meanwhile, filters wait."""
+        with self._upkeep:
+            if self.payloads_wait:
+                self._backlog.work(self._layer.payloads, self._mutex)
 
     def link_turn(self, points: int | None = None) -> int:
         """Link a few points in one short exclusive turn; returns how many slots wait still."""
@@ -338,6 +363,7 @@ class ShardIndex:
             if self._closed:
                 return True
             if self._rebuild is None:
+                self._finish_payloads()
                 fresh = Layer(self.options, self._folder, self._fresh_payloads())
                 with self._mutex:
                     self._rebuild = Rebuild(self._layer, fresh, self._mutex, self._idle_turn, self._threads)
