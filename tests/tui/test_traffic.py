@@ -49,7 +49,18 @@ def figures(number: int, breaker: str) -> TrafficFigures:
         30,
         {"small": RoundTripFigures(1.5, 9.0, 99), "large": RoundTripFigures(4, 40, 9)},
     )
-    return TrafficFigures([peer], HedgeFigures(100, 5, 2, 1), LimitFigures(limited=3, requests_per_second=50.0))
+    return TrafficFigures(
+        [peer], HedgeFigures(100, 5, 2, 1), LimitFigures(limited=3, requests_per_second=50.0), 1, breaker != "closed"
+    )
+
+
+def test_of_a_large_cluster_the_worst_peers_are_shown_and_all_are_counted():
+    told = dataclasses.replace(figures(1, "open"), peer_count=99, open_breakers=5)
+    members = [dataclasses.replace(statistics(node(1)), traffic=told), statistics(silent(3))]
+    assert traffic.peers_shown(members) == "1 of 99 peers shown, the worst of each node"
+    assert "5 breakers not closed" in "\n".join(plain(each) for each in traffic.summary(BY_NODE, members, 60))
+    small = [dataclasses.replace(statistics(node(1)), traffic=figures(1, "open"))]
+    assert traffic.peers_shown(small) == "1"
 
 
 def test_peers_limits_and_hedges():

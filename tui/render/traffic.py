@@ -135,6 +135,13 @@ def peers(statistics: Iterable[NodeStatistics], names: Mapping[str, str]) -> Tab
     return Table(PEER_COLUMNS, tuple(rows))
 
 
+def peers_shown(statistics: Iterable[NodeStatistics]) -> str:
+    """How many of all peers nodes tell of: in a large cluster the worst ones."""
+    traffic = [node.traffic for node in statistics if node.answered]
+    told, known = sum(len(each.peers) for each in traffic), sum(each.peer_count for each in traffic)
+    return f"{told:,} of {known:,} peers shown, the worst of each node" if told < known else f"{told:,}"
+
+
 def _trip(value: float) -> Cell:
     return cell(fmt.milliseconds(value), Tone.MUTED if value < 0 else Tone.NORMAL, sort=value)
 
@@ -195,7 +202,7 @@ def summary(
     limits = [node.traffic.limits for node in nodes]
     turned = sum(each.limited + each.limited_by_connection + each.refused for each in limits)
     hedges = [node.traffic.hedges for node in nodes]
-    bad = sum(peer.breaker != "closed" for node in nodes for peer in node.traffic.peers)
+    bad = sum(node.traffic.open_breakers for node in nodes)
     rates = sorted({each.requests_per_second for each in limits if each.requests_per_second})
     limited = f"limit {', '.join(rate(each) for each in rates)}/s a node" if rates else "no rate limit"
     second = line(

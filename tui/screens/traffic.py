@@ -85,7 +85,8 @@ class TrafficScreen(TableScreen):
             empty = "Nothing was asked within this time."
         timed = self._view in (View.OPERATIONS, View.BY_NODE)
         window = f" · last {traffic.WINDOW_NAMES[self._window]}" if timed else ""
-        return Shown(f"{self._view}{window} · {len(table.rows)}", table, [line(empty)])
+        count = traffic.peers_shown(statistics) if self._view is View.PEERS else f"{len(table.rows):,}"
+        return Shown(f"{self._view}{window} · {count}", table, [line(empty)])
 
     def action_view(self) -> None:
         self._view = VIEWS[(VIEWS.index(self._view) + 1) % len(VIEWS)]

@@ -122,8 +122,8 @@ def _unlinked(status: ClusterStatus) -> int:
 def staged(data: Data, settings: Settings, nodes: int) -> Iterator[Stage]:
     """Started and loaded."""
     with ProcessCluster(nodes) as cluster:
-        # Where the environment forbids Python to keep bytecode, every start would compile all sources anew: a quarter of
-        # a second that no installed node spends.
+        # Where the environment forbids Python to keep bytecode, every start would compile all sources anew: a quarter
+        # of a second that no installed node spends.
         for node in cluster.nodes if sys.dont_write_bytecode else ():
             node.wrap = ("env", "-u", "PYTHONDONTWRITEBYTECODE", f"PYTHONPYCACHEPREFIX={cluster.folder / 'bytecode'}")
         cluster.start()

@@ -45,6 +45,11 @@ def traffic(connect: str, as_json: bool) -> None:
         ],
         numbers=("FAILURES", "OPENS", "LATE", "REFUSED", *map(str.upper, KINDS)),
     )
+    if (known := sum(node.traffic.peer_count for node in found)) > (told := sum(len(n.traffic.peers) for n in found)):
+        output.text(
+            f"{told:,} of {known:,} peers shown, the worst of each node; "
+            f"{sum(node.traffic.open_breakers for node in found)} breakers of all are not closed"
+        )
     for node in found:
         hedges, limits = node.traffic.hedges, node.traffic.limits
         output.text(

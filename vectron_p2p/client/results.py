@@ -130,6 +130,8 @@ def traffic_figures(fields: dict[str, Any]) -> TrafficFigures:
         peers=peers,
         hedges=build(HedgeFigures, fields.get("hedges", {})),
         limits=build(LimitFigures, fields.get("limits", {})),
+        peer_count=fields.get("peer_count", len(peers)),
+        open_breakers=fields.get("open_breakers", sum(each.breaker != "closed" for each in peers)),
     )
 
 

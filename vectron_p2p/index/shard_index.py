@@ -50,18 +50,14 @@ LOAD_CHUNK = 1_000
 # Points per exclusive turn. At 384 dimensions and ef_construction 100 on two threads 16 take 5 ms, 48 take 13 ms; a
 # search that comes meanwhile waits that long. Larger turns link faster: for when nobody searched since the last one.
 BUSY_TURN, IDLE_TURN = 16, 40
-LONG_TAIL = (
-    1_000  # slots that wait: beyond, every search pays more for scanning them than for waiting through long turns
-)
-_TURN_COST = (
-    384 + 384
-) * 100  # (dimension + what a hop costs besides distances) * ef_construction those were measured at
+LONG_TAIL = 1_000  # slots that wait: beyond, every search pays more for scanning them than for waiting
+# (dimension + what a hop costs besides distances) * ef_construction those were measured at
+_TURN_COST = (384 + 384) * 100
 
 GARBAGE_SHARE = 0.2  # dead labels take their part of every beam
 URGENT_SHARE = 0.5  # beams are twice as wide then
 GARBAGE_FLOOR = 1_000  # below that many a rebuild is not worth its work
 DEAD_SLOT_SHARE = 0.6  # dead vectors only cost memory (and scans, while there is no graph)
-
 
 _lives = itertools.count(1)
 
@@ -153,6 +149,12 @@ class ShardIndex:
     def unsaved(self) -> int:
         """Slots linked since the last snapshot."""
         return self._layer.linked_to - self._saved_to
+
+    @property
+    def calm(self) -> bool:
+        """Whether a search would wait for no lock now, and for a while, as nothing is to be linked or rebuilt."""
+        layer = self._layer
+        return not self.unlinked and self._rebuild is None and layer.gate.open and not self._mutex.locked()
 
     @property
     def needs_rebuild(self) -> bool:

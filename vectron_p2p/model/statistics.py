@@ -175,7 +175,7 @@ class NodeStatistics:
     """Those that happened in a window, by kind, operation and window."""
     callers: list[ConnectionStatistics] = field(default_factory=list)
     peers: list[PeerStatistics] = field(default_factory=list)
-    """Connections to other nodes."""
+    """Connections to other nodes; in a cluster of more than 34 nodes those to the peers in `traffic`."""
     cache_hits: int = 0
     """Single queries since the start that the search cache answered, or the search for an equal one."""
     cache_misses: int = 0

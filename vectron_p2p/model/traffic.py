@@ -69,5 +69,10 @@ class TrafficFigures:
     """All of it."""
 
     peers: list[PeerFigures] = field(default_factory=list)
+    """In a cluster of more than 34 nodes the worst only: `peer_count` and `open_breakers` are of all."""
     hedges: HedgeFigures = field(default_factory=HedgeFigures)
     limits: LimitFigures = field(default_factory=LimitFigures)
+    peer_count: int = 0
+    """Peers that were called since the start."""
+    open_breakers: int = 0
+    """Those of them whose breaker is not closed."""

@@ -26,6 +26,7 @@ from vectron_p2p.model.statistics import (
     ReplicaStatistics,
 )
 from vectron_p2p.node.services.sampler import LARGEST
+from vectron_p2p.node.shortlist import shortlist
 from vectron_p2p.observability.histogram import Histogram
 from vectron_p2p.protocol import messages as m
 
@@ -87,8 +88,9 @@ class Statistics:
         for each in replicas:
             shard = ShardId(CollectionId(each["collection"]), each["shard"])
             each["compared_at"] = self._repair.compared_at(self._peers, shard)
+        told = shortlist(await self._measuring.statistics(), len(self._catalog.state.current()))
         return m.NodeStatisticsReply(
-            statistics=dataclasses.asdict(await self._measuring.statistics()),
+            statistics=dataclasses.asdict(told),
             operations=self._measuring.operations(),
             replicas=replicas,
             moves=[dataclasses.asdict(move) for move in self._moves.progress()],

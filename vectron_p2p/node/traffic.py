@@ -23,4 +23,11 @@ class Traffic:
         self.limiter = Limiter(config, clock)
 
     def figures(self) -> TrafficFigures:
-        return TrafficFigures(self._peers.figures(), self.hedging.figures(), self.limiter.figures())
+        peers = self._peers.figures()
+        return TrafficFigures(
+            peers,
+            self.hedging.figures(),
+            self.limiter.figures(),
+            peer_count=len(peers),
+            open_breakers=sum(each.breaker != "closed" for each in peers),
+        )
