@@ -27,6 +27,7 @@ from vectron_p2p.index.payload.order import next_in_order
 from vectron_p2p.index.payload.payload_index import PayloadIndex
 from vectron_p2p.index.rebuild import Rebuild
 from vectron_p2p.index.search import Hits, Request, Searcher
+from vectron_p2p.index.turns import Turns
 from vectron_p2p.query import planner
 from vectron_p2p.query.scoring import prepare, stack_bytes
 
@@ -46,13 +47,6 @@ if TYPE_CHECKING:
 
 QUERY_CHUNK = 64  # queries planned and scored together; more save little and take memory
 LOAD_CHUNK = 1_000
-
-# Points per exclusive turn. At 384 dimensions and ef_construction 100 on two threads 16 take 5 ms, 48 take 13 ms; a
-# search that comes meanwhile waits that long. Larger turns link faster: for when nobody searched since the last one.
-BUSY_TURN, IDLE_TURN = 16, 40
-LONG_TAIL = 1_000  # slots that wait: beyond, every search pays more for scanning them than for waiting
-# (dimension + what a hop costs besides distances) * ef_construction those were measured at
-_TURN_COST = (384 + 384) * 100
 
 GARBAGE_SHARE = 0.2  # dead labels take their part of every beam
 URGENT_SHARE = 0.5  # beams are twice as wide then
@@ -95,15 +89,11 @@ class ShardIndex:
         self._layer = Layer(options, folder, self._fresh_payloads())
         self._backlog = Backlog()
         self._rebuild: Rebuild | None = None
-        self._searches_seen = 0
         self._saved_to = 0
         self._closed = False
         self.revision = (next(_lives), 0)
         """Which index this is of all in the process, and how often `apply` has changed it: equal means equal rows."""
-        turn = _TURN_COST / ((options.dimension + 384) * max(options.ef_construction, options.m))
-        self._busy_turn, self._idle_turn = (
-            max(1, min(2 * size, round(size * turn))) for size in (BUSY_TURN, IDLE_TURN)
-        )
+        self._turns = Turns(options)
 
     # --- figures ------------------------------------------------------------------------------------------------------
 
@@ -349,11 +339,8 @@ class ShardIndex:
             if self._closed or not self.unlinked:
                 return 0
             layer = self._layer
-            seen, self._searches_seen = self._searches_seen, layer.gate.shared_entries
-            if points is None:
-                idle = layer.gate.shared_entries == seen
-                points = self._idle_turn if idle or self.unlinked > LONG_TAIL else self._busy_turn
-            layer.link(points, self._threads, self._mutex)
+            turn = self._turns.next(layer.gate.shared_entries, self.unlinked)
+            layer.link(turn if points is None else points, self._threads, self._mutex)
             return self.unlinked
 
     def rebuild_turn(self) -> bool:
@@ -368,14 +355,14 @@ class ShardIndex:
                 self._finish_payloads()
                 fresh = Layer(self.options, self._folder, self._fresh_payloads())
                 with self._mutex:
-                    self._rebuild = Rebuild(self._layer, fresh, self._mutex, self._idle_turn, self._threads)
+                    self._rebuild = Rebuild(self._layer, fresh, self._mutex, self._turns.aside, self._threads)
             if not self._rebuild.step():
                 return False
             with self._mutex:
                 self._rebuild.finish()
                 self._layer = self._rebuild.new  # searches that began on the old one end on it
                 self._rebuild = None
-            self._saved_to = self._searches_seen = 0
+            self._saved_to = 0
             return True
 
     def rebuild(self) -> None:
