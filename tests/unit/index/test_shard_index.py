@@ -208,13 +208,6 @@ def test_rewriting_the_same_vector_needs_no_new_label() -> None:
     assert (hits[0].ids, hits[0].versions) == ([7], [version(59)])
 
 
-def test_turns_are_smaller_for_costlier_points() -> None:
-    assert make(384)._busy_turn == 16
-    assert make(4096)._busy_turn == 3
-    assert make(4096, ef_construction=2000)._busy_turn == 1
-    assert make(2)._busy_turn == 32
-
-
 def test_a_closed_index_has_no_upkeep_but_answers() -> None:
     matrix = clustered(planner.GRAPH_FROM, 4)
     index = make(4)
