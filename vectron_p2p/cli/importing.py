@@ -168,11 +168,11 @@ class Watcher:
 
 
 def _opened(path: Path, size: int) -> BinaryIO:
-    """The file from `size` on."""
+    """The file cut off at `size`; shorter if somebody has removed it meanwhile."""
     try:
         file = path.open("r+b" if path.exists() else "w+b")
-        file.truncate(size)  # fills up where somebody removed it meanwhile: offsets stay true
-        file.seek(size)
+        file.truncate(min(size, path.stat().st_size))
+        file.seek(0, os.SEEK_END)
     except OSError as error:
         raise click.ClickException(f"{path} cannot be written: {error}") from None
     return file
