@@ -126,8 +126,7 @@ class Searcher:
         chosen = plain.nonzero()[0]
         if len(chosen):
             flat = found.slots[chosen, :k].ravel()
-            every, versions = view.ids, view.versions_of(flat)
-            ids = [every[slot] for slot in flat.tolist()]
+            ids, versions = view.ids_of(flat), view.versions_of(flat)
             found_scores = scores(ranks[chosen, :k], self._metric)
             for place, row in enumerate(rows[chosen].tolist()):
                 part = slice(place * k, place * k + k)
@@ -140,4 +139,4 @@ class Searcher:
             exact = found.astype(np.float64)  # numpy would round the threshold to float32
             passing = exact <= threshold if self._metric == "l2" else exact >= threshold
             slots, found = slots[passing], found[passing]
-        self._hits[row] = Hits([view.ids[slot] for slot in slots.tolist()], found, view.versions_of(slots))
+        self._hits[row] = Hits(view.ids_of(slots), found, view.versions_of(slots))
