@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +93,8 @@ def load(
                 name, dimension=found.dimension, metric=metric, shards=shards, replicas=replicas, if_not_exists=True
             )
         info = db.collection(name).info()
+        # It has found the cluster: a node that is away from now on restarts, and is waited for as long as a call lasts.
+        db.session.retry = replace(db.session.retry, unreachable_s=math.inf)
         if vectors is not None and found.dimension != info.dimension:
             raise click.ClickException(
                 f"collection {name!r} has dimension {info.dimension}, the vectors in {vectors} {found.dimension}"
