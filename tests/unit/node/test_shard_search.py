@@ -75,6 +75,32 @@ async def test_a_large_request_never_fills_the_line_and_keeps_its_order() -> Non
     assert most == shard_search.PARTS_AT_ONCE < len(answers)
 
 
+@pytest.mark.parametrize(("weight", "most"), [(1, 128), (16, 8), (100, 1), (500, 1)])
+async def test_parts_of_heavy_queries_have_fewer_of_them(
+    monkeypatch: pytest.MonkeyPatch, weight: int, most: int
+) -> None:
+    """Others get between them as soon; a client has two requests under way, which together must never be too much."""
+    monkeypatch.setattr(shard_search.planner, "weight", lambda **_: weight)
+    executor = SteppedExecutor()
+    searcher = SearchExecutor(executor, TrioClock(), workers=2)
+    job = job_of(Owner(searcher))
+    executor.gate.set()
+    counts: list[int] = []
+
+    async def ask() -> None:
+        counts.extend(len(answer.results[0]) for answer in await job.answers(MATRIX.tobytes(), math.inf))
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searcher.run)
+        async with trio.open_nursery() as callers:
+            callers.start_soon(ask)
+            callers.start_soon(ask)
+        nursery.cancel_scope.cancel()
+    assert sum(counts) == 2 * len(MATRIX)
+    assert max(counts) == most
+    assert searcher.refused == 0
+
+
 @pytest.mark.parametrize("wrong", [np.zeros(DIMENSION), np.full(DIMENSION, np.nan), np.full(DIMENSION, np.inf)])
 async def test_a_wrong_query_is_refused_and_spoils_none_of_those_it_is_searched_with(wrong: Any) -> None:
     executor = SteppedExecutor()
