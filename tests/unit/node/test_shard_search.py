@@ -75,7 +75,7 @@ async def test_a_large_request_never_fills_the_line_and_keeps_its_order() -> Non
     assert most == shard_search.PARTS_AT_ONCE < len(answers)
 
 
-@pytest.mark.parametrize(("weight", "most"), [(1, 128), (16, 8), (100, 1), (500, 1)])
+@pytest.mark.parametrize(("weight", "most"), [(1, 64), (16, 4), (100, 1), (500, 1)])
 async def test_parts_of_heavy_queries_have_fewer_of_them(
     monkeypatch: pytest.MonkeyPatch, weight: int, most: int
 ) -> None:
