@@ -10,7 +10,15 @@ import anyio
 import numpy as np
 import pytest
 
-from tests.unit.client.fake_node import HANG_UP, NO_ANSWER, FakeNode, cluster_info, cluster_status, collection_info
+from tests.unit.client.fake_node import (
+    HANG_UP,
+    NO_ANSWER,
+    FakeNode,
+    cluster_info,
+    cluster_status,
+    collection_info,
+    reply_with_info,
+)
 from tests.unit.client.memory_node import MemoryNode
 from tests.unit.client.test_sync_client import FAST, PatientNode, free_port
 from vectron_p2p import AsyncClient
@@ -275,6 +283,8 @@ async def test_upload() -> None:
 
 async def test_upload_stops_at_the_first_error_and_does_not_wrap_it() -> None:
     def answer(message: Any) -> Any:
+        if isinstance(message, messages.DescribeCollection):
+            return messages.CollectionReply({**reply_with_info(message).info, "dimension": 1})
         if 50 in message.ids:
             raise NotFound("gone")
         return messages.WriteReply(len(message.ids))

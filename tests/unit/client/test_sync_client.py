@@ -381,6 +381,8 @@ def test_upload_of_duplicates_keeps_the_last() -> None:
 
 def test_upload_stops_at_the_first_error() -> None:
     def answer(message: Any) -> Any:
+        if isinstance(message, messages.DescribeCollection):
+            return messages.CollectionReply({**reply_with_info(message).info, "dimension": 1})
         if 50 in message.ids:
             raise NotFound("gone")
         return messages.WriteReply(len(message.ids))
@@ -395,6 +397,8 @@ def test_upload_stops_at_the_first_error() -> None:
 
 def test_upload_collects_errors_and_goes_on() -> None:
     def answer(message: Any) -> Any:
+        if isinstance(message, messages.DescribeCollection):
+            return messages.CollectionReply({**reply_with_info(message).info, "dimension": 1})
         if 50 in message.ids:
             raise NotFound("gone")
         return messages.WriteReply(len(message.ids))
