@@ -47,8 +47,8 @@ log = get_logger(__name__)
 
 Queries = npt.NDArray[np.float32]
 LIGHT = 2  # weight of a query that the loop may answer itself: about half a millisecond
-# Weight of one job: a larger request is cut, so that all threads share it and others get between. Half of what a job may
-# hold: at the end of a batch one thread waits for the other, and for half as long.
+# Weight of one job: a larger request is cut, so that all threads share it and others get between. Half of what a job
+# may hold: at the end of a batch one thread waits for the other, and for half as long.
 SLICE = MAX_BATCH // 2
 PARTS_AT_ONCE = 4  # of one request: one for each search thread and as many waiting, so that none is ever without work
 
