@@ -20,6 +20,7 @@ import numpy as np
 from vectron_p2p.index import snapshot
 from vectron_p2p.index.filtered import FilteredSearcher
 from vectron_p2p.index.layer import IndexOptions, Layer
+from vectron_p2p.index.locality import like_by_like
 from vectron_p2p.index.matches import Matches
 from vectron_p2p.index.payload.backlog import Backlog
 from vectron_p2p.index.payload.extract import extract
@@ -240,6 +241,10 @@ class ShardIndex:
     def _apply(self, rows: Sequence[RowLike]) -> None:
         filled = [row for row in rows if row.vector is not None]
         matrix = self._matrix(filled)
+        order = like_by_like(matrix)
+        if order is not None:  # versions decide between rows of one point, wherever they stand
+            filled, matrix = [filled[place] for place in order.tolist()], matrix[order]
+            rows = [*(row for row in rows if row.vector is None), *filled]
         places = {id(row): place for place, row in enumerate(filled)}
         terms = extract([row.payload for row in filled])
         with self._mutex:
