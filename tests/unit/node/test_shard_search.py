@@ -21,6 +21,7 @@ from vectron_p2p.node import shard_search
 from vectron_p2p.node.search_cache import SearchCache
 from vectron_p2p.node.shard_search import OwnSearch, SearchJob
 from vectron_p2p.protocol import messages as m
+from vectron_p2p.query import planner
 from vectron_p2p.runtime.callbacks import awaited
 
 DIMENSION = 8
@@ -80,7 +81,7 @@ async def test_parts_of_heavy_queries_have_fewer_of_them(
     monkeypatch: pytest.MonkeyPatch, weight: int, most: int
 ) -> None:
     """Others get between them as soon; a client has two requests under way, which together must never be too much."""
-    monkeypatch.setattr(shard_search.planner, "weight", lambda **_: weight)
+    monkeypatch.setattr(planner, "weight", lambda **_: weight)
     executor = SteppedExecutor()
     searcher = SearchExecutor(executor, TrioClock(), workers=2)
     job = job_of(Owner(searcher))
