@@ -184,6 +184,8 @@ def test_an_import_goes_on_where_it_was(shell: Shell, node: MemoryNode, tmp_path
     rows = json.loads(resume.read_text())["rows"]
     assert 0 < rows <= 40
     assert f"the first {rows} rows are done" in first.err
+    with rejects.open("a") as file:  # died after this and before the resume file said so
+        file.write('{"row": 77}\n')
     before, node.down_after = len(node.requests), None
     again = shell(*words)
     assert again.code == 1, "a row was rejected"
@@ -266,6 +268,7 @@ def test_nothing_to_import(shell: Shell, tmp_path: Path) -> None:
         ({}, 2, "give either"),
         ({"v.npy": VECTORS, "f.jsonl": []}, 2, "give either"),
         ({"f.jsonl": [], "p.jsonl": []}, 2, "belongs to"),
+        ({"v.npy": VECTORS, "r.npy": VECTORS}, 2, "files of their own"),
     ],
 )
 def test_files_that_are_not_what_they_should_be(
@@ -280,7 +283,12 @@ def test_files_that_are_not_what_they_should_be(
             lines(path, content)
         else:
             array(path, content)
-        words += {"v": ["--vectors", str(path)], "p": ["--payloads", str(path)], "f": [str(path)]}[name[0]]
+        words += {
+            "v": ["--vectors", str(path)],
+            "p": ["--payloads", str(path)],
+            "f": [str(path)],
+            "r": ["--rejects", str(tmp_path / "v.npy")],
+        }[name[0]]
     done = shell(*words)
     assert done.code == code
     assert said in done.err
