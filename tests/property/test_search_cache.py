@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.index.doubles import brute, make, row
+from tests.unit.node.beginning import begun
 from vectron_p2p.model.ids import PointId
-from vectron_p2p.node.search_cache import SearchCache
+from vectron_p2p.node.search_cache import SearchCache, key_of, options_of
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.scoring import Matrix
+from vectron_p2p.runtime.callbacks import awaited
 from vectron_p2p.testing.mutants import caches
 
 GRID = np.array([[x, y] for x in range(3) for y in range(3)], dtype=np.float32)
@@ -64,7 +67,9 @@ class World:
         began = len(self.states) - 1
         replica: Any = SimpleNamespace(index=self.index)
         with scope:
-            reply = await self.cache.answer(asking(query), [replica], look)
+            message = asking(query)
+            key = key_of(options_of(message), message.vectors)
+            reply = await awaited(partial(self.cache.begin, key, [replica], partial(begun, look)))
             found = reply.results[0][0].ids
             possible = [brute(state, GRID[query], K, "l2") for state in self.states[began:]]
             assert found in possible, f"{found} was the answer at no moment of the search: {possible}"

@@ -1,18 +1,22 @@
 """The files that `vectron import` reads, as points.
 
 Owns the formats: `.npy` vectors with optional JSON-lines payloads, JSON lines, Parquet. A point's id is the `id` of its
-payload line (which stays in the payload), or else its row number. Files are read as they are needed, never whole.
+payload line (which stays in the payload), or else its row number. Files are read as they are needed, never whole. A
+row that is no point comes as the `InvalidArgument` that says why, so that the others can be imported.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
+
+from vectron_p2p.model.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,9 +24,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-Row: TypeAlias = tuple[int | str, Any, dict[str, Any] | None]
+Row: TypeAlias = tuple[int | str, Any, dict[str, Any] | None] | InvalidArgument
+Value: TypeAlias = dict[str, Any] | InvalidArgument
 
 PARQUET_ROWS = 1024  # taken from the file at a time
+LOOKED_AT = 1000  # rows for the first point: a file without one in so many is something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class Source:
     rows: Iterable[Row]
     dimension: int
     total: int | None
+    files: tuple[Path, ...]
 
 
 def open_source(source: Path | None, vectors: Path | None, payloads: Path | None) -> Source:
@@ -63,7 +70,8 @@ def _numpy(path: Path, payloads: Path | None) -> Source:
         raise click.ClickException(f"{path} is no .npy file: {error}") from None
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu":
         raise click.ClickException(f"{path} holds no two-dimensional array of numbers")
-    return Source(_numpy_rows(array, payloads, path), array.shape[1], len(array))
+    files = (path,) if payloads is None else (path, payloads)
+    return Source(_numpy_rows(array, payloads, path), array.shape[1], len(array), files)
 
 
 def _numpy_rows(array: npt.NDArray[Any], payloads: Path | None, path: Path) -> Iterator[Row]:
@@ -71,42 +79,53 @@ def _numpy_rows(array: npt.NDArray[Any], payloads: Path | None, path: Path) -> I
         yield from ((number, vector, None) for number, vector in enumerate(array))
         return
     number = -1
-    for number, payload in enumerate(_json_lines(payloads)):
+    for number, payload in enumerate(_json_lines(payloads, blank=False)):
         if number >= len(array):
             raise click.ClickException(f"{payloads} has more lines than {path} has rows ({len(array)})")
-        yield _id(payload, number), array[number], payload
+        yield payload if isinstance(payload, InvalidArgument) else (_id(payload, number), array[number], payload)
     if number + 1 != len(array):
         raise click.ClickException(f"{payloads} has {number + 1} lines, {path} {len(array)} rows")
 
 
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    opener = gzip.open if path.suffix == ".gz" else open
+def _json_lines(path: Path, *, blank: bool) -> Iterator[Value]:
+    """`blank`: lines may be, and are no rows then. Bytes and not text, so that one bad line is one bad row."""
+    opener: Any = gzip.open if path.suffix == ".gz" else open
+    empty: list[InvalidArgument] = []  # blank lines that a row may follow: those at the end are none
     try:
-        with opener(path, "rt", encoding="utf-8") as lines:
+        with opener(path, "rb") as lines:
             for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                value = json.loads(line)
-                if not isinstance(value, dict):
-                    raise click.ClickException(f"{path}, line {number}: no JSON object")
-                yield value
-    except (OSError, EOFError) as error:  # gzip's own errors are OSErrors
+                if line.strip():
+                    yield from empty
+                    empty.clear()
+                    yield _json_value(line, f"{path.name}, line {number}")
+                elif not blank:
+                    empty.append(InvalidArgument(f"{path.name}, line {number} is blank: write {{}} for no payload"))
+    except (OSError, EOFError, zlib.error) as error:  # gzip's own errors are OSErrors
         raise click.ClickException(f"{path} cannot be read: {error}") from None
+
+
+def _json_value(line: bytes, place: str) -> Value:
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        return InvalidArgument(f"{place}: no JSON: {error.msg} at column {error.colno}")
     except (ValueError, RecursionError) as error:
-        raise click.ClickException(f"{path} is no JSON-lines file: {error}") from None
+        return InvalidArgument(f"{place}: no JSON: {error}")
+    return value if isinstance(value, dict) else InvalidArgument(f"{place}: no JSON object")
 
 
 def _json_rows(path: Path) -> Iterator[Row]:
-    return (_object_row(value, number, f"{path}, row {number}") for number, value in enumerate(_json_lines(path)))
+    for number, value in enumerate(_json_lines(path, blank=True)):
+        yield value if isinstance(value, InvalidArgument) else _object_row(value, number)
 
 
-def _object_row(value: dict[str, Any], number: int, place: str) -> Row:
+def _object_row(value: dict[str, Any], number: int) -> Row:
     """`{"id", "vector", "payload"}`; without `payload`, everything but the vector is the payload."""
     if "vector" not in value:
-        raise click.ClickException(f"{place} has no vector")
+        return InvalidArgument("there is no vector", field="vector")
     payload = value["payload"] if "payload" in value else {key: item for key, item in value.items() if key != "vector"}
     if payload is not None and not isinstance(payload, dict):
-        raise click.ClickException(f"{place}: its payload is no object")
+        return InvalidArgument("the payload is no object", field="payload")
     found = value["id"] if "id" in value else _id(payload, number)
     return found, value["vector"], payload
 
@@ -116,19 +135,24 @@ def _id(payload: dict[str, Any] | None, number: int) -> Any:
 
 
 def _peeked(rows: Iterator[Row], path: Path, total: int | None = None) -> Source:
-    """The source with the dimension of its first row."""
-    first = list(islice(rows, 1))
-    if not first:
-        return Source((), 0, 0)
-    vector = first[0][1]
-    if not hasattr(vector, "__len__") or isinstance(vector, str):
-        raise click.ClickException(f"{path}: the first vector is no list of numbers")
+    """The source with the dimension of its first point."""
+    first: list[Row] = []
+    dimension = 0
+    for row in rows:
+        first.append(row)
+        if not isinstance(row, InvalidArgument) and isinstance(row[1], list) and row[1]:
+            dimension = len(row[1])
+            break
+        if len(first) >= LOOKED_AT:
+            raise click.ClickException(f"{path}: none of its first {LOOKED_AT} rows is a point: {_why(first)}")
+    if first and not dimension:
+        raise click.ClickException(f"{path}: none of its rows is a point: {_why(first)}")
+    return Source(chain(first, rows), dimension, total, (path,))
 
-    def all_rows() -> Iterator[Row]:
-        yield from first
-        yield from rows
 
-    return Source(all_rows(), len(vector), total)
+def _why(rows: list[Row]) -> str:
+    row = rows[0]
+    return row.message if isinstance(row, InvalidArgument) else "the vector is no list of numbers"
 
 
 def _parquet(path: Path) -> Source:
@@ -143,17 +167,24 @@ def _parquet(path: Path) -> Source:
         raise click.ClickException(f"{path} is no Parquet file: {error}") from None
     if "vector" not in file.schema_arrow.names:
         raise click.ClickException(f"{path} has no column named vector (it has {', '.join(file.schema_arrow.names)})")
-    return _peeked(_parquet_rows(file, path), path, file.metadata.num_rows)
+
+    def rows() -> Iterator[Row]:
+        number = 0
+        try:
+            for batch in file.iter_batches(batch_size=PARQUET_ROWS):
+                for value in batch.to_pylist():
+                    yield _parquet_row(value, number)
+                    number += 1
+        except (ArrowException, OSError) as error:
+            raise click.ClickException(f"{path} cannot be read beyond row {number}: {error}") from None
+
+    return _peeked(rows(), path, file.metadata.num_rows)
 
 
-def _parquet_rows(file: Any, path: Path) -> Iterator[Row]:
-    number = 0
-    for batch in file.iter_batches(batch_size=PARQUET_ROWS):
-        for value in batch.to_pylist():
-            if isinstance(value.get("payload"), str):  # JSON text is how tables often keep it
-                try:
-                    value["payload"] = json.loads(value["payload"])
-                except (ValueError, RecursionError) as error:
-                    raise click.ClickException(f"{path}, row {number}: its payload is no JSON: {error}") from None
-            yield _object_row(value, number, f"{path}, row {number}")
-            number += 1
+def _parquet_row(value: dict[str, Any], number: int) -> Row:
+    if isinstance(value.get("payload"), str):  # JSON text is how tables often keep it
+        try:
+            value["payload"] = json.loads(value["payload"])
+        except (ValueError, RecursionError) as error:
+            return InvalidArgument(f"the payload is no JSON: {error}", field="payload")
+    return _object_row(value, number)

@@ -1,8 +1,8 @@
 """The client: one sans-IO core (`flows`) and thin shells over it, blocking and asynchronous.
 
 Owns how a user's call becomes requests: checks at the edge, seeds and failover, retries, batching. Must not know the
-inside of a node; `embedded` alone starts one in this process. The shells (`sync_*`, `async_*`) move bytes and sleep,
-and decide nothing.
+inside of a node; `embedded` alone starts one in this process. The shells (`blocking`, `sync_*`, `async_*`) move bytes
+and sleep, and decide nothing.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from vectron_p2p.client.async_transport import AsyncSocketTransport
 from vectron_p2p.client.logs import Tail
 from vectron_p2p.client.session import RetryPolicy, Session
 from vectron_p2p.client.settings import settings
-from vectron_p2p.client.steps import Call, Flow, LinkLost
+from vectron_p2p.client.steps import UNDONE, Call, Flow, LinkLost, Sleep, Together
 from vectron_p2p.client.targets import Embedded, parse_target, refuse_credentials
 from vectron_p2p.model.errors import InvalidArgument, VectronError
 from vectron_p2p.model.watching import DEFAULT_INTERVAL_S, WatchEvent
@@ -272,9 +272,29 @@ class AsyncClient(AsyncAlertCalls):
                         step = flow.throw(error)
                     else:
                         step = flow.send(reply)
-                else:
+                elif isinstance(step, Sleep):
                     await anyio.sleep(step.seconds)
                     step = flow.send(None)
+                else:
+                    step = flow.send(await self._together(step))
         except StopIteration as stop:
             result: T = stop.value
             return result
+
+    async def _together(self, step: Together) -> list[Any]:
+        outcomes: list[Any] = [UNDONE] * len(step.flows)
+        left = iter(enumerate(step.flows))
+
+        async def some() -> None:
+            for number, flow in left:
+                try:
+                    outcomes[number] = await self.run(flow)
+                except Exception as error:  # the flow's to raise, outside the task group, which would wrap it
+                    outcomes[number] = error
+                    group.cancel_scope.cancel()
+                    return
+
+        async with anyio.create_task_group() as group:
+            for _ in range(min(step.width, len(step.flows))):
+                group.start_soon(some)
+        return outcomes

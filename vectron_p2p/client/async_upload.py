@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
 
-from vectron_p2p.client.batches import Batch, Tally, check_upload, cut, row_count
+from vectron_p2p.client.batches import Batch, Tally, check_upload, cut, row_count, telling
+from vectron_p2p.client.operations import collection_info
 from vectron_p2p.client.point_operations import write
 from vectron_p2p.client.progress import progress_of
 from vectron_p2p.model.consistency import parse_consistency
@@ -32,10 +34,13 @@ async def upload(
     """See `AsyncCollection.upload`."""
     options = check_upload(batch_size, parallel, on_error)
     level = parse_consistency(consistency).value
+    if options.collect:
+        info = await client.run(collection_info(client.session, name))
+        options = replace(options, dimension=info.dimension, metric=info.metric)
     started = anyio.current_time()
     failure: Exception | None = None
     with progress_of(progress) as advance:
-        tally = Tally(options, row_count(source), advance)
+        tally = Tally(options, row_count(source), telling(advance))
         settled = anyio.Event()
 
         async def send(batch: Batch, number: int) -> None:
@@ -53,14 +58,16 @@ async def upload(
             settled = anyio.Event()
 
         async with anyio.create_task_group() as group:
+            batches, number = cut(source, options), 0
             try:
-                for number, batch in enumerate(cut(source, options)):
-                    while not tally.may_start(batch):
-                        await settled.wait()
-                    if tally.failure is not None or failure is not None:
-                        break
-                    if tally.start(batch):
+                while not tally.over and tally.failure is None and failure is None:
+                    batch = tally.next(batches)
+                    if batch is None:
+                        if not tally.over:
+                            await settled.wait()
+                    elif tally.start(batch):
                         group.start_soon(send, batch, number)
+                        number += 1
                     await anyio.lowlevel.checkpoint()  # a source without pauses would keep the loop to itself
             except Exception as error:  # of the source; as above
                 failure = error

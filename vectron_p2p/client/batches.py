@@ -1,12 +1,14 @@
 """Bulk loads cut into batches: what to send next, what must wait, what became of it.
 
 Sans-IO. The shells' `upload` keep up to `parallel` batches in flight and hold no more than those, whatever the length
-of the source. Invariant: two batches that share an id are never in flight together, so that of duplicates the last
-wins.
+of the source. A batch that a node refuses for one of its rows is halved until the bad rows stand alone. Invariants: two
+batches that share an id are never in flight together nor overtake each other, so that of duplicates the last wins; all
+rows before `Tally.prefix` are written or reported.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from itertools import islice
@@ -31,22 +33,52 @@ PAYLOAD_GUESS = 256  # bytes; only the size of a batch depends on it
 Progress = Callable[[int, int | None], None]
 """Called with the rows settled so far, and all rows if known."""
 
+Watch = Callable[["Tally"], None]
+"""Called whenever rows were settled, and when it fails; may set `failure`."""
+
+
+def telling(progress: Progress | None) -> Watch | None:
+    """A watcher that tells `progress`."""
+    return None if progress is None else lambda tally: progress(tally.settled, tally.total)
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows `start..stop` of the source. `data` None: they were refused, `errors` says why."""
+    """Rows `start..stop` of the source. `data` None: they were refused, `errors` says why. `rows`: the numbers of those
+    in `data`; None: `start` and those that follow.
+    """
 
     start: int
     stop: int
     data: Columns | None
     errors: tuple[dict[str, Any], ...] = ()
+    rows: Sequence[int] | None = None
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """The same rows in two batches; there are at least two."""
+        assert self.data is not None
+        data, middle = self.data, len(self.data) // 2
+        rows = range(self.start, self.start + len(data)) if self.rows is None else self.rows
+        cut = rows[middle]
+        before = tuple(error for error in self.errors if error["rows"][0] < cut)
+        return (
+            Batch(self.start, cut, data.part(0, middle), before, rows[:middle]),
+            Batch(cut, self.stop, data.part(middle, len(data)), self.errors[len(before) :], rows[middle:]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class UploadOptions:
+    """`collect`: bad rows are reported and the others written. `only_rows`: but what is no row's fault ends it."""
+
     batch_size: int | None
     parallel: int
     collect: bool
+    only_rows: bool = False
+    first: int = 0
+    """Rows of the source that are done already."""
+    dimension: int | None = None
+    metric: str | None = None
 
 
 def check_upload(batch_size: object, parallel: object, on_error: object) -> UploadOptions:
@@ -103,20 +135,44 @@ def _cut_arrays(source: Mapping[Any, Any], options: UploadOptions) -> Iterator[B
 
 def _slices(ids: Any, vectors: Any, payloads: Any, options: UploadOptions) -> Iterator[Batch]:
     size = options.batch_size or (_auto(vectors[0]) if len(ids) else 1)
-    for start in range(0, len(ids), size):
+    for start in range(options.first, len(ids), size):
         stop = min(start + size, len(ids))
         some = None if payloads is None else payloads[start:stop]
         try:
-            yield Batch(start, stop, from_arrays(ids[start:stop], vectors[start:stop], some))
+            yield _batch(
+                start, ids[start:stop], _fitting(from_arrays(ids[start:stop], vectors[start:stop], some), options)
+            )
         except InvalidArgument as error:
             if not options.collect:
                 raise _shifted(error, start) from None
             rows = [(ids[i], vectors[i], None if payloads is None else payloads[i]) for i in range(start, stop)]
-            yield _sifted(rows, start)
+            yield _sifted(rows, start, options)
+
+
+def _batch(start: int, ids: Any, data: Columns) -> Batch:
+    """All rows are good; of those with one id `data` has the last."""
+    if len(data) == len(ids):
+        return Batch(start, start + len(ids), data)
+    last = {point: start + index for index, point in enumerate(ids)}
+    return Batch(start, start + len(ids), data, rows=[last[point] for point in data.ids])
+
+
+def _fitting(data: Columns, options: UploadOptions) -> Columns:
+    """`data`, if the collection takes such vectors.
+
+    Raises:
+        InvalidArgument: It does not.
+    """
+    width = data.vectors.shape[1] if len(data) else options.dimension
+    if options.dimension is not None and width != options.dimension:
+        raise InvalidArgument(f"the collection has dimension {options.dimension}, this vector {width}", field="vector")
+    if options.metric == "cosine" and not data.vectors.any(axis=1).all():
+        raise InvalidArgument("the vector is zero, which has no direction under cosine", field="vector")
+    return data
 
 
 def _cut_rows(rows: Iterator[Any], options: UploadOptions) -> Iterator[Batch]:
-    start, size = 0, options.batch_size
+    start, size = options.first, options.batch_size
     while True:
         taken = list(islice(rows, size or MIN_ROWS))
         if not taken:
@@ -125,11 +181,12 @@ def _cut_rows(rows: Iterator[Any], options: UploadOptions) -> Iterator[Batch]:
             size = _auto(_vector_of(taken[0]))
             taken.extend(islice(rows, size - len(taken)))
         try:
-            yield Batch(start, start + len(taken), from_rows(taken))
+            data = _fitting(from_rows(taken), options)
+            yield _batch(start, taken if len(data) == len(taken) else [id_of(row) for row in taken], data)
         except InvalidArgument as error:
             if not options.collect:
                 raise _shifted(error, start) from None
-            yield _sifted(taken, start)
+            yield _sifted(taken, start, options)
         start += len(taken)
 
 
@@ -152,53 +209,99 @@ def _shifted(error: InvalidArgument, start: int) -> InvalidArgument:
     )
 
 
-def _sifted(rows: Sequence[Any], start: int) -> Batch:
+def _sifted(rows: Sequence[Any], start: int, options: UploadOptions) -> Batch:
     """The batch with its bad rows taken out."""
-    good: list[Any] = []
+    good: dict[int, Any] = {}
     errors: list[dict[str, Any]] = []
     width: int | None = None
-    for index, row in enumerate(rows):
+    for number, row in enumerate(rows, start):
         try:
-            found = int(from_rows([row]).vectors.shape[1])
+            found = int(_fitting(from_rows([row]), options).vectors.shape[1])
             if width is not None and found != width:
                 raise InvalidArgument(f"a vector of {found} dimensions among those of {width}", field="vector")
         except InvalidArgument as error:
-            errors.append(describe(error, start + index, start + index + 1))
+            entry = describe(error, number, number + 1, id_of(row))
+            entry["message"] = error.message.removeprefix("row 0: ").removeprefix("ids[0]: ")  # of the one looked at
+            errors.append(entry)
         else:
             width = found
-            good.append(row)
-    return Batch(start, start + len(rows), from_rows(good) if good else None, tuple(errors))
+            good[number] = row
+    stop = start + len(rows)
+    if not good:
+        return Batch(start, stop, None, tuple(errors))
+    data = from_rows(list(good.values()))
+    last = {id_of(row): number for number, row in good.items()}
+    return Batch(start, stop, data, tuple(errors), [last[point] for point in data.ids])
 
 
-def describe(error: VectronError, start: int, stop: int) -> dict[str, Any]:
-    """An entry of `UploadReport.errors`: the rows [start, stop) and why they were not written."""
-    return {"rows": [start, stop], "code": error.code, "message": error.message, "field": error.field}
+def id_of(row: Any) -> Any:
+    """The id that a row has, if any can be seen."""
+    found = row.get("id") if isinstance(row, Mapping) else row[0] if isinstance(row, list | tuple) and row else None
+    return found if type(found) in (int, str) else None
+
+
+def describe(error: VectronError, start: int, stop: int, point: Any = None) -> dict[str, Any]:
+    """An entry of `UploadReport.errors`: the rows [start, stop), the id if it is one, and why they were not written."""
+    return {"rows": [start, stop], "id": point, "code": error.code, "message": error.message, "field": error.field}
 
 
 class Tally:
     """Batches in flight and what became of the others."""
 
-    def __init__(self, options: UploadOptions, total: int | None, progress: Progress | None) -> None:
+    def __init__(self, options: UploadOptions, total: int | None, watch: Watch | None = None) -> None:
         self.options = options
         self.total = total
-        self.failure: VectronError | None = None
-        """The error to raise when no more batches run; nothing new is started once it is set."""
-        self._progress = progress
+        self.failure: Exception | None = None
+        """What to raise when no more batches run; nothing new is started once it is set."""
+        self.settled = options.first
+        """Rows, written or not."""
+        self.sent = self.failed = 0
+        self.errors: list[dict[str, Any]] = []
+        """A watcher may take them away."""
+        self._watch = watch
         self._running: dict[int, frozenset[PointId]] = {}
-        self._settled = self._sent = self._failed = 0
-        self._errors: list[dict[str, Any]] = []
+        self._halves: deque[Batch] = deque()
+        self._held: Batch | None = None
+        self._cut_to = options.first
+        self._exhausted = False
 
-    def may_start(self, batch: Batch) -> bool:
-        """Whether `batch` can be sent beside those in flight."""
+    @property
+    def over(self) -> bool:
+        """Whether all has been sent and answered."""
+        return self._exhausted and not self._running and not self._halves
+
+    @property
+    def prefix(self) -> int:
+        """The row before which all are settled."""
+        return min([*self._running, *(half.start for half in self._halves)], default=self._cut_to)
+
+    def next(self, batches: Iterator[Batch]) -> Batch | None:
+        """What to `start` now; None: nothing before something that runs is done, or at all (`over`)."""
         if len(self._running) >= self.options.parallel:
-            return False
-        data = batch.data
-        return data is None or all(ids.isdisjoint(data.ids) for ids in self._running.values())
+            return None
+        for half in self._halves:
+            if self._clear(half):
+                self._halves.remove(half)
+                return half
+        if self._held is None:
+            self._held = next(batches, None)
+        batch = self._held
+        if batch is None:
+            self._exhausted = True
+            return None
+        if not self._clear(batch) or not all(_disjoint(batch, half) for half in self._halves):
+            return None
+        self._held, self._cut_to = None, batch.stop
+        self.errors.extend(batch.errors)
+        self.failed += len(batch.errors)
+        return batch
+
+    def _clear(self, batch: Batch) -> bool:
+        """Whether none of its ids is in flight."""
+        return batch.data is None or all(ids.isdisjoint(batch.data.ids) for ids in self._running.values())
 
     def start(self, batch: Batch) -> bool:
         """Takes note of `batch`; False when there is nothing to send."""
-        self._errors.extend(batch.errors)
-        self._failed += len(batch.errors)
         if batch.data is None:
             self._settle(batch)
             return False
@@ -208,20 +311,42 @@ class Tally:
     def done(self, batch: Batch, error: VectronError | None) -> None:
         """The writing of `batch` ended."""
         del self._running[batch.start]
+        assert batch.data is not None
         rows = batch.stop - batch.start - len(batch.errors)
+        own = isinstance(error, InvalidArgument)
         if error is None:
-            self._sent += rows
+            self.sent += rows
+        elif not self.options.collect or (self.options.only_rows and not own):
+            self.failure = self.failure or error
+            if not self.options.collect:
+                self.failed += rows
+                self.errors.append(describe(error, batch.start, batch.stop))
+            else:
+                self._running[batch.start] = frozenset()  # not settled: it is where to go on from
+                self._tell()
+                return
+        elif own and len(batch.data) > 1:
+            self._halves.extend(batch.halves())
+            return
         else:
-            self._failed += rows
-            self._errors.append(describe(error, batch.start, batch.stop))
-            if not self.options.collect and self.failure is None:
-                self.failure = error
+            self.failed += rows
+            one = batch.rows[0] if batch.rows else batch.start
+            single = len(batch.data) == 1
+            found = (one, one + 1, batch.data.ids[0]) if single else (batch.start, batch.stop)
+            self.errors.append(describe(error, *found))
         self._settle(batch)
 
     def _settle(self, batch: Batch) -> None:
-        self._settled += batch.stop - batch.start
-        if self._progress is not None:
-            self._progress(self._settled, self.total)
+        self.settled += batch.stop - batch.start
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._watch is not None:
+            self._watch(self)
 
     def report(self, seconds: float) -> UploadReport:
-        return UploadReport(self._sent, self._failed, self._errors, seconds)
+        return UploadReport(self.sent, self.failed, self.errors, seconds)
+
+
+def _disjoint(one: Batch, other: Batch) -> bool:
+    return one.data is None or other.data is None or set(one.data.ids).isdisjoint(other.data.ids)

@@ -15,6 +15,7 @@ from vectron_p2p.client.targets import MEMORY
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from vectron_p2p.client.blocking import Exchange
     from vectron_p2p.client.steps import Call
     from vectron_p2p.node.embedded import EmbeddedNode
 
@@ -32,7 +33,9 @@ class EmbeddedTransport:
     def __init__(self, path: Path | None) -> None:
         self._node = start(path)
 
-    def call(self, step: Call) -> Any:
+    def exchange(self, step: Call) -> Exchange:
+        """Nothing is written or read that could be done meanwhile: the node is asked when its answer is wanted."""
+        yield
         return self._node.call(step.message, step.timeout, step.trace)
 
     def close(self) -> None:

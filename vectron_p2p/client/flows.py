@@ -26,7 +26,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vectron_p2p.client.leases import unsettled
-from vectron_p2p.client.steps import SILENCE_S, Call, Flow, LinkLost, Sleep
+from vectron_p2p.client.steps import SILENCE_S, UNDONE, Call, Flow, LinkLost, Sleep, Together
 from vectron_p2p.model.errors import (
     ConsistencyError,
     DeadlineExceeded,
@@ -235,24 +235,58 @@ def ask_each(
     *,
     timeout: float | None = None,
     spread: int | None = None,
+    width: int = 1,
 ) -> Flow[list[R]]:
-    """The answers to `messages`, asked one after another within one deadline."""
+    """The answers to `messages`, asked within one deadline.
+
+    Args:
+        session: As `ask`, like all that is not named here.
+        width: How many are under way at once. More than one is for what may be done in any order, and again.
+    """
     if len(messages) == 1:
         return [(yield from ask(session, messages[0], reply_type, timeout=timeout, spread=spread))]
-    started, whole = session.now(), session.timeout if timeout is None else timeout
+    whole = session.timeout if timeout is None else timeout
+    end = session.now() + whole
+    flows = [_part(session, message, reply_type, end, spread, again=bool(at)) for at, message in enumerate(messages)]
     replies: list[R] = []
-    for index, message in enumerate(messages):
-        left = whole - (session.now() - started)
-        if left <= 0:
-            raise DeadlineExceeded(
-                f"{index} of {len(messages)} parts of this call were done within {whole:g} s; split it or raise timeout"
-            )
-        part = replace(message, timeout=left) if index and isinstance(message, Search) else message
+    if width > 1:
+        outcomes = yield Together(flows, width)
+        failed = next((outcome for outcome in outcomes if isinstance(outcome, Exception)), None)
+        replies = [outcome for outcome in outcomes if outcome is not UNDONE and not isinstance(outcome, Exception)]
+        if failed is not None:
+            raise _so_far(failed, len(replies), len(messages), whole)
+        return replies
+    for flow in flows:
         try:
-            replies.append((yield from ask(session, part, reply_type, timeout=left, spread=spread)))
-        except VectronError as error:
-            if index:
-                error.message = f"{error.message} ({index} of {len(messages)} parts of this call were done before)"
-                error.args = (error.message,)
-            raise
+            replies.append((yield from flow))
+        except (VectronError, _TooLate) as error:
+            raise _so_far(error, len(replies), len(messages), whole) from error.__cause__
     return replies
+
+
+class _TooLate(Exception):
+    """No time was left to begin a part."""
+
+
+def _part(
+    session: Session, message: Any, reply_type: type[R], end: float, spread: int | None, *, again: bool
+) -> Flow[R]:
+    """The answer to one of several messages; `again`: time may have passed since it was made."""
+    left = end - session.now()
+    if left <= 0:
+        raise _TooLate
+    if again and isinstance(message, Search):
+        message = replace(message, timeout=left)
+    return (yield from ask(session, message, reply_type, timeout=left, spread=spread))
+
+
+def _so_far(error: Exception, done: int, parts: int, whole: float) -> Exception:
+    """`error`, which ended a call of several parts, with how far it had come."""
+    if isinstance(error, _TooLate):
+        return DeadlineExceeded(
+            f"{done} of {parts} parts of this call were done within {whole:g} s; split it or raise timeout"
+        )
+    if isinstance(error, VectronError) and done:
+        error.message = f"{error.message} ({done} of {parts} parts of this call were done before)"
+        error.args = (error.message,)
+    return error

@@ -17,12 +17,13 @@ from vectron_p2p.protocol import messages
 if TYPE_CHECKING:
     from vectron_p2p.client.steps import Flow
 
-# Queries of one request. Its owner cuts them into turns itself, so that others get between; between two requests of one
-# call its search threads have nothing to do.
+# Queries of one request. Its owner cuts them into jobs of 64 itself, so that others get between; eight of these keep
+# two search threads at work for as long as it takes to write the next request and to read the last reply.
 BATCH_QUERY_BYTES = 2 * 1024 * 1024
-BATCH_QUERIES = 1_000  # as many as a node takes
+BATCH_QUERIES = 512
 BATCH_QUERIES_WITH_ROWS = 256  # payloads and vectors of their hits: a reply has at most 24 MiB of these
 BATCH_HITS = 20_000  # answers of one request: about 2 MiB without payloads
+BATCH_WIDTH = 2  # requests under way: one is searched while another is written or read, and no more of a node's queue
 
 
 def upsert(
@@ -143,7 +144,7 @@ def search_batch(
     step = max(1, min(most, BATCH_QUERY_BYTES // (4 * dimension), BATCH_HITS // (whole.k + whole.offset)))
     blocks = [queries[start : start + step] for start in range(0, count, step)]
     parts = [replace(whole, vectors=points.wire_bytes(block), count=len(block)) for block in blocks]
-    replies = yield from ask_each(session, parts, messages.SearchReply, timeout=seconds)
+    replies = yield from ask_each(session, parts, messages.SearchReply, timeout=seconds, width=BATCH_WIDTH)
     return [result for reply in replies for result in results.search_results(reply)]
 
 

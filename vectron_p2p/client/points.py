@@ -48,6 +48,9 @@ class Columns:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def part(self, start: int, stop: int) -> Columns:
+        return Columns(self.ids[start:stop], self.vectors[start:stop], self.payloads[start:stop])
+
 
 def columns(points: object, ids: object, vectors: object, payloads: object) -> Columns:
     """The arguments of `upsert` as columns: either `points` (rows), or `ids` and `vectors` with optional `payloads`.
@@ -82,7 +85,9 @@ def from_arrays(ids: object, vectors: object, payloads: object) -> Columns:
 
 
 def from_rows(rows: Sequence[Any]) -> Columns:
-    """Rows: dicts with `id`, `vector` and optional `payload`, or tuples (id, vector[, payload])."""
+    """Rows: dicts with `id`, `vector` and optional `payload`, or tuples (id, vector[, payload]); or the error that
+    reading one met, which is raised.
+    """
     split = [_row(row, index) for index, row in enumerate(rows)]
     checked = check_ids([row[0] for row in split])
     if not split:
@@ -104,6 +109,8 @@ def _row(row: Any, index: int) -> tuple[Any, Any, Any]:
         return row["id"], row["vector"], row.get("payload")
     if isinstance(row, tuple | list) and 2 <= len(row) <= 3:
         return row[0], row[1], row[2] if len(row) == 3 else None
+    if isinstance(row, InvalidArgument):
+        raise row
     raise InvalidArgument(f"row {index} is neither a dict nor a tuple (id, vector, payload)", field="points")
 
 

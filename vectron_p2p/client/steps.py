@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import enum
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -38,7 +39,25 @@ class Sleep:
     seconds: float
 
 
-Step: TypeAlias = Call | Sleep
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Drive `flows` side by side, begun in their order, at most `width` at once.
+
+    The flow is resumed with an outcome for each: its result, or the exception that it ended with. After an exception no
+    other is begun and those under way may be given up; the outcome of these is `UNDONE`.
+    """
+
+    flows: Sequence[Flow[Any]]
+    width: int
+
+
+class Undone(enum.Enum):
+    UNDONE = enum.auto()
+
+
+UNDONE = Undone.UNDONE
+
+Step: TypeAlias = Call | Sleep | Together
 Flow: TypeAlias = Generator[Step, Any, T]
 
 

@@ -6,17 +6,15 @@ import itertools
 import random
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
-from vectron_p2p.client import administration, operations, watching
+from vectron_p2p.client import administration, blocking, operations, watching
 from vectron_p2p.client.alert_calls import AlertCalls
 from vectron_p2p.client.logs import Tail
 from vectron_p2p.client.session import RetryPolicy, Session
 from vectron_p2p.client.settings import settings
-from vectron_p2p.client.steps import Call, Flow, LinkLost
 from vectron_p2p.client.sync_transport import SocketTransport
 from vectron_p2p.client.targets import Embedded, Remote, parse_target, refuse_credentials
-from vectron_p2p.model.errors import VectronError
 from vectron_p2p.model.watching import DEFAULT_INTERVAL_S, WatchEvent
 
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from vectron_p2p.client.collection import Collection
+    from vectron_p2p.client.steps import Flow
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.logs import LogRecord, LogRecords
     from vectron_p2p.model.moves import MovesReport
@@ -35,14 +34,6 @@ if TYPE_CHECKING:
     from vectron_p2p.model.statistics import ClusterStatistics, History
 
 T = TypeVar("T")
-
-
-class Transport(Protocol):
-    """Carries out `Call`s; used by several threads at once."""
-
-    def call(self, step: Call) -> Any: ...
-
-    def close(self) -> None: ...
 
 
 class Client(AlertCalls):
@@ -71,7 +62,7 @@ class Client(AlertCalls):
         refuse_credentials(api_key, tls)
         parsed = parse_target(target)
         self.session = new_session(parsed, timeout, retry)
-        self._transport: Transport
+        self._transport: blocking.Transport
         if isinstance(parsed, Embedded):
             from vectron_p2p.client.embedded import EmbeddedTransport
 
@@ -339,24 +330,8 @@ class Client(AlertCalls):
             yield from self.run(tail.look())
 
     def run(self, flow: Flow[T]) -> T:
-        """Drives a flow to its result: the whole of this shell."""
-        call = self._transport.call
-        try:
-            step = next(flow)
-            while True:
-                if isinstance(step, Call):
-                    try:
-                        reply = call(step)
-                    except (VectronError, LinkLost) as error:
-                        step = flow.throw(error)
-                    else:
-                        step = flow.send(reply)
-                else:
-                    time.sleep(step.seconds)
-                    step = flow.send(None)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+        """Drives a flow to its result."""
+        return blocking.run(self._transport, flow)
 
 
 def new_session(target: Remote | Embedded, timeout: float, retry: RetryPolicy | None) -> Session:

@@ -1,6 +1,7 @@
 """Blocking sockets: carries out the `Call`s of a blocking client.
 
-A call has a connection to itself while it lasts (threads never wait for each other), taken from a pool of idle ones.
+A call has a connection to itself while it lasts (threads never wait for each other), taken from a pool of idle ones. It
+is a generator that pauses between request and answer, so one thread may have several under way.
 The sockets are non-blocking and waited for with poll, which costs two system calls less per request than socket
 timeouts.
 """
@@ -21,6 +22,7 @@ from vectron_p2p.protocol.events import Closed, ErrorResponse, Event, Response
 from vectron_p2p.protocol.silence import PING_AFTER_S, Silence, Verdict
 
 if TYPE_CHECKING:
+    from vectron_p2p.client.blocking import Exchange
     from vectron_p2p.client.session import Session
     from vectron_p2p.model.ids import Address
 
@@ -51,7 +53,7 @@ class BlockingLink:
             self.close()
             raise
 
-    def call(self, message: Any, timeout: float, patience: float, trace: int = 0) -> Any:
+    def exchange(self, message: Any, timeout: float, patience: float, trace: int = 0) -> Exchange:
         """The answer to `message`.
 
         Raises:
@@ -60,18 +62,19 @@ class BlockingLink:
         """
         message, until = self._link.leased(message)
         try:
-            return self._call(message, timeout, patience, trace)
+            return (yield from self._exchange(message, timeout, patience, trace))
         except LinkLost as error:
             error.until = until
             raise
 
-    def _call(self, message: Any, timeout: float, patience: float, trace: int) -> Any:
+    def _exchange(self, message: Any, timeout: float, patience: float, trace: int) -> Exchange:
         deadline = time.monotonic() + timeout
         request_id = self._connection.send_request(message, timeout=timeout, trace=trace)
         size = self._connection.pending_bytes
         self._flush(deadline, patience, sent=True)
         silence = Silence(time.monotonic())
         silence.sent(size)
+        yield
         while True:
             for event in self._connection.receive(self._read(deadline, silence, patience)):
                 if isinstance(event, Response) and event.id == request_id:
@@ -172,7 +175,7 @@ class SocketTransport:
         self._idle: dict[Address, list[BlockingLink]] = {}
         self._closed = False
 
-    def call(self, step: Call) -> Any:
+    def exchange(self, step: Call) -> Exchange:
         """Carries out `step`.
 
         Raises:
@@ -184,12 +187,13 @@ class SocketTransport:
         deadline = time.monotonic() + step.timeout
         link = self._take(step.address) or BlockingLink(step.address, self._session, timeout=step.dial_timeout)
         try:
-            return link.call(step.message, deadline - time.monotonic(), step.silence_timeout, step.trace)
+            left = deadline - time.monotonic()
+            return (yield from link.exchange(step.message, left, step.silence_timeout, step.trace))
         except LinkLost:
             self._drop(step.address)  # the others to that node are most likely dead too
             raise
         finally:
-            self._give_back(step.address, link)
+            self._give_back(step.address, link)  # which closes it if its answer was not waited for
 
     def _take(self, address: Address) -> BlockingLink | None:
         idle = self._idle.get(address)

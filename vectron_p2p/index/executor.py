@@ -3,8 +3,10 @@
 One hop to a thread costs about as much as a query; while the workers are busy, all that arrives under one key is
 collected and answered by one job. Requests wait in lines, one a collection, and the lines take turns, so a collection
 that is asked much delays another by one batch a turn. Waiting is bounded, for all and for each line. What nobody waits
-for any more (cancelled, or its deadline has passed) is not searched. Nothing here blocks the loop, and nothing here
-knows what a request is.
+for any more (taken back, or its deadline has passed) is not searched. Nothing here blocks the loop but a lone caller's
+own small query, for which two hops would take longer than the query; and nothing here knows what a request is.
+
+Answers go to callbacks (`runtime.callbacks`), as a batch answers a hundred requests at once.
 """
 
 from __future__ import annotations
@@ -14,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from vectron_p2p.model.errors import DeadlineExceeded, Internal, Overloaded, Unavailable, VectronError
+from vectron_p2p.model.errors import DeadlineExceeded, Internal, Overloaded, Unavailable
+from vectron_p2p.runtime.callbacks import awaited, nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from outcome import Outcome
 
     from vectron_p2p.runtime import Clock, Executor
+    from vectron_p2p.runtime.callbacks import Done, TakeBack
 
     Job = Callable[[list[Any]], Sequence[Any]]
     """Answers some requests, in their order, on a thread; an answer may be the `VectronError` that its caller gets."""
@@ -29,19 +33,25 @@ if TYPE_CHECKING:
 MAX_BATCH = 128  # weight taken together: some 30 ms of a thread, which is what another collection waits for its turn
 MAX_WAITING = 4_096  # weight; about a second of work of two cores
 RETRY_AFTER = 0.2
+LONE_S = 0.02  # for so long nobody else has asked: several callers are answered together, faster than one by one
+OVERDUE_EVERY = 0.05  # seconds between looks for requests whose time is over: much less than clients wait for the word
 
 
 class _Waiting:
-    """One request of one caller."""
+    """One request of one caller. `done` is None once it was answered or taken back."""
 
-    __slots__ = ("answer", "deadline", "done", "request", "weight")
+    __slots__ = ("deadline", "done", "request", "weight")
 
-    def __init__(self, request: Any, weight: int, deadline: float) -> None:
+    def __init__(self, request: Any, weight: int, deadline: float, done: Done) -> None:
         self.request = request
         self.weight = weight
         self.deadline = deadline
-        self.done = trio.Event()
-        self.answer: Any = None
+        self.done: Done | None = done
+
+    def answer(self, what: Any) -> None:
+        done, self.done = self.done, None
+        if done is not None:
+            done(what)
 
 
 class _Group:
@@ -87,17 +97,32 @@ class SearchExecutor:
     Batches are handed to threads and taken back without a task in between, which would have to be woken for each.
     """
 
-    def __init__(self, executor: Executor, clock: Clock, *, workers: int = 2, max_waiting: int = MAX_WAITING) -> None:
-        """`workers`: jobs run at once; as many as the "search" lane has threads."""
+    def __init__(
+        self,
+        executor: Executor,
+        clock: Clock,
+        *,
+        workers: int = 2,
+        max_waiting: int = MAX_WAITING,
+        on_loop: bool = False,
+    ) -> None:
+        """`workers`: jobs run at once; as many as the "search" lane has threads.
+
+        `on_loop`: a lone caller's small queries are answered on the event loop.
+        """
         self._executor = executor
         self._clock = clock
         self._workers = workers
         self._max_waiting = max_waiting
+        self._on_loop = on_loop
         self._lines: dict[Hashable, _Line] = {}  # whose turn is next comes first
         self._nursery: trio.Nursery | None = None
         self._searched: dict[int, list[_Waiting]] = {}
         """Batches that threads work on."""
         self._started = 0
+        self._caller: Hashable = None
+        self._alone_since = 0.0
+        self._looking = False
         self.waiting = 0
         """Weight of what no worker has taken yet."""
         self.late = 0
@@ -114,59 +139,79 @@ class SearchExecutor:
                 await trio.sleep_forever()
         finally:
             self._nursery = None
-            for line in self._lines.values():
-                for group in line.groups.values():
-                    _fail(group.members)
-                    group.members.clear()
-            for taken in self._searched.values():
-                _fail(taken)
+            left = list(self._all())
             self._lines.clear()
             self.waiting = 0
+            for one in left:
+                one.answer(Unavailable("the node is stopping"))
 
     async def submit(self, name: Hashable, key: Hashable, job: Job, request: Any, weight: int, deadline: float) -> Any:
-        """The answer of `job` to `request`; requests under one `key` may share one call of the first one's job.
+        """As `begin`, for a task that waits.
+
+        Raises:
+            VectronError: The answer, when it is one.
+        """
+        return await awaited(partial(self.begin, name, key, job, request, weight, deadline))
+
+    def begin(
+        self,
+        name: Hashable,
+        key: Hashable,
+        job: Job,
+        request: Any,
+        weight: int,
+        deadline: float,
+        done: Done,
+        *,
+        lone: Hashable = None,
+    ) -> TakeBack:
+        """Gives `done` the answer of `job` to `request`; those under one `key` may share one call of the first one's
+        job. Or an error: `Overloaded` (too much waits), `DeadlineExceeded` (not begun in time), `Unavailable` (the
+        service stops), `Internal`.
 
         Args:
             name: The line that it waits in.
             weight: What it costs, in ordinary queries.
             deadline: After it nobody wants the answer.
-
-        Raises:
-            Overloaded: Too much waits.
-            DeadlineExceeded: It was not begun before `deadline`.
-            Unavailable: The service stops.
-            VectronError: The answer, when it is one.
+            lone: The caller, if this is a query of a fraction of a millisecond which waits for no lock, and the only
+                one that it has asked.
         """
-        line = self._admit(name, weight)
+        if self._on_loop and lone is not None and self._nursery is not None and self._is_alone(lone):
+            done(_answered(job, request))
+            return nothing
+        line = self._lines.get(name)
+        if line is None:
+            line = self._lines[name] = _Line()
+        elif line.weight + weight > self._max_waiting / len(self._lines):  # an empty line takes anything
+            self.refused += 1
+            done(
+                Overloaded(
+                    f"searches of this collection wait on this node already ({line.weight})", retry_after=RETRY_AFTER
+                )
+            )
+            return nothing
         group = line.groups.get(key)
         if group is None:
             group = line.groups[key] = _Group(job)
-        one = _Waiting(request, weight, deadline)
+        one = _Waiting(request, weight, deadline, done)
         group.members[one] = None
         line.weight += weight
         self.waiting += weight
         self._dispatch()
-        try:
-            await one.done.wait()
-        finally:
-            if one in group.members:  # cancelled: what no worker has taken is not searched for nobody
-                del group.members[one]
-                self._leave(name, line, key, group, weight)
-        if isinstance(one.answer, VectronError):
-            raise one.answer
-        return one.answer
+        return partial(self._take_back, name, line, key, group, one)
 
-    def _admit(self, name: Hashable, weight: int) -> _Line:
-        """The line, if it has room: each has an equal share of what may wait; one that is empty takes anything."""
-        line = self._lines.get(name)
-        if line is None:
-            line = self._lines[name] = _Line()
-        elif line.weight + weight > self._max_waiting / len(self._lines):
-            self.refused += 1
-            raise Overloaded(
-                f"searches of this collection wait on this node already ({line.weight})", retry_after=RETRY_AFTER
-            )
-        return line
+    def _take_back(self, name: Hashable, line: _Line, key: Hashable, group: _Group, one: _Waiting) -> None:
+        one.done = None
+        if one in group.members:  # what no worker has taken is not searched for nobody
+            del group.members[one]
+            self._leave(name, line, key, group, one.weight)
+
+    def _is_alone(self, caller: Hashable) -> bool:
+        """Whether this caller, and for a while no other, asks."""
+        now = self._clock.now()
+        if caller != self._caller:
+            self._caller, self._alone_since = caller, now
+        return not self._searched and not self._lines and now - self._alone_since >= LONE_S
 
     def _leave(self, name: Hashable, line: _Line, key: Hashable, group: _Group, weight: int) -> None:
         """`weight` waits no more."""
@@ -180,16 +225,23 @@ class SearchExecutor:
     def _dispatch(self) -> None:
         """Hand over batches while threads are free and somebody waits."""
         nursery = self._nursery
+        late: list[_Waiting] = []
         while nursery is not None and len(self._searched) < self._workers:
-            batch = self._take()
+            batch = self._take(late)
             if batch is None:
-                return
+                break
             job, taken = batch
             self._started += 1
             number = self._started
             self._searched[number] = taken
             requests = [one.request for one in taken]
             self._executor.start(nursery, "search", job, [requests], partial(self._done, number))
+            if not self._looking:
+                self._looking = True
+                nursery.start_soon(self._look_for_overdue)
+        self.late += len(late)
+        for one in late:  # last: whoever is told may ask again
+            one.answer(DeadlineExceeded("the time given ran out before the search was begun; give more time"))
 
     def _done(self, number: int, result: Outcome[Sequence[Any]]) -> None:
         taken = self._searched.pop(number)
@@ -200,38 +252,59 @@ class SearchExecutor:
             answers = result.unwrap()
         except Exception as error:
             for one in taken:
-                # An exception of its own for each: raised in several tasks, one would collect all their tracebacks.
-                one.answer = Internal(f"the search failed: {error!r}")
-                one.answer.__cause__ = error
-                one.done.set()
+                one.answer(_failed(error))
         else:
             for one, answer in zip(taken, answers, strict=True):
-                one.answer = answer
-                one.done.set()
+                one.answer(answer)
 
-    def _take(self) -> tuple[Job, list[_Waiting]] | None:
-        """The first members of the oldest group of the line whose turn it is; None: nobody waits."""
+    async def _look_for_overdue(self) -> None:
+        """Until nothing is under way: a thread that hangs (a disk that does) must not keep its callers."""
+        while self._searched or self._lines:
+            await self._clock.sleep(OVERDUE_EVERY)
+            now = self._clock.now()
+            # They stay where they are: `_take` and `_done` count them and pass over them.
+            for one in [one for one in self._all() if one.deadline <= now]:
+                one.answer(DeadlineExceeded("the time given ran out on the node that was asked"))
+        self._looking = False
+
+    def _all(self) -> Iterator[_Waiting]:
+        """Whoever waits or is searched for."""
+        for line in self._lines.values():
+            for group in line.groups.values():
+                yield from group.members
+        for taken in self._searched.values():
+            yield from taken
+
+    def _take(self, late: list[_Waiting]) -> tuple[Job, list[_Waiting]] | None:
+        """The first members of the oldest group of the line whose turn it is; None: nobody waits. Those that are too
+        late are added to `late`.
+        """
         now = self._clock.now()
         while self._lines:
             name, line = next(iter(self._lines.items()))
             key, group = next(iter(line.groups.items()))
             del line.groups[key]
-            taken, late = group.take(now)
+            taken, overdue = group.take(now)
             if group.members:
                 line.groups[key] = group  # what is left of it goes to the end of its line
             del self._lines[name]
             self._lines[name] = line  # and the line behind the others
-            self._leave(name, line, key, group, sum(one.weight for one in (*taken, *late)))
-            for one in late:
-                self.late += 1
-                one.answer = DeadlineExceeded("the time given ran out before the search was begun; give more time")
-                one.done.set()
+            self._leave(name, line, key, group, sum(one.weight for one in (*taken, *overdue)))
+            late += overdue
             if taken:
                 return group.job, taken
         return None
 
 
-def _fail(members: dict[_Waiting, None] | list[_Waiting]) -> None:
-    for one in members:
-        one.answer = Unavailable("the node is stopping")
-        one.done.set()
+def _answered(job: Job, request: Any) -> Any:
+    try:
+        return job([request])[0]
+    except Exception as error:
+        return _failed(error)
+
+
+def _failed(error: Exception) -> Internal:
+    """One for each caller: raised in several tasks, one would collect all their tracebacks."""
+    failure = Internal(f"the search failed: {error!r}")
+    failure.__cause__ = error
+    return failure

@@ -28,6 +28,11 @@ class Gate:
         self.shared_entries = 0
         """How often the gate was shared; a reader of it learns whether anybody came since."""
 
+    @property
+    def open(self) -> bool:
+        """Whether who comes to share it now would not wait."""
+        return not (self._alone or self._waiting_alone or self._owed)
+
     @contextmanager
     def shared(self) -> Iterator[None]:
         with self._changed:

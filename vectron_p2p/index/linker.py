@@ -1,4 +1,4 @@
-"""Upkeep of all shard indexes of a node: linking, rebuilding, snapshots; in small portions, shard by shard.
+"""Upkeep of all shard indexes of a node: payloads, linking, rebuilding, snapshots; in small portions, shard by shard.
 
 Must not know where rows come from. Invariant: of every shard with unlinked points some are linked in every round, so
 one shard's import does not keep the others' points in the slow tail.
@@ -169,6 +169,9 @@ class Linker(Generic[K]):
 
     async def _upkeep(self, key: K, shard: _Shard) -> bool:
         index, worked = shard.index, False
+        if index.payloads_wait:
+            await self._executor.run("index", index.index_payloads)
+            worked = True
         if index.unlinked:
             await self._executor.run("index", link_some, index, 1 if key in self._gentle else TURNS)
             shard.last_linked = self._clock.now()

@@ -81,7 +81,8 @@ class Searcher:
     def _search(self, plan: planner.Plan) -> None:
         rows = np.arange(len(self._queries))
         for attempt in (plan, planner.Plan("exact", plan.ef, 0)):
-            rows = np.concatenate([self._attempt(attempt, part, plan) for part in self._turns(rows, attempt)])
+            left = [self._attempt(attempt, part, plan) for part in self._turns(rows, attempt)]
+            rows = left[0] if len(left) == 1 else np.concatenate(left)
             if not len(rows):
                 return
             self._plan["rescanned"] = len(rows)  # dead labels, or points that the graph does not reach
@@ -96,7 +97,8 @@ class Searcher:
     def _attempt(self, attempt: planner.Plan, rows: Ints, plan: planner.Plan) -> Ints:
         """Finishes those of `rows` for which `attempt` finds enough; returns the others."""
         k = self._request.k
-        found = collect(self._layer, self._mutex, self._queries[rows], attempt, depth=k)
+        queries = self._queries if len(rows) == len(self._queries) else self._queries[rows]
+        found = collect(self._layer, self._mutex, queries, attempt, depth=k)
         if attempt is plan:
             self._plan["scanned"] = found.scanned
         want = min(k, found.live)
@@ -113,21 +115,22 @@ class Searcher:
     def _finish_many(self, found: Found, rows: Ints, enough: Mask) -> None:
         """`_finish` for all rows of `found` that have `enough`; in one go for those without ties and empty places."""
         k = min(self._request.k, found.slots.shape[1])
-        slots, ranks, view = found.slots[:, :k], found.ranks[:, :k], found.view
-        plain = enough if self._request.score_threshold is None and k else np.zeros_like(enough)
-        if k:
-            ties = (found.ranks[:, 1 : k + 1] == found.ranks[:, : found.ranks[:, 1 : k + 1].shape[1]]).any(axis=1)
-            plain = plain & (slots[:, -1] != NONE) & ~ties
-        for at in np.flatnonzero(enough & ~plain).tolist():
-            self._finish(int(rows[at]), view, *ordered(view, found.slots[at], found.ranks[at], self._request.k))
-        chosen = np.flatnonzero(plain)
+        view, ranks = found.view, found.ranks
+        if self._request.score_threshold is None and k:
+            ties = (ranks[:, 1 : k + 1] == ranks[:, : ranks[:, 1 : k + 1].shape[1]]).any(axis=1)
+            plain = enough & (found.slots[:, k - 1] != NONE) & ~ties
+        else:
+            plain = np.zeros_like(enough)
+        for at in (enough & ~plain).nonzero()[0].tolist():
+            self._finish(int(rows[at]), view, *ordered(view, found.slots[at], ranks[at], self._request.k))
+        chosen = plain.nonzero()[0]
         if len(chosen):
-            flat = slots[chosen].ravel()
-            ids, versions = [view.ids[slot] for slot in flat.tolist()], view.versions_of(flat)
-            found_scores = scores(ranks[chosen], self._metric)
-            for place, at in enumerate(chosen.tolist()):
+            flat = found.slots[chosen, :k].ravel()
+            ids, versions = view.ids_of(flat), view.versions_of(flat)
+            found_scores = scores(ranks[chosen, :k], self._metric)
+            for place, row in enumerate(rows[chosen].tolist()):
                 part = slice(place * k, place * k + k)
-                self._hits[int(rows[at])] = Hits(ids[part], found_scores[place], versions[part])
+                self._hits[row] = Hits(ids[part], found_scores[place], versions[part])
 
     def _finish(self, row: int, view: View, slots: Slots, ranks: Matrix) -> None:
         threshold = self._request.score_threshold
@@ -136,4 +139,4 @@ class Searcher:
             exact = found.astype(np.float64)  # numpy would round the threshold to float32
             passing = exact <= threshold if self._metric == "l2" else exact >= threshold
             slots, found = slots[passing], found[passing]
-        self._hits[row] = Hits([view.ids[slot] for slot in slots.tolist()], found, view.versions_of(slots))
+        self._hits[row] = Hits(view.ids_of(slots), found, view.versions_of(slots))

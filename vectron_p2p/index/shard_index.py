@@ -4,7 +4,8 @@ Invariants: a row given to `apply` is in every search that starts after `apply` 
 none; no search waits for more than one exclusive turn (`link_turn`, a graph's growth, the moment of a fork). Every
 method may be called from any thread and may block: not from an event loop. `load` comes first and alone.
 
-Locks, in the order they are taken: upkeep, a layer's gate, mutex. The mutex is held for copying a batch at most.
+Locks, in the order they are taken: upkeep, the backlog's, a layer's gate, mutex. The mutex is held for copying a batch
+at most.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ import numpy as np
 from vectron_p2p.index import snapshot
 from vectron_p2p.index.filtered import FilteredSearcher
 from vectron_p2p.index.layer import IndexOptions, Layer
+from vectron_p2p.index.locality import like_by_like
 from vectron_p2p.index.matches import Matches
+from vectron_p2p.index.payload.backlog import Backlog
 from vectron_p2p.index.payload.extract import extract
 from vectron_p2p.index.payload.order import next_in_order
 from vectron_p2p.index.payload.payload_index import PayloadIndex
 from vectron_p2p.index.rebuild import Rebuild
 from vectron_p2p.index.search import Hits, Request, Searcher
+from vectron_p2p.index.turns import Turns
 from vectron_p2p.query import planner
 from vectron_p2p.query.scoring import prepare, stack_bytes
 
@@ -45,21 +49,10 @@ if TYPE_CHECKING:
 QUERY_CHUNK = 64  # queries planned and scored together; more save little and take memory
 LOAD_CHUNK = 1_000
 
-# Points per exclusive turn. At 384 dimensions and ef_construction 100 on two threads 16 take 5 ms, 48 take 13 ms; a
-# search that comes meanwhile waits that long. Larger turns link faster: for when nobody searched since the last one.
-BUSY_TURN, IDLE_TURN = 16, 40
-LONG_TAIL = (
-    1_000  # slots that wait: beyond, every search pays more for scanning them than for waiting through long turns
-)
-_TURN_COST = (
-    384 + 384
-) * 100  # (dimension + what a hop costs besides distances) * ef_construction those were measured at
-
 GARBAGE_SHARE = 0.2  # dead labels take their part of every beam
 URGENT_SHARE = 0.5  # beams are twice as wide then
 GARBAGE_FLOOR = 1_000  # below that many a rebuild is not worth its work
 DEAD_SLOT_SHARE = 0.6  # dead vectors only cost memory (and scans, while there is no graph)
-
 
 _lives = itertools.count(1)
 
@@ -95,16 +88,13 @@ class ShardIndex:
         self._mutex = threading.Lock()
         self._upkeep = threading.Lock()
         self._layer = Layer(options, folder, self._fresh_payloads())
+        self._backlog = Backlog()
         self._rebuild: Rebuild | None = None
-        self._searches_seen = 0
         self._saved_to = 0
         self._closed = False
         self.revision = (next(_lives), 0)
         """Which index this is of all in the process, and how often `apply` has changed it: equal means equal rows."""
-        turn = _TURN_COST / ((options.dimension + 384) * max(options.ef_construction, options.m))
-        self._busy_turn, self._idle_turn = (
-            max(1, min(2 * size, round(size * turn))) for size in (BUSY_TURN, IDLE_TURN)
-        )
+        self._turns = Turns(options)
 
     # --- figures ------------------------------------------------------------------------------------------------------
 
@@ -143,13 +133,19 @@ class ShardIndex:
         with self._mutex:
             layer = self._layer
             view = layer.table.view()
-        slots = layer.payloads.opaque.between(0, view.end)[0]
+            slots = layer.payloads.opaque.between(0, view.end)[0]
         return int(np.count_nonzero(view.alive(slots.astype(np.int64))))
 
     @property
     def unsaved(self) -> int:
         """Slots linked since the last snapshot."""
         return self._layer.linked_to - self._saved_to
+
+    @property
+    def calm(self) -> bool:
+        """Whether a search would wait for no lock now, and for a while, as nothing is to be linked or rebuilt."""
+        layer = self._layer
+        return not self.unlinked and self._rebuild is None and layer.gate.open and not self._mutex.locked()
 
     @property
     def needs_rebuild(self) -> bool:
@@ -174,7 +170,10 @@ class ShardIndex:
     # --- rows ---------------------------------------------------------------------------------------------------------
 
     def load(self, rows: Iterable[RowLike]) -> LoadReport:
-        """Fill an empty index with all rows of the store, restoring the graph from its snapshot where they match."""
+        """Fill an empty index with all rows of the store, restoring the graph from its snapshot where they match.
+
+        Payloads of restored rows are indexed later: see `index_payloads`.
+        """
         shot, why = None, "no folder"
         if self._folder is not None:
             try:
@@ -205,7 +204,6 @@ class ShardIndex:
                     self._revive(known)
         self.apply(fresh)
         self._revive(known)
-        self._layer.payloads.sort()  # restored slots come in the order of ids
         if shot is not None:
             self._layer.adopt(shot.graph, shot.label_of)
             self._saved_to = self._layer.linked_to
@@ -216,7 +214,8 @@ class ShardIndex:
             slots, rows = [slot for slot, _ in known], [row for _, row in known]
             matrix = self._matrix(rows)
             self._layer.table.revive(slots, [row.id for row in rows], [row.version for row in rows], matrix)
-            self._layer.payloads.add(extract([row.payload for row in rows]), np.asarray(slots, dtype=np.int32))
+            packed = [row.payload for row in rows]
+            self._backlog.put(self._layer.payloads, np.asarray(slots, dtype=np.int32), packed)
             known.clear()
 
     def _matrix(self, rows: Sequence[RowLike]) -> Matrix:
@@ -242,6 +241,10 @@ class ShardIndex:
     def _apply(self, rows: Sequence[RowLike]) -> None:
         filled = [row for row in rows if row.vector is not None]
         matrix = self._matrix(filled)
+        order = like_by_like(matrix)
+        if order is not None:  # versions decide between rows of one point, wherever they stand
+            filled, matrix = [filled[place] for place in order.tolist()], matrix[order]
+            rows = [*(row for row in rows if row.vector is None), *filled]
         places = {id(row): place for place, row in enumerate(filled)}
         terms = extract([row.payload for row in filled])
         with self._mutex:
@@ -289,6 +292,8 @@ class ShardIndex:
         `keep` says for each of some ids whether it passes `filter` (or any other), where the index leaves that open;
         it is asked in chunks, outside of all locks.
         """
+        if filter is not None or keep is not None:
+            self._finish_payloads()
         prepared = prepare(np.ascontiguousarray(queries, dtype=np.float32), self.options.metric)
         request = Request(k, ef, exact, filter, keep, score_threshold)
         searcher = Searcher if filter is None and keep is None else FilteredSearcher
@@ -302,6 +307,7 @@ class ShardIndex:
 
     def matches(self, filter: Filter) -> Matches:
         """The points that pass `filter`, as far as the index can tell."""
+        self._finish_payloads()
         with self._mutex:
             layer = self._layer
             view, points = layer.table.view(), layer.table.live
@@ -309,12 +315,28 @@ class ShardIndex:
 
     def in_order(self, order: Order, after: Position | None, limit: int, filter: Filter) -> InOrder | None:
         """See `next_in_order`."""
+        self._finish_payloads()
         with self._mutex:
             layer = self._layer
             view = layer.table.view()
         return next_in_order(layer.payloads, view, layer.payloads.masks(filter, view.end), order, after, limit)
 
+    def _finish_payloads(self) -> None:
+        """After a start the first who asks for payloads waits until they are indexed: about 6 µs a row."""
+        self._backlog.finish(self._layer.payloads, self._mutex)
+
     # --- upkeep -------------------------------------------------------------------------------------------------------
+
+    @property
+    def payloads_wait(self) -> bool:
+        """Whether payloads that a start has read are still to be indexed."""
+        return not self._backlog.done and not self._closed
+
+    def index_payloads(self) -> None:
+        """Index a portion of them; searches and writes go on meanwhile, filters wait."""
+        with self._upkeep:
+            if self.payloads_wait:
+                self._backlog.work(self._layer.payloads, self._mutex)
 
     def link_turn(self, points: int | None = None) -> int:
         """Link a few points in one short exclusive turn; returns how many slots wait still."""
@@ -322,11 +344,8 @@ class ShardIndex:
             if self._closed or not self.unlinked:
                 return 0
             layer = self._layer
-            seen, self._searches_seen = self._searches_seen, layer.gate.shared_entries
-            if points is None:
-                idle = layer.gate.shared_entries == seen
-                points = self._idle_turn if idle or self.unlinked > LONG_TAIL else self._busy_turn
-            layer.link(points, self._threads, self._mutex)
+            turn = self._turns.next(layer.gate.shared_entries, self.unlinked)
+            layer.link(turn if points is None else points, self._threads, self._mutex)
             return self.unlinked
 
     def rebuild_turn(self) -> bool:
@@ -338,16 +357,17 @@ class ShardIndex:
             if self._closed:
                 return True
             if self._rebuild is None:
+                self._finish_payloads()
                 fresh = Layer(self.options, self._folder, self._fresh_payloads())
                 with self._mutex:
-                    self._rebuild = Rebuild(self._layer, fresh, self._mutex, self._idle_turn, self._threads)
+                    self._rebuild = Rebuild(self._layer, fresh, self._mutex, self._turns.aside, self._threads)
             if not self._rebuild.step():
                 return False
             with self._mutex:
                 self._rebuild.finish()
                 self._layer = self._rebuild.new  # searches that began on the old one end on it
                 self._rebuild = None
-            self._saved_to = self._searches_seen = 0
+            self._saved_to = 0
             return True
 
     def rebuild(self) -> None:

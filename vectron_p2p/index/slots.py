@@ -10,6 +10,7 @@ Not locked: one writer at a time; views are taken by who also keeps writers out,
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from vectron_p2p.query.scoring import Matrix
 
 VERSION_BYTES = 40  # replication.version
+OPAQUE = np.dtype((np.void, VERSION_BYTES))  # as one value, which becomes bytes
 ALIVE = np.iinfo(np.int64).max
 FIRST_SLOTS = 64
 
@@ -66,8 +68,12 @@ class View(NamedTuple):
         return mask
 
     def versions_of(self, slots: Ints) -> list[bytes]:
-        packed = self.versions[slots].tobytes()
-        return [packed[at : at + VERSION_BYTES] for at in range(0, len(packed), VERSION_BYTES)]
+        found: list[bytes] = self.versions.view(OPAQUE).ravel().take(slots).tolist()
+        return found
+
+    def ids_of(self, slots: Ints) -> list[PointId]:
+        ids = self.ids
+        return [ids[slot] for slot in slots.tolist()] if len(slots) < 2 else list(itemgetter(*slots.tolist())(ids))
 
 
 class SlotTable:

@@ -1,4 +1,7 @@
-"""The answering end of connections: one task per request, and the server that accepts connections.
+"""The answering end of connections: the server that accepts them, and what becomes of their requests.
+
+A request gets a task and a cancel scope of its own, or, if whoever serves it can do that without waiting in between,
+neither (`Quick`): a task costs more than a small request itself.
 
 Owns deadlines, cancellation and the way from exceptions to error frames. Must not know what messages mean: a handler is
 called with each request. Invariants: every request is answered exactly once or cancelled; nothing a caller sends or
@@ -7,6 +10,7 @@ omits takes down more than its own connection; tasks, queued bytes and connectio
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,7 +20,7 @@ import trio
 
 from vectron_p2p.model.errors import DeadlineExceeded, Internal, VectronError
 from vectron_p2p.net.interfaces import ConnectionLost
-from vectron_p2p.net.link import Link
+from vectron_p2p.net.link import HIGH_WATER, Link
 from vectron_p2p.net.rpc_client import RpcConnection
 from vectron_p2p.observability import tracing
 from vectron_p2p.observability.logs import get_logger
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from vectron_p2p.model.ids import Address
     from vectron_p2p.net.interfaces import Endpoint, Stream
     from vectron_p2p.runtime import Clock
+    from vectron_p2p.runtime.callbacks import Done, TakeBack
 
 __all__ = ["Caller", "Handler", "NoteHandler", "RpcConnection", "RpcServer", "serve_connection"]
 
@@ -52,6 +57,11 @@ class Caller:
 Handler: TypeAlias = Callable[[Any, Caller], Awaitable[Any]]
 NoteHandler: TypeAlias = Callable[[Any, Caller], None]
 WelcomeFor: TypeAlias = Callable[[Hello], Welcome]
+Quick: TypeAlias = Callable[[Any, Caller, float, int, "Done", bool], "TakeBack | None"]
+"""(message, caller, deadline, trace, done, whether the connection asks nothing else now): has a request answered
+without a task. Returns what takes it back, or None: it needs a task. `done` gets the reply or a `VectronError`, now or
+later; None says that it needs a task after all.
+"""
 OnAnswered: TypeAlias = Callable[[Any, Caller, float, "VectronError | None", int, int], None]
 """(message, caller, seconds that it took, the error it was answered with, bytes in, bytes out)."""
 
@@ -82,6 +92,7 @@ class _Serving:
         on_note: NoteHandler | None,
         max_in_flight: int,
         on_answered: OnAnswered | None,
+        quick: Quick | None,
     ) -> None:
         self.core = Connection("server", max_in_flight=max_in_flight)
         self.link = Link(stream, self.core, clock, greet_within=HANDSHAKE_TIMEOUT)
@@ -90,14 +101,21 @@ class _Serving:
         self._handler = handler
         self._on_note = on_note
         self._on_answered = on_answered
+        self._quick = quick
         self._address = stream.remote
         self._opened = clock.now()
         self._requests = 0
         self._caller: Caller | None = None
         self._scopes: dict[int, trio.CancelScope] = {}
+        self._quick_ones: dict[int, TakeBack] = {}
 
     async def run(self) -> None:
-        await self.link.run(self._handle)
+        try:
+            await self.link.run(self._handle)
+        finally:
+            for take_back in self._quick_ones.values():  # nobody is there any more to answer
+                take_back()
+            self._quick_ones.clear()
 
     @property
     def role(self) -> str:
@@ -117,15 +135,15 @@ class _Serving:
 
     def _handle(self, event: Event, tasks: trio.Nursery) -> None:
         match event:
-            case Request(request_id, message, timeout, size, trace):
-                # The scope is made here, so that its deadline and a CANCEL also count while the task waits for its
-                # turn.
-                scope = self._clock.move_on_after(float("inf") if timeout is None else timeout)
-                self._scopes[request_id] = scope
+            case Request():
                 self._requests += 1
-                tasks.start_soon(self._answer, request_id, message, scope, size, self._clock.now(), trace)
+                if self._quick is None or not self._begin_quickly(self._quick, event, tasks):
+                    self._start(event, self._clock.now(), tasks)
             case Cancelled(request_id):
-                if request_id in self._scopes:  # else the handler is through already
+                if request_id in self._quick_ones:
+                    self._quick_ones.pop(request_id)()
+                    self.core.abandon(request_id)
+                elif request_id in self._scopes:  # else the handler is through already
                     self._scopes[request_id].cancel()
             case Note(message):
                 self._take_note(message)
@@ -140,6 +158,46 @@ class _Serving:
                     log.info("connection_refused", remote=str(self._address), reason=reason)
             case _:
                 pass  # the core gives a server nothing else
+
+    def _start(self, request: Request, began: float, tasks: trio.Nursery) -> None:
+        # The scope is made here, so that its deadline and a CANCEL also count while the task waits for its turn.
+        timeout = math.inf if request.timeout is None else request.timeout
+        scope = self._clock.move_on_after(began + timeout - self._clock.now())
+        self._scopes[request.id] = scope
+        tasks.start_soon(self._answer, request.id, request.message, scope, request.size, began, request.trace)
+
+    def _begin_quickly(self, quick: Quick, request: Request, tasks: trio.Nursery) -> bool:
+        """Whether the request needs no task."""
+        assert self._caller is not None
+        began = self._clock.now()
+        deadline = math.inf if request.timeout is None else began + request.timeout
+        answered = False
+
+        def done(answer: Any) -> None:
+            nonlocal answered
+            answered = True
+            self._quick_ones.pop(request.id, None)
+            if self.core.closed:
+                return
+            try:
+                self._finish_quickly(request, began, answer, tasks)
+            except Exception:  # a defect of ours: whoever calls this serves others too
+                log.exception("request_failed", message=type(request.message).__name__)
+                self.link.end("an internal error")
+
+        take_back = quick(request.message, self._caller, deadline, request.trace, done, self.core.in_flight == 1)
+        if take_back is not None and not answered:
+            self._quick_ones[request.id] = take_back
+        return take_back is not None
+
+    def _finish_quickly(self, request: Request, began: float, answer: Any, tasks: trio.Nursery) -> None:
+        if answer is None:
+            self._start(request, began, tasks)
+        elif self.core.pending_bytes > HIGH_WATER:
+            tasks.start_soon(self._respond_later, request, began, answer)
+        else:
+            error = answer if isinstance(answer, VectronError) else None
+            self._respond(request.id, request.message, answer, error, request.size, began)
 
     def _greet(self, hello: Hello) -> None:
         try:
@@ -165,7 +223,6 @@ class _Serving:
     ) -> None:
         tracing.begin(trace)
         assert self._caller is not None
-        bytes_out = 0
         reply: Any = None
         error: VectronError | None = None
         try:
@@ -177,14 +234,28 @@ class _Serving:
             error = _as_answer(caught, message)
         finally:
             del self._scopes[request_id]
+        if error is not None:
+            error.trace = tracing.text(tracing.current())  # of this request, though others may get the same object
         await self.link.room()  # the reply stays an object until the reader of the others has caught up
+        self._respond(request_id, message, reply, error, bytes_in, began)
+
+    async def _respond_later(self, request: Request, began: float, answer: Any) -> None:
+        tracing.begin(request.trace)
+        await self.link.room()
+        error = answer if isinstance(answer, VectronError) else None
+        self._respond(request.id, request.message, answer, error, request.size, began)
+
+    def _respond(
+        self, request_id: int, message: Any, reply: Any, error: VectronError | None, bytes_in: int, began: float
+    ) -> None:
+        assert self._caller is not None
+        bytes_out = 0
         if error is None:
             try:
                 bytes_out = self.core.respond(request_id, reply)
             except LocalProtocolError as caught:
                 error = _as_answer(caught, message)
         if error is not None:
-            error.trace = tracing.text(tracing.current())  # of this request, though others may get the same object
             bytes_out = self.core.respond_error(request_id, error)  # of no effect when the request was cancelled
         self.link.wake()
         if self._on_answered is not None and bytes_out >= 0:
@@ -212,6 +283,7 @@ async def serve_connection(
     on_note: NoteHandler | None = None,
     max_in_flight: int = MAX_IN_FLIGHT,
     on_answered: OnAnswered | None = None,
+    quick: Quick | None = None,
 ) -> None:
     """Serves one stream until it ends, and closes it.
 
@@ -223,8 +295,9 @@ async def serve_connection(
         on_note: Takes one-way messages; must not block.
         max_in_flight: Requests at once; more are answered `Overloaded`.
         on_answered: Told of each request that was answered; not of those that were taken back.
+        quick: Asked first.
     """
-    await _Serving(stream, clock, welcome, handler, on_note, max_in_flight, on_answered).run()
+    await _Serving(stream, clock, welcome, handler, on_note, max_in_flight, on_answered, quick).run()
 
 
 class RpcServer:
@@ -239,6 +312,7 @@ class RpcServer:
         handler: Handler,
         on_note: NoteHandler | None = None,
         on_answered: OnAnswered | None = None,
+        quick: Quick | None = None,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self._endpoint = endpoint
@@ -247,6 +321,7 @@ class RpcServer:
         self._handler = handler
         self._on_note = on_note
         self._on_answered = on_answered
+        self._quick = quick
         self._ended: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
         self._max_connections = max_connections
         self._serving: dict[_Serving, None] = {}  # ordered: goodbyes go out in the same order in each run
@@ -292,7 +367,14 @@ class RpcServer:
 
     async def _serve(self, stream: Stream) -> None:
         serving = _Serving(
-            stream, self._clock, self._welcome, self._handler, self._on_note, MAX_IN_FLIGHT, self._on_answered
+            stream,
+            self._clock,
+            self._welcome,
+            self._handler,
+            self._on_note,
+            MAX_IN_FLIGHT,
+            self._on_answered,
+            self._quick,
         )
         self._serving[serving] = None
         try:

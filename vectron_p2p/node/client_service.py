@@ -323,7 +323,7 @@ class ClientService:
         admit_search(message, collection.options)
         bounded = message.timeout is None and timeout != DEFAULT_TIMEOUT  # the request's own scope ends then
         timeout = min(timeout, message.timeout or timeout)
-        reply = await self._local_searches.search(collection, message, timeout=timeout, bounded=bounded)
+        reply = await self._local_searches.search(message, timeout=timeout, bounded=bounded)
         return reply or await self._searches.search(collection, message, timeout=timeout)
 
     async def _count(self, message: m.Count, timeout: float) -> m.CountReply:

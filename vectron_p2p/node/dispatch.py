@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
-from vectron_p2p.model.errors import NotFound, PermissionDenied, Unavailable
+from vectron_p2p.model.errors import NotFound, Overloaded, PermissionDenied, Unavailable, VectronError
 from vectron_p2p.model.ids import NodeId
+from vectron_p2p.node.client_service import DEFAULT_TIMEOUT
 from vectron_p2p.node.joining import let_in
 from vectron_p2p.observability import tracing
 from vectron_p2p.protocol import messages as m
+from vectron_p2p.runtime.callbacks import nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from vectron_p2p.net.rpc import Caller
     from vectron_p2p.node.catalog import Catalog
     from vectron_p2p.node.client_service import ClientService
+    from vectron_p2p.node.coordinator.local_searches import LocalSearches
     from vectron_p2p.node.gossip import Gossip
     from vectron_p2p.node.identity import Identity
     from vectron_p2p.node.limiter import Limiter
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from vectron_p2p.node.slow_requests import SlowRequests
     from vectron_p2p.node.status import Status
     from vectron_p2p.runtime import Clock
+    from vectron_p2p.runtime.callbacks import Done, TakeBack
 
 INSPECTION = (m.GetNodeStatus, m.MerkleRoots, m.MerkleLeaves, m.LeafVersions, m.FetchRows)
 """Requests between nodes that clients may make too: reads of one replica, for tools that compare replicas."""
@@ -43,6 +47,41 @@ class Service(Protocol):
     def handles(self, message: object) -> bool: ...
 
     async def handle(self, message: Any) -> Any: ...
+
+
+class _Quick:
+    """One request that is being answered without a task."""
+
+    __slots__ = ("_caller", "_done", "_limiter", "_slow", "_trace", "_watch", "began", "take_back")
+
+    def __init__(
+        self, slow: SlowRequests, limiter: Limiter, message: Any, caller: Caller, trace: int, done: Done
+    ) -> None:
+        self._slow = slow
+        self._caller = caller
+        self._watch = slow.watch(message, caller.address)
+        self._limiter = limiter
+        self._trace = trace
+        self._done = done
+        self.began = self._watch.begin()
+        self.take_back: TakeBack = nothing
+
+    def done(self, answer: Any) -> None:
+        if answer is None:
+            self._limiter.put_off(self._watch.message, self._caller.address)
+        else:
+            self._limiter.leave()
+            error = answer if isinstance(answer, VectronError) else None
+            tracing.begin(self._trace)  # of whichever task this is called by
+            self._slow.ended(self._watch, error)
+            tracing.begin(0)
+            if error is not None:
+                error.trace = tracing.text(self._trace)
+        self._done(answer)
+
+    def cancel(self) -> None:
+        self._limiter.leave()
+        self.take_back()
 
 
 class Dispatch:
@@ -60,6 +99,7 @@ class Dispatch:
         slow: SlowRequests,
         limiter: Limiter,
         clock: Clock,
+        searches: LocalSearches,
         *,
         serving: Callable[[], bool],
     ) -> None:
@@ -73,6 +113,7 @@ class Dispatch:
         self._slow = slow
         self._limiter = limiter
         self._clock = clock
+        self._searches = searches
         self._serving = serving
         self._traces = tracing.source(f"{identity.node}/{identity.boot}")
 
@@ -85,15 +126,40 @@ class Dispatch:
             with self._limiter.admitted(message, caller.address):
                 if caller.hello.generation == self._catalog.state.generation:
                     await self._catalog.catch_up(caller.hello.epoch)  # what this client has seen, it sees here
-                return await self.answer_client(message, str(caller.address))
+                return await self.answer_client(message, caller.address)
         if isinstance(message, m.Recover):
             return await self._recovery.answer(message)
         if caller.role != "peer" and not isinstance(message, INSPECTION):
             raise PermissionDenied(f"{type(message).__name__} is a request between nodes")
-        with self._slow.watch(message, str(caller.address), owner=True):
+        with self._slow.watch(message, caller.address, owner=True):
             return await self.serve_peer(message)
 
-    async def answer_client(self, message: Any, client: str = "embedded") -> Any:
+    def begin(
+        self, message: Any, caller: Caller, deadline: float, trace: int, done: Done, alone: bool
+    ) -> TakeBack | None:
+        """Has a request answered that needs no task, if it is one: see `net.rpc.Quick`."""
+        if type(message) is not m.Search or message.count != 1 or not self._serving():
+            return None
+        state = self._catalog.state
+        if caller.hello.generation == state.generation and caller.hello.epoch > state.epoch:
+            return None
+        trace = trace or self._traces()
+        try:
+            self._limiter.enter(message, caller.address)
+        except Overloaded as error:
+            error.trace = tracing.text(trace)
+            done(error)
+            return nothing
+        quick = _Quick(self._slow, self._limiter, message, caller, trace, done)
+        lone = caller.address if alone else None
+        take_back = self._searches.begin(message, min(deadline, quick.began + DEFAULT_TIMEOUT), quick.done, lone=lone)
+        if take_back is None:
+            self._limiter.put_off(message, caller.address)
+            return None
+        quick.take_back = take_back
+        return quick.cancel
+
+    async def answer_client(self, message: Any, client: object = "embedded") -> Any:
         """The reply to a client's request, within the deadline of the scope it is called in."""
         if not tracing.current():
             tracing.begin(self._traces())

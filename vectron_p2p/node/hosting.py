@@ -85,6 +85,7 @@ def open_runtime(config: NodeConfig, network: Network) -> Iterator[Runtime]:
                 link_threads=os.cpu_count() or 1,
                 search_threads=threads["search"].threads,
                 usage=ProcessUsage(),
+                search_on_loop=True,
                 machine=machine_boot(),
             )
     finally:

@@ -59,12 +59,33 @@ class Limiter:
         if not hasattr(message, "collection"):
             yield
             return
-        self._admit(weight(message), caller)
-        self._under_way += 1
+        self.enter(message, caller)
         try:
             yield
         finally:
-            self._under_way -= 1
+            self.leave()
+
+    def enter(self, message: Any, caller: Address) -> None:
+        """A request on points of the connection from `caller`, for who cannot use a block: `leave` follows.
+
+        Raises:
+            Overloaded: It is too much; nothing was done, and nothing follows.
+        """
+        self._admit(weight(message), caller)
+        self._under_way += 1
+
+    def leave(self) -> None:
+        """It was answered or taken back."""
+        self._under_way -= 1
+
+    def put_off(self, message: Any, caller: Address) -> None:
+        """It was let in, and comes again: then it counts."""
+        self._under_way -= 1
+        cost, now = weight(message), self._clock.now()
+        if self._node is not None:
+            self._node.take(-cost, now)
+        if self._connections is not None:
+            self._connections.of(caller, now).take(-cost, now)
 
     def _admit(self, cost: float, caller: Address) -> None:
         now, figures = self._clock.now(), self._figures

@@ -218,6 +218,7 @@ class Node:
             clock=runtime.clock,
             welcome=self._greeting.welcome,
             handler=lambda message, caller: self._dispatch.handle(message, caller),
+            quick=lambda *request: self._dispatch.begin(*request),
             on_note=lambda message, caller: self._dispatch.take_note(message, caller),
             on_answered=requests.answered,
         )
@@ -237,9 +238,9 @@ class Node:
             identity, system, records, self.replicas, runtime, limits, look_at_disk=measuring.look_at_disk
         )
         routes = self._routes = Routes(lambda: self.catalog.state, self.catalog.catch_up)
-        answer, hedging = self._replica_service.search, self.traffic.hedging
+        own, hedging = self._replica_service.own_search, self.traffic.hedging
         coordinator = Coordinator.build(
-            peers, runtime, stamps, self.hints, hedging, limits, routes=routes, answer=answer, background=background
+            peers, runtime, stamps, self.hints, hedging, limits, routes=routes, own=own, background=background
         )
         self._promises = Promises(runtime.clock, runtime.random, self.replicas, coordinator.rounds)
         reports = Reports(
@@ -286,6 +287,7 @@ class Node:
             SlowRequests(runtime.clock, self.config.slow_ms / 1000, state=lambda: self.catalog.state),
             self.traffic.limiter,
             runtime.clock,
+            coordinator.local_searches,
             serving=lambda: self.serving,
         )
 

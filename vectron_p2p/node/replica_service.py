@@ -8,6 +8,7 @@ owner whose replica a move is still filling takes writes and answers no reads.
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -15,7 +16,7 @@ import trio
 from vectron_p2p.catalog.moves import Step
 from vectron_p2p.model.errors import InvalidArgument, Learning, Overloaded, Unavailable, VectronError
 from vectron_p2p.model.ids import CollectionId, ShardId
-from vectron_p2p.node.shard_search import search_shards
+from vectron_p2p.node.shard_search import OwnSearch, search_shards
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.filters import MATCH_ALL, parse_filter
@@ -181,16 +182,17 @@ class ReplicaService:
         )
 
     async def _search_shards(self, message: m.SearchShards) -> m.ShardsReply:
-        return await self.search(message, trio.current_effective_deadline())
+        find = partial(self._fenced_reader, message.collection, message.epoch)
+        return await search_shards(message, find, self._replicas, trio.current_effective_deadline())
 
-    async def search(self, message: m.SearchShards, deadline: float) -> m.ShardsReply:
-        """The reply to a search of shards that were opened before; after `deadline` nobody wants it."""
+    def own_search(self, message: m.SearchShards) -> OwnSearch:
+        """Searches of this node for itself, as `message` asks but for the query."""
+        find = partial(self._fenced_reader, message.collection, message.epoch)
+        return OwnSearch(message, find, self._replicas)
 
-        def find(shard: int) -> Replica:
-            self._fences.check(ShardId(CollectionId(message.collection), shard), message.epoch)
-            return self._reader(message.collection, shard)
-
-        return await search_shards(message, find, self._replicas, deadline)
+    def _fenced_reader(self, collection: str, epoch: int, shard: int) -> Replica:
+        self._fences.check(ShardId(CollectionId(collection), shard), epoch)
+        return self._reader(collection, shard)
 
     async def _count_shards(self, message: m.CountShards) -> m.CountsReply:
         filter = parse_filter(message.filter) if message.filter else None

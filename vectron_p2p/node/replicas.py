@@ -79,7 +79,9 @@ class Replicas:
         self._closing = False
         self._changed = trio.Event()
         self.ticks = runtime.clock.ticks
-        self.searcher = SearchExecutor(runtime.executor, runtime.clock, workers=runtime.search_threads)
+        self.searcher = SearchExecutor(
+            runtime.executor, runtime.clock, workers=runtime.search_threads, on_loop=runtime.search_on_loop
+        )
         self.cache = SearchCache(cache_bytes)
         self.linker: Linker[ShardId] = Linker(runtime.executor, runtime.clock, on_error=_index_failed)
 

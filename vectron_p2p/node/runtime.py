@@ -29,6 +29,8 @@ class Runtime:
     search_threads: int
     """Of the executor's "search" lane: batches that it searches at once."""
     usage: Usage
+    search_on_loop: bool = False
+    """Whether the loop may answer a lone caller's small queries; simulations keep the races of loop and threads."""
     machine: str = ""
     """Names this boot of the machine: another one next time means that what was not on disk is lost."""
 

@@ -26,6 +26,16 @@ def admit_search(message: m.Search, options: CollectionOptions) -> None:
     """Raises:
     InvalidArgument: An argument is wrong.
     """
+    admit_options(message, options)
+    _admit_query(message, options)
+
+
+def admit_options(message: m.Search, options: CollectionOptions) -> None:
+    """All but the query itself.
+
+    Raises:
+        InvalidArgument: An argument is wrong.
+    """
     parse_consistency(message.consistency)
     k = check_int(message.k, 1, MAX_WINDOW, field="k")
     offset = check_int(message.offset, 0, MAX_WINDOW - 1, field="offset")
@@ -40,7 +50,11 @@ def admit_search(message: m.Search, options: CollectionOptions) -> None:
         raise InvalidArgument("score_threshold is a number, not NaN", field="score_threshold")
     parse_filter(message.filter)
     _admit_groups(message)
-    _admit_query(message, options)
+    if message.id is None and not message.positive and not message.negative and message.dimension != options.dimension:
+        raise InvalidArgument(
+            f"collection {message.collection!r} has dimension {options.dimension}, this vector {message.dimension}",
+            field="vector",
+        )
 
 
 def _admit_groups(message: m.Search) -> None:
@@ -68,11 +82,6 @@ def _admit_query(message: m.Search, options: CollectionOptions) -> None:
             check_point_id(point)
     else:
         check_int(message.count, 1, MAX_QUERIES, field="vectors")
-        if message.dimension != options.dimension:
-            raise InvalidArgument(
-                f"collection {message.collection!r} has dimension {options.dimension}, this vector {message.dimension}",
-                field="vector",
-            )
         queries = check_vectors(
             vectors_from_bytes(message.vectors, options.dimension), options.dimension, options.metric
         )

@@ -14,24 +14,27 @@ Owns no opinion of who may answer: whoever asks has made sure that these replica
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-import trio
-
 from vectron_p2p.protocol import messages as m
+from vectron_p2p.runtime.callbacks import nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from vectron_p2p.node.replica import Replica
+    from vectron_p2p.runtime.callbacks import Done, TakeBack
 
     Revisions = tuple[tuple[int, int], ...]
+    Search = Callable[[Done], TakeBack]
+    """Begins a search, of which the answer is a `ShardsReply` or an error."""
 
 LARGEST_SHARE = 16  # an answer larger than this part of the room would drive out too many others
 REMEMBERED = 8_192  # queries asked once, twice over: 2 MB, and some seconds of a busy node
 ANSWER_BYTES, HIT_BYTES = 900, 190  # of Python objects, besides the bytes that they hold
-NOT_ASKED = {"epoch", "vectors", "explain"}  # by which node and when; hashed as they are; never kept
+NOT_ASKED = {"epoch", "vectors", "count", "explain"}  # by which node and when; hashed as they are; 1; never kept
 
 _options = attrgetter(*(name for name in m.SearchShards.__dataclass_fields__ if name not in NOT_ASKED))
 
@@ -42,14 +45,31 @@ class _Kept(NamedTuple):
     size: int
 
 
+class _Asking:
+    """One query that is being answered, from the cache, by a search of its own or by the search for an equal one."""
+
+    __slots__ = ("done", "key", "replicas", "search", "take_back")
+
+    def __init__(self, key: bytes, replicas: Sequence[Replica], search: Search, done: Done) -> None:
+        self.key = key
+        self.replicas = replicas
+        self.search = search
+        self.done: Done = done
+        self.take_back: TakeBack = nothing
+        """Changes: who waited for another's answer may have to search."""
+
+    def cancel(self) -> None:
+        self.take_back()
+
+
 class _Flight:
-    """A search under way; `reply` stays None when it comes to nothing that others could use."""
+    """A search under way, and the equal queries that wait for its answer."""
 
-    __slots__ = ("done", "reply")
+    __slots__ = ("leader", "others")
 
-    def __init__(self) -> None:
-        self.done = trio.Event()
-        self.reply: m.ShardsReply | None = None
+    def __init__(self, leader: _Asking) -> None:
+        self.leader = leader
+        self.others: dict[_Asking, None] = {}
 
 
 class SearchCache:
@@ -68,43 +88,60 @@ class SearchCache:
         self._once: dict[bytes, None] = {}
         self._once_before: dict[bytes, None] = {}
 
-    async def answer(
-        self, message: m.SearchShards, replicas: Iterable[Replica], search: Callable[[], Awaitable[m.ShardsReply]]
-    ) -> m.ShardsReply:
-        """The reply to `message`, which `replicas` may answer: one kept, or what `search` finds. Not to be changed.
-
-        Raises:
-            VectronError: As `search` does.
+    def begin(self, key: bytes | None, replicas: Sequence[Replica], search: Search, done: Done) -> TakeBack:
+        """Gives `done` the reply to the query of `key`, which `replicas` may answer: one kept, or what `search` finds.
+        Not to be changed. None: what is not kept.
         """
-        if not self.max_bytes or message.count != 1 or message.explain:
-            return await search()
-        indexes = [replica.index for replica in replicas]
-        key, revisions = _key(message), tuple([index.revision for index in indexes])
-        while True:
-            kept = self._kept.get(key)
-            if kept is not None and kept.revisions == revisions:
-                self.hits += 1
-                self._kept[key] = self._kept.pop(key)
-                return kept.reply
-            flight = self._flights.get((key, revisions))
-            if flight is None:
-                break
-            await flight.done.wait()
-            if flight.reply is not None:
-                self.shared += 1
-                return flight.reply
+        if not self.max_bytes or key is None:
+            return search(done)
+        asking = _Asking(key, replicas, search, done)
+        self._begin(asking)
+        return asking.cancel
+
+    def _begin(self, asking: _Asking) -> None:
+        key, revisions = asking.key, tuple([replica.index.revision for replica in asking.replicas])
+        kept = self._kept.get(key)
+        if kept is not None and kept.revisions == revisions:
+            self.hits += 1
+            self._kept[key] = self._kept.pop(key)
+            asking.done(kept.reply)
+            return
+        flight = self._flights.get((key, revisions))
+        if flight is not None:
+            flight.others[asking] = None
+            asking.take_back = partial(flight.others.pop, asking, None)
+            return
         self.misses += 1
-        flight = self._flights[key, revisions] = _Flight()
-        try:
-            reply = await search()
-            if not any(reply.refused):
-                flight.reply = reply
-        finally:  # failed, cancelled: whoever waits asks for itself
-            del self._flights[key, revisions]
-            flight.done.set()
-        if flight.reply is not None and self._asked_before(key):
-            self._keep(key, _Kept(revisions, reply, _size(reply)))
-        return reply
+        flight = self._flights[key, revisions] = _Flight(asking)
+        take_back = asking.search(partial(self._landed, flight, revisions))
+        if self._flights.get((key, revisions)) is flight:  # not answered at once
+            asking.take_back = partial(self._given_up, flight, revisions, take_back)
+
+    def _landed(self, flight: _Flight, revisions: Revisions, answer: m.ShardsReply | Exception) -> None:
+        key = flight.leader.key
+        del self._flights[key, revisions]
+        flight.leader.take_back = nothing
+        if isinstance(answer, Exception) or any(answer.refused):
+            flight.leader.done(answer)
+            self._ask_again(flight)
+            return
+        if self._asked_before(key):
+            self._keep(key, _Kept(revisions, answer, _size(answer)))
+        flight.leader.done(answer)
+        for asking in list(flight.others):
+            self.shared += 1
+            asking.take_back = nothing
+            asking.done(answer)
+
+    def _given_up(self, flight: _Flight, revisions: Revisions, take_back: TakeBack) -> None:
+        del self._flights[flight.leader.key, revisions]
+        take_back()
+        self._ask_again(flight)
+
+    def _ask_again(self, flight: _Flight) -> None:
+        """It came to nothing that others could use: they ask for themselves."""
+        for asking in list(flight.others):
+            self._begin(asking)
 
     def _asked_before(self, key: bytes) -> bool:
         if key in self._kept or key in self._once or key in self._once_before:
@@ -129,12 +166,15 @@ class SearchCache:
             self.bytes -= kept.size
 
 
-def _key(message: m.SearchShards) -> bytes:
-    """Of all that the query asks, by whatever fields there are. A hash that nobody can find collisions of: an answer to
-    another query would look like one to this.
-    """
-    digest = hashlib.blake2b(message.vectors, digest_size=16)
-    digest.update(repr(_options(message)).encode("utf-8", "surrogatepass"))
+def options_of(message: m.SearchShards) -> bytes:
+    """All that the query asks besides its vector, by whatever fields there are."""
+    return repr(_options(message)).encode("utf-8", "surrogatepass")
+
+
+def key_of(options: bytes, vector: bytes) -> bytes:
+    """A hash that nobody can find collisions of: an answer to another query would look like one to this."""
+    digest = hashlib.blake2b(vector, digest_size=16)
+    digest.update(options)
     return digest.digest()
 
 

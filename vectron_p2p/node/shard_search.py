@@ -1,7 +1,8 @@
 """A search on this node's own replicas: each shard asked, merged if wanted, payloads and vectors read for what is left.
 
 All of it is one job on a search thread, for all requests with the same parameters that wait at that moment: every hop
-between threads is a chance to be held up, and a batch makes as many as a single query.
+between threads is a chance to be held up, and a batch makes as many as a single query. Queries are checked there too,
+many at a time.
 
 Invariant: a hit carries the payload and vector of the very version that it was scored by; when the row has changed
 between search and read, the new row is judged and scored again.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,32 +21,35 @@ import trio
 
 from vectron_p2p.catalog.placement import shard_of
 from vectron_p2p.index.executor import MAX_BATCH
-from vectron_p2p.model.errors import Unavailable, VectronError
+from vectron_p2p.model.errors import InvalidArgument, Unavailable, VectronError
 from vectron_p2p.model.points import unpack_payload
+from vectron_p2p.node.search_cache import key_of, options_of
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query import planner
 from vectron_p2p.query.filters import Filter, matches, parse_filter
 from vectron_p2p.query.merge import Scored, merge_hits, sort_hits
-from vectron_p2p.query.scoring import FLOAT_BYTES, WIRE, meets, score_rows, vectors_from_bytes
+from vectron_p2p.query.scoring import FLOAT_BYTES, WIRE, check_vectors, meets, score_rows, vectors_from_bytes
+from vectron_p2p.runtime.callbacks import awaited
 from vectron_p2p.storage.kv import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-    from vectron_p2p.index.executor import SearchExecutor
     from vectron_p2p.index.search import Hits
     from vectron_p2p.model.ids import PointId
     from vectron_p2p.node.replica import Replica
     from vectron_p2p.node.replicas import Replicas
+    from vectron_p2p.runtime.callbacks import Done, TakeBack
     from vectron_p2p.storage.records import Row
 
 log = get_logger(__name__)
 
 Queries = npt.NDArray[np.float32]
-SLICE = (
-    MAX_BATCH  # queries of one job: a larger request is cut, so that all search threads share it and others get between
-)
+LIGHT = 2  # weight of a query that the loop may answer itself: about half a millisecond
+# Weight of one job: a larger request is cut, so that all threads share it and others get between. Half of what a job
+# may hold: at the end of a batch one thread waits for the other, and for half as long.
+SLICE = MAX_BATCH // 2
 PARTS_AT_ONCE = 4  # of one request: one for each search thread and as many waiting, so that none is ever without work
 
 NOTHING = m.HitList([], b"", [], [], b"")
@@ -85,12 +90,45 @@ async def search_shards(
     if not replicas:
         nothing = [NOTHING] * message.count
         return _reply(message, [_Answer([nothing] if message.merge else [nothing for _ in message.shards])], refused)
+    job = SearchJob(message, replicas, owner)
+    if message.count == 1 and not message.explain and not refused:
+        reply: m.ShardsReply = await awaited(partial(job.begin, message.vectors, deadline))
+        return reply
+    return _reply(message, await job.answers(message.vectors, deadline), refused)
 
-    async def search() -> m.ShardsReply:
-        answers = await _submit(message, _Batch(message, replicas, deadline, owner.ticks), owner.searcher)
-        return _reply(message, answers, refused)
 
-    return await (search() if refused else owner.cache.answer(message, replicas.values(), search))
+class OwnSearch:
+    """Single queries that are equal but for their vector, asked of this node by itself."""
+
+    def __init__(self, message: m.SearchShards, find: Callable[[int], Replica], owner: Replicas) -> None:
+        self._message = message
+        self._find = find
+        self._owner = owner
+        self._job: SearchJob | None = None
+
+    def begin(self, vector: bytes, deadline: float, done: Done, *, lone: Hashable = None) -> TakeBack:
+        """See `SearchJob.begin`.
+
+        Raises:
+            VectronError: What `find` raises: asked each time, as replicas come and go, and learn.
+        """
+        return self._now().begin(vector, deadline, done, lone=lone)
+
+    async def search(self, vectors: bytes, count: int, deadline: float) -> m.ShardsReply:
+        """The reply for `count` queries.
+
+        Raises:
+            VectronError: As `begin`, and what keeps one of them from being answered.
+        """
+        return _reply(self._message, await self._now().answers(vectors, deadline), {})
+
+    def _now(self) -> SearchJob:
+        replicas = [self._find(shard) for shard in self._message.shards]
+        job = self._job
+        if job is None or job.replicas != replicas:
+            shards = dict(zip(self._message.shards, replicas, strict=True))
+            job = self._job = SearchJob(self._message, shards, self._owner)
+        return job
 
 
 def _reply(message: m.SearchShards, answers: list[_Answer], refused: dict[int, VectronError]) -> m.ShardsReply:
@@ -108,74 +146,100 @@ def _explained(answer: _Answer) -> list[dict[str, Any]]:
     return [{"shard": shard, **plan, "queue_ms": answer.queue_ms} for shard, plan in answer.plans.items()]
 
 
-async def _submit(message: m.SearchShards, batch: _Batch, searcher: SearchExecutor) -> list[_Answer]:
-    if message.count <= SLICE:
-        return [await batch.submit(searcher, _Part(message.vectors, message.count, batch.ticks()))]
-    step = SLICE * batch.dimension * FLOAT_BYTES
-    parts = [
-        _Part(piece, len(piece) // (batch.dimension * FLOAT_BYTES), batch.ticks())
-        for piece in (message.vectors[at : at + step] for at in range(0, len(message.vectors), step))
-    ]
-    answers: list[_Answer | None] = [None] * len(parts)
-    left = iter(range(len(parts)))
+class SearchJob:
+    """Searches that have all but the queries in common, on the same replicas of this node."""
 
-    async def some() -> None:
-        for number in left:
-            answers[number] = await batch.submit(searcher, parts[number])
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(min(PARTS_AT_ONCE, len(parts))):
-            nursery.start_soon(some)
-    return [answer for answer in answers if answer is not None]
-
-
-class _Batch:
-    """The job: parts of requests that have all but the queries in common. Runs on a search thread."""
-
-    def __init__(
-        self, message: m.SearchShards, replicas: dict[int, Replica], deadline: float, ticks: Callable[[], float]
-    ) -> None:
+    def __init__(self, message: m.SearchShards, replicas: dict[int, Replica], owner: Replicas) -> None:
+        """`message`: its `vectors` and `count` are of no account."""
         self._message = message
-        self.ticks = ticks
-        self._deadline = deadline
+        self._owner = owner
+        self.ticks = owner.ticks
         self._replicas = replicas
-        options = next(iter(replicas.values())).options
+        self.replicas = list(replicas.values())
+        options = self.replicas[0].options
         self.dimension = options.dimension
         self._metric = options.metric
         self._shards = options.shards or 1
         self._filter = parse_filter(message.filter, between_nodes=True) if message.filter else None
+        self._rows = message.with_payload or message.with_vector
+        self._options = options_of(message)
+        # What requests must have in common. Equal filters share one look at the index and one scan of the matches.
+        self.key = (*self.replicas, self._options)
 
-    @property
-    def key(self) -> Hashable:
-        """What requests must have in common. Equal filters share one look at the index and one scan of the matches."""
-        message = self._message
-        flags = (message.exact, message.merge, message.with_payload, message.with_vector)
-        return (
-            tuple(self._replicas.values()),
-            message.k,
-            message.ef,
-            message.score_threshold,
-            None if self._filter is None else repr(self._filter),  # 1 and True are equal keys
-            flags,
-            len(message.shards),
+    def begin(self, vector: bytes, deadline: float, done: Done, *, lone: Hashable = None) -> TakeBack:
+        """Gives `done` the reply for one query, or an error.
+
+        Args:
+            lone: The caller, if it asks nothing else meanwhile.
+        """
+        key = None if self._message.explain else key_of(self._options, vector)
+        return self._owner.cache.begin(key, self.replicas, partial(self._search_one, vector, deadline, lone), done)
+
+    def _search_one(self, vector: bytes, deadline: float, lone: Hashable, done: Done) -> TakeBack:
+        if lone is not None and (self._rows or self._filter or not all(each.index.calm for each in self.replicas)):
+            lone = None
+        weight = self._weight()
+        return self._owner.searcher.begin(
+            self._message.collection,
+            self.key,
+            self.run,
+            _Part(vector, 1, self.ticks()),
+            weight,
+            deadline,
+            partial(self._answered, done),
+            lone=lone if weight <= LIGHT else None,
         )
 
-    async def submit(self, searcher: SearchExecutor, part: _Part) -> _Answer:
-        message = self._message
-        one = sum(
-            planner.weight(
-                k=message.k, ef=message.ef, exact=message.exact, points=each.index.live, dimension=self.dimension
-            )
-            for each in self._replicas.values()
-        )
-        answer: _Answer = await searcher.submit(
-            message.collection, self.key, self.run, part, one * part.count, self._deadline
+    def _answered(self, done: Done, answer: _Answer | Exception) -> None:
+        done(answer if isinstance(answer, Exception) else _reply(self._message, [answer], {}))
+
+    async def answers(self, vectors: bytes, deadline: float) -> list[_Answer]:
+        """Of many queries, in parts.
+
+        Raises:
+            VectronError: Of one of the parts.
+        """
+        step = max(1, SLICE // self._weight()) * self.dimension * FLOAT_BYTES
+        parts = [
+            _Part(piece, len(piece) // (self.dimension * FLOAT_BYTES), self.ticks())
+            for piece in (vectors[at : at + step] for at in range(0, len(vectors), step))
+        ]
+        if len(parts) == 1:
+            return [await self._submit(parts[0], deadline)]
+        answers: list[_Answer | None] = [None] * len(parts)
+        left = iter(range(len(parts)))
+
+        async def some() -> None:
+            for number in left:
+                answers[number] = await self._submit(parts[number], deadline)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(min(PARTS_AT_ONCE, len(parts))):
+                nursery.start_soon(some)
+        return [answer for answer in answers if answer is not None]
+
+    async def _submit(self, part: _Part, deadline: float) -> _Answer:
+        answer: _Answer = await self._owner.searcher.submit(
+            self._message.collection, self.key, self.run, part, self._weight() * part.count, deadline
         )
         return answer
 
+    def _weight(self) -> int:
+        """Of one query."""
+        message = self._message
+        return sum(
+            planner.weight(
+                k=message.k, ef=message.ef, exact=message.exact, points=each.index.live, dimension=self.dimension
+            )
+            for each in self.replicas
+        )
+
     def run(self, parts: list[_Part]) -> Sequence[_Answer | VectronError]:
-        """The answers to `parts`, in their order."""
-        queries = vectors_from_bytes(b"".join([part.vectors for part in parts]), self.dimension)
+        """The answers to `parts`, in their order. On a search thread, or the loop for a lone query."""
+        try:
+            queries = self._queries(parts)
+        except InvalidArgument:
+            return [self._refused(part) or self.run([part])[0] for part in parts]
         refused: dict[int, VectronError] = {}
         plans: dict[int, dict[str, Any]] = {}
         found: dict[int, list[Hits]] = {}
@@ -204,6 +268,18 @@ class _Batch:
             at += part.count
         return answers
 
+    def _queries(self, parts: Sequence[_Part]) -> Queries:
+        """Checked: whoever routed them here may have left that to us."""
+        queries = vectors_from_bytes(b"".join([part.vectors for part in parts]), self.dimension)
+        return check_vectors(queries, self.dimension, self._metric)
+
+    def _refused(self, part: _Part) -> VectronError | None:
+        try:
+            self._queries([part])
+        except InvalidArgument as error:
+            return error
+        return None
+
     def _search(self, replica: Replica, queries: Queries) -> tuple[list[Hits], dict[str, Any]]:
         message = self._message
         return replica.index.search(
@@ -219,14 +295,13 @@ class _Batch:
     def _lists(self, found: dict[int, list[Hits]], queries: Queries) -> list[list[m.HitList]]:
         """By shard asked and query; merged: one group of all shards. Columns of the index stay columns if they can."""
         message, count = self._message, len(queries)
-        rows = message.with_payload or message.with_vector
-        if not rows and (not message.merge or len(found) == 1):
+        if not self._rows and (not message.merge or len(found) == 1):
             columns = {shard: [_columns(hits) for hits in lists] for shard, lists in found.items()}
             if message.merge:
                 return list(columns.values())
             return [columns.get(shard, [NOTHING] * count) for shard in message.shards]
         groups = self._grouped({shard: [_scored(hits) for hits in lists] for shard, lists in found.items()}, count)
-        if rows:
+        if self._rows:
             groups = self._read_rows(groups, queries)
         return [[to_hit_list(hits, message) for hits in group] for group in groups]
 

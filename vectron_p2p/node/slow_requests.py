@@ -15,7 +15,7 @@ from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.shape import filter_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
     from vectron_p2p.catalog.state import ClusterState
@@ -64,7 +64,7 @@ class SlowRequests:
         self._logged = 0
         self._suppressed = 0
 
-    def watch(self, message: Any, client: str, *, owner: bool = False) -> Watch:
+    def watch(self, message: Any, client: object, *, owner: bool = False) -> Watch:
         """A block in which `message` of `client` is answered; as an owner's part of another node's work, if so."""
         return Watch(self, message, client, owner=owner)
 
@@ -86,7 +86,7 @@ class SlowRequests:
             operation=operation,
             took_ms=round(took * 1000, 1),
             **self._asked(watch.message),
-            client=watch.client,
+            client=str(watch.client),
             **({"failure": getattr(error, "code", type(error).__name__)} if error is not None else {}),
             **({"parts": self._parts(watch.parts)} if watch.parts else {}),
             **({"suppressed": suppressed} if suppressed else {}),
@@ -124,16 +124,21 @@ class Watch:
 
     __slots__ = ("_log", "began", "client", "message", "owner", "parts")
 
-    def __init__(self, log: SlowRequests, message: Any, client: str, *, owner: bool) -> None:
+    def __init__(self, log: SlowRequests, message: Any, client: object, *, owner: bool) -> None:
         self._log = log
         self.message = message
         self.client = client
         self.owner = owner
         self.began = 0.0
-        self.parts: list[Part] = []
+        self.parts: Sequence[Part] = ()
+
+    def begin(self) -> float:
+        """When it began, now. `ended` of the log follows, for who cannot use a block."""
+        self.began = self._log._clock.now()
+        return self.began
 
     def __enter__(self) -> None:
-        self.began = self._log._clock.now()
+        self.begin()
         if not self.owner:
             self.parts = parts.gather()
 

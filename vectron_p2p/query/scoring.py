@@ -105,15 +105,23 @@ def _as_float32(values: Any, field: str) -> Matrix:
 
 
 def _check_values(matrix: Matrix, metric: str | None, field: str) -> None:
-    if not np.isfinite(matrix).all():
-        row = int(np.flatnonzero(~np.isfinite(matrix).all(axis=1))[0])
-        raise InvalidArgument(f"{field}: vector {row} holds NaN or infinity (as float32)", field=field)
-    if metric == "cosine":
+    flat = matrix.reshape(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = float(flat @ flat)
+    if not square < MAX_COMPONENT**2:  # one look clears nearly all: no component is NaN, infinite or too large
+        _check_large(matrix, metric, field)
+    if metric == "cosine" and (len(matrix) > 1 or not square):
         zero = ~matrix.any(axis=1)
         if zero.any():
             row = int(np.flatnonzero(zero)[0])
             raise InvalidArgument(f"{field}: vector {row} is zero, which has no direction under cosine", field=field)
-    elif metric is not None and matrix.size and max(float(matrix.max()), -float(matrix.min())) > MAX_COMPONENT:
+
+
+def _check_large(matrix: Matrix, metric: str | None, field: str) -> None:
+    if not np.isfinite(matrix).all():
+        row = int(np.flatnonzero(~np.isfinite(matrix).all(axis=1))[0])
+        raise InvalidArgument(f"{field}: vector {row} holds NaN or infinity (as float32)", field=field)
+    if metric not in (None, "cosine") and max(float(matrix.max()), -float(matrix.min())) > MAX_COMPONENT:
         raise InvalidArgument(
             f"{field}: components beyond {MAX_COMPONENT:g} overflow under {metric}; scale them down", field=field
         )
@@ -122,10 +130,8 @@ def _check_values(matrix: Matrix, metric: str | None, field: str) -> None:
 def normalise(matrix: Matrix) -> Matrix:
     """The rows of `matrix` scaled to length 1; a zero row stays zero."""
     squares = np.einsum("ij,ij->i", matrix, matrix)
-    norms = np.sqrt(squares)
-    unsafe = ~((squares > _SAFE_SQUARES[0]) & (squares < _SAFE_SQUARES[1]))
-    if not unsafe.any():
-        return np.asarray(matrix / norms[:, None], dtype=np.float32)
+    if not len(squares) or (squares.min() > _SAFE_SQUARES[0] and squares.max() < _SAFE_SQUARES[1]):  # NaN is neither
+        return np.asarray(matrix / np.sqrt(squares)[:, None], dtype=np.float32)
     wide = matrix.astype(np.float64)
     exact = np.sqrt(np.einsum("ij,ij->i", wide, wide))
     exact[exact == 0.0] = 1.0
@@ -144,7 +150,7 @@ def pair_scores(queries: Matrix, rows: Matrix, metric: str) -> Matrix:
         return np.asarray(np.sqrt(np.einsum("...d,...d->...", difference, difference)), dtype=np.float32)
     products = np.einsum("...d,...d->...", rows, queries)
     if metric == "cosine":  # rounding may pass 1 by an ulp, which no angle does
-        products = np.clip(products, -1.0, 1.0)
+        np.minimum(np.maximum(products, -1.0, out=products), 1.0, out=products)
     return np.asarray(products, dtype=np.float32)
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.unit.cli.running import Shell
 from tests.unit.client.fake_node import collection_info
 from tests.unit.client.memory_node import MemoryNode
+from vectron_p2p.cli import importing
 from vectron_p2p.model.points import unpack_payload
 from vectron_p2p.protocol import messages
 
@@ -53,7 +54,7 @@ def test_vectors_alone_are_numbered(shell: Shell, node: MemoryNode, tmp_path: Pa
     assert done.code == 0
     assert "4 points imported" in done.out
     assert stored(node) == {row: (VECTORS[row].tolist(), {}) for row in range(4)}
-    assert [len(request.ids) for request in node.requests] == [2, 2]
+    assert [len(request.ids) for request in node.requests if isinstance(request, messages.Upsert)] == [2, 2]
 
 
 @pytest.mark.parametrize("name", ["f.jsonl", "f.jsonl.gz"])
@@ -67,6 +68,7 @@ def test_json_lines(shell: Shell, node: MemoryNode, tmp_path: Path, name: str) -
             {"id": 8, "vector": [7, 8], "x": 4},
         ],
     )
+    node.dimension = 2
     assert shell("import", "docs", str(source)).code == 0
     assert stored(node) == {
         "a": ([1, 2], {"x": 1}),
@@ -82,6 +84,7 @@ def test_parquet(shell: Shell, node: MemoryNode, tmp_path: Path) -> None:
 
     table = pyarrow.table({"id": [5, 6], "vector": [[1.0, 2.0], [3.0, 4.0]], "year": [2020, None]})
     parquet.write_table(table, tmp_path / "f.parquet")
+    node.dimension = 2
     assert shell("import", "docs", str(tmp_path / "f.parquet")).code == 0
     assert stored(node) == {5: ([1, 2], {"id": 5, "year": 2020}), 6: ([3, 4], {"id": 6, "year": None})}
     table = pyarrow.table({"vector": [[1.0, 2.0]], "payload": ['{"id": "x", "a": [1]}']})
@@ -106,16 +109,138 @@ def test_create_takes_the_dimension_of_the_data(shell: Shell, node: MemoryNode, 
     assert collection_info().dimension == 3
 
 
+BAD = [
+    b'{"vector": [1, 2]}',
+    b'{"id": "x", "vector": [1, "x"]}',
+    b'{"vector": [3]}',
+    b'{"vector": [1, 2',
+    b"[1]",
+    b"\xff\xfe",
+    b'{"id": 6}',
+    b'{"id": 7, "vector": [7, 8], "payload": 5}',
+    b'{"id": 8, "vector": [0, 0]}',
+    b'{"id": [], "vector": [9, 9]}',
+    b'{"id": "refused", "vector": [1, 9]}',
+    b'{"vector": [5, 6]}',
+]
+
+
 def test_bad_rows_are_named_and_the_others_imported(shell: Shell, node: MemoryNode, tmp_path: Path) -> None:
-    source = lines(
-        tmp_path / "f.jsonl", [{"vector": [1, 2]}, {"vector": [1, "x"]}, {"vector": [3]}, {"vector": [5, 6]}]
-    )
-    done = shell("import", "docs", str(source), "--json")
+    source, rejects = tmp_path / "f.jsonl", tmp_path / "rejects.jsonl"
+    source.write_bytes(b"\n".join(BAD))
+    node.dimension, node.refused = 2, {"refused"}
+    done = shell("import", "docs", str(source), "--json", "--rejects", str(rejects))
     assert done.code == 1
-    assert (done.json["sent"], done.json["failed"]) == (2, 2)
-    assert [error["rows"] for error in done.json["errors"]] == [[1, 2], [2, 3]]
-    assert "row 1" in done.err
-    assert list(node.rows) == [0, 3]
+    assert (done.json["sent"], done.json["failed"]) == (2, 10)
+    assert [error["rows"] for error in done.json["errors"]] == [[row, row + 1] for row in range(1, 11)]
+    assert list(node.rows) == [0, 11]
+    kept = [json.loads(line) for line in rejects.read_text().splitlines()]
+    assert [(entry["row"], entry["id"]) for entry in kept] == [
+        (1, "x"), (2, 2), (3, None), (4, None), (5, None), (6, None), (7, None), (8, 8), (9, None), (10, "refused"),
+    ]  # fmt: skip
+    assert {entry["code"] for entry in kept} == {"invalid_argument"}
+    said = [entry["message"] for entry in kept]
+    assert not any("row 0" in words or "[0]" in words for words in said)
+    for row, words in ((1, "numbers"), (3, "line 4: no JSON: Expecting"), (4, "object"), (6, "no vector"), (8, "zero")):
+        assert words in said[row - 1]
+    told = shell("import", "docs", str(source), "--rejects", str(rejects))
+    assert told.code == 1
+    assert "2 points imported" in told.out
+    assert "not imported: row 1 (id 'x')" in told.err
+    assert f"10 rows were not imported; all of them are in {rejects}" in told.err
+    assert len(rejects.read_text().splitlines()) == 10, "of this import alone"
+
+
+def test_a_payload_that_is_none_rejects_its_row_and_moves_no_other(
+    shell: Shell, node: MemoryNode, tmp_path: Path
+) -> None:
+    vectors, payloads = array(tmp_path / "v.npy"), tmp_path / "p.jsonl"
+    payloads.write_bytes(b'{"id": "a"}\nx\n\n{"id": "d"}\n\n \n')
+    done = shell("import", "docs", "--vectors", str(vectors), "--payloads", str(payloads))
+    assert done.code == 1
+    assert "row 1: p.jsonl, line 2" in done.err
+    assert "row 2: p.jsonl, line 3 is blank" in done.err
+    assert stored(node) == {"a": (VECTORS[0].tolist(), {"id": "a"}), "d": (VECTORS[3].tolist(), {"id": "d"})}
+
+
+def test_too_many_rejected_rows_end_it(shell: Shell, node: MemoryNode, tmp_path: Path) -> None:
+    source = lines(tmp_path / "f.jsonl", [{"vector": [1, 2]}] + [{"vector": [1]}] * 100)
+    node.dimension = 2
+    done = shell("import", "docs", str(source), "--max-rejected", "20", "--batch", "10", "--parallel", "1")
+    assert done.code == 1
+    assert "more than 20 rows were rejected" in done.err
+    assert "the first 30 rows are done" in done.err
+
+
+def test_an_import_goes_on_where_it_was(shell: Shell, node: MemoryNode, tmp_path: Path) -> None:
+    values: list[Any] = [{"id": f"p{row}", "vector": [row + 1, 1]} for row in range(100)]
+    values[15] = {"id": "bad", "vector": [1]}
+    source, resume, rejects = lines(tmp_path / "f.jsonl", values), tmp_path / "resume", tmp_path / "rejects.jsonl"
+    node.dimension, node.down_after = 2, 4
+    words = ["import", "docs", str(source), "--batch", "10", "--resume", str(resume), "--rejects", str(rejects)]
+    first = shell(*words)
+    assert first.code == 1
+    assert "gone" in first.err
+    assert "run the same command again" in first.err
+    rows = json.loads(resume.read_text())["rows"]
+    assert 0 < rows <= 40
+    assert f"the first {rows} rows are done" in first.err
+    with rejects.open("a") as file:  # died after this and before the resume file said so
+        file.write('{"row": 77}\n')
+    before, node.down_after = len(node.requests), None
+    again = shell(*words)
+    assert again.code == 1, "a row was rejected"
+    assert not resume.exists()
+    sent = [
+        point for request in node.requests[before:] if isinstance(request, messages.Upsert) for point in request.ids
+    ]
+    assert sorted(sent) == sorted(value["id"] for value in values[rows:] if value["id"] != "bad")
+    assert len(node.rows) == 99
+    assert [json.loads(line)["row"] for line in rejects.read_text().splitlines()] == [15]
+    assert "1 rows were not imported" in again.err
+
+
+@pytest.mark.parametrize("change", ["file", "collection", "nonsense"])
+def test_a_resume_file_of_another_import_is_refused(
+    shell: Shell, node: MemoryNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    vectors, resume = array(tmp_path / "v.npy"), tmp_path / "resume"
+    words = ["import", "docs", "--vectors", str(vectors), "--batch", "2", "--resume", str(resume)]
+    node.down_after = 1
+    assert shell(*words).code == 1
+    node.down_after = None
+    if change == "file":
+        array(vectors, VECTORS + 1)
+    elif change == "collection":
+        node.id = "another"
+    else:
+        resume.write_text("[]")
+    before = len(node.rows)
+    done = shell(*words)
+    assert done.code == 1
+    assert ("no file of --resume" if change == "nonsense" else "remove it to begin anew") in done.err
+    assert len(node.rows) == before
+
+
+def test_vectors_of_another_dimension_are_refused_at_once(shell: Shell, node: MemoryNode, tmp_path: Path) -> None:
+    node.dimension = 2
+    done = shell("import", "docs", "--vectors", str(array(tmp_path / "v.npy")))
+    assert done.code == 1
+    assert "has dimension 2" in done.err
+    assert not node.rows
+
+
+def test_progress_is_said_now_and_then(
+    shell: Shell, node: MemoryNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "LINE_S", 0.0)
+    vectors = array(tmp_path / "v.npy")
+    done = shell("import", "docs", "--vectors", str(vectors), "--batch", "2", "--parallel", "1")
+    said = [line for line in done.err.splitlines() if "rows, " in line]
+    assert said[0].startswith("2 of 4 rows, ")
+    assert "s left" in said[0]
+    assert done.out.startswith("4 points imported")
+    assert not shell("import", "docs", "--vectors", str(vectors), "--json").err
 
 
 @pytest.mark.usefixtures("node")
@@ -133,18 +258,20 @@ def test_nothing_to_import(shell: Shell, tmp_path: Path) -> None:
         ({"v.npy": VECTORS[0]}, 1, "two-dimensional"),
         ({"v.npy": np.array([["a"]])}, 1, "two-dimensional"),
         ({"v.npy": b"no array"}, 1, "no .npy file"),
-        ({"v.npy": VECTORS, "p.jsonl": b"{}\nx\n"}, 1, "no JSON-lines file"),
-        ({"v.npy": VECTORS, "p.jsonl": b"\xff\n"}, 1, "no JSON-lines file"),
+        ({"v.npy": VECTORS, "p.jsonl": b"{}\nx\n"}, 1, "2 lines"),
         ({"v.npy": VECTORS, "p.jsonl.gz": b"no gzip"}, 1, "cannot be read"),
-        ({"v.npy": VECTORS, "p.jsonl": [5]}, 1, "no JSON object"),
+        ({"v.npy": VECTORS, "p.jsonl.gz": gzip.compress(b"{}\n" * 4)[:-12]}, 1, "cannot be read"),
+        ({"v.npy": VECTORS, "p.jsonl.gz": gzip.compress(b"{}\n" * 4)[:12] + b"damaged"}, 1, "cannot be read"),
         ({"f.jsonl": [{"id": 1}]}, 1, "no vector"),
-        ({"f.jsonl": [{"vector": "abc"}]}, 1, "no list"),
+        ({"f.jsonl": [{"vector": "abc"}]}, 1, "none of its rows is a point: the vector is no list"),
+        ({"f.jsonl": b"x\n" * 5000}, 1, "none of its first 1000 rows is a point: f.jsonl, line 1: no JSON"),
         ({"f.jsonl": [{"vector": [1], "payload": 5}]}, 1, "no object"),
         ({"f.parquet": b"x"}, 1, "Parquet"),
         ({"f.csv": b"x"}, 2, "tells no format"),
         ({}, 2, "give either"),
         ({"v.npy": VECTORS, "f.jsonl": []}, 2, "give either"),
         ({"f.jsonl": [], "p.jsonl": []}, 2, "belongs to"),
+        ({"v.npy": VECTORS, "r.npy": VECTORS}, 2, "files of their own"),
     ],
 )
 def test_files_that_are_not_what_they_should_be(
@@ -159,7 +286,12 @@ def test_files_that_are_not_what_they_should_be(
             lines(path, content)
         else:
             array(path, content)
-        words += {"v": ["--vectors", str(path)], "p": ["--payloads", str(path)], "f": [str(path)]}[name[0]]
+        words += {
+            "v": ["--vectors", str(path)],
+            "p": ["--payloads", str(path)],
+            "f": [str(path)],
+            "r": ["--rejects", str(tmp_path / "v.npy")],
+        }[name[0]]
     done = shell(*words)
     assert done.code == code
     assert said in done.err

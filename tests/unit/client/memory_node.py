@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.unit.client.fake_node import FakeNode, reply_with_info
+from vectron_p2p.model.errors import InvalidArgument, NotFound
 from vectron_p2p.protocol import messages
 
 VERSION = bytes(range(40))
@@ -15,10 +16,25 @@ VERSION = bytes(range(40))
 class MemoryNode(FakeNode):
     def __init__(self, **options: Any) -> None:
         self.rows: dict[int | str, tuple[bytes, bytes]] = {}
+        self.dimension = 3
+        self.id = "c1"
+        self.refused: set[int | str] = set()
+        """Ids of points that it does not take."""
+        self.down_after: int | None = None
+        """Upserts that it takes before it takes none any more."""
         super().__init__(self.reply, **options)
 
     def reply(self, message: Any) -> Any:
+        if isinstance(message, messages.DescribeCollection):
+            reply: Any = reply_with_info(message)
+            return messages.CollectionReply({**reply.info, "dimension": self.dimension, "id": self.id})
         if isinstance(message, messages.Upsert):
+            if self.down_after is not None:
+                if not self.down_after:
+                    raise NotFound("the collection is gone")
+                self.down_after -= 1
+            if self.refused & set(message.ids):
+                raise InvalidArgument("one of these is not to its taste", field="vector")
             width = 4 * message.dimension
             for i, point_id in enumerate(message.ids):
                 self.rows[point_id] = message.vectors[width * i : width * (i + 1)], message.payloads[i]

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
 import anyio
 import numpy as np
 import pytest
 
-from tests.unit.client.fake_node import HANG_UP, NO_ANSWER, FakeNode, cluster_info, cluster_status, collection_info
+from tests.unit.client.fake_node import (
+    HANG_UP,
+    NO_ANSWER,
+    FakeNode,
+    cluster_info,
+    cluster_status,
+    collection_info,
+    reply_with_info,
+)
 from tests.unit.client.memory_node import MemoryNode
 from tests.unit.client.test_sync_client import FAST, PatientNode, free_port
 from vectron_p2p import AsyncClient
@@ -50,6 +59,66 @@ async def test_the_life_of_a_collection() -> None:
             await db.delete_collection("docs")
             assert db.collection("docs").name == "docs"
         assert len(node.hellos) == 1
+
+
+NO_HITS = messages.HitList([], b"", [], [], b"")
+TWO_PARTS = np.ones((600, 1))
+
+
+def _numbered(message: messages.Search) -> messages.SearchReply:
+    return messages.SearchReply([NO_HITS] * message.count, [], float(message.count), None)
+
+
+async def test_the_requests_of_a_batch_keep_their_order_whichever_is_answered_first() -> None:
+    kept_waiting = iter([NO_ANSWER])
+
+    def answer(message: messages.Search) -> Any:
+        return next(kept_waiting, _numbered(message)) if message.count == 512 else _numbered(message)
+
+    with FakeNode(answer) as node:
+        async with AsyncClient(node.target, retry=FAST) as db, anyio.create_task_group() as group:
+
+            async def break_off() -> None:
+                while len(node.requests) < 2:  # noqa: ASYNC110  # the node is a thread, it sets no event here
+                    await anyio.sleep(0.005)
+                node.hang_up()
+
+            group.start_soon(break_off)
+            results = await db.collection("docs").search_batch(TWO_PARTS, with_payload=False)
+    assert [result.took_ms for result in results] == [512.0] * 512 + [88.0] * 88
+
+
+async def test_a_failed_request_of_a_batch_cancels_the_other() -> None:
+    def answer(message: messages.Search) -> Any:
+        if message.count == 88:
+            raise NotFound("no such collection", field="collection")
+        return NO_ANSWER
+
+    with FakeNode(answer) as node:
+        async with AsyncClient(node.target) as db:
+            with pytest.raises(NotFound):
+                await db.collection("docs").search_batch(TWO_PARTS, with_payload=False)
+        assert sorted(message.count for message in node.requests) == [88, 512]
+
+
+async def test_a_cancelled_batch_cancels_all_its_requests() -> None:
+    with FakeNode(lambda _: NO_ANSWER) as node:
+        async with AsyncClient(node.target) as db:
+            async with anyio.create_task_group() as group:
+                group.start_soon(partial(db.collection("docs").search_batch, TWO_PARTS, with_payload=False))
+                while len(node.requests) < 2:  # noqa: ASYNC110  # the node is a thread, it sets no event here
+                    await anyio.sleep(0.005)
+                group.cancel_scope.cancel()
+            node.handler = lambda message: messages.CountReply(7)
+            assert await db.collection("docs").count() == 7
+        assert len(node.hellos) == 1
+
+
+async def test_a_batch_that_is_late_says_how_much_of_it_was_done() -> None:
+    with FakeNode(lambda message: NO_ANSWER if message.count == 88 else _numbered(message)) as node:
+        async with AsyncClient(node.target) as db:
+            with pytest.raises(DeadlineExceeded, match="1 of 2 parts"):
+                await db.collection("docs").search_batch(TWO_PARTS, with_payload=False, timeout=0.2)
 
 
 async def test_tasks_share_one_connection() -> None:
@@ -214,6 +283,8 @@ async def test_upload() -> None:
 
 async def test_upload_stops_at_the_first_error_and_does_not_wrap_it() -> None:
     def answer(message: Any) -> Any:
+        if isinstance(message, messages.DescribeCollection):
+            return messages.CollectionReply({**reply_with_info(message).info, "dimension": 1})
         if 50 in message.ids:
             raise NotFound("gone")
         return messages.WriteReply(len(message.ids))

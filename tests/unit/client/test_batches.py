@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from vectron_p2p.client.batches import MAX_ROWS, MIN_ROWS, Batch, Tally, check_upload, cut, row_count
-from vectron_p2p.model.errors import InvalidArgument, NotFound
+from vectron_p2p.client.batches import (
+    MAX_ROWS,
+    MIN_ROWS,
+    Batch,
+    Tally,
+    UploadOptions,
+    check_upload,
+    cut,
+    row_count,
+    telling,
+)
+from vectron_p2p.model.errors import InvalidArgument, NotFound, Unavailable
 
 
 def batches(source: Any, size: Any = 10, on_error: str = "raise") -> list[Batch]:
@@ -129,39 +142,55 @@ def test_the_number_of_rows_when_it_is_known() -> None:
 
 
 def tally(parallel: int = 2, on_error: str = "raise", **options: Any) -> Tally:
-    return Tally(check_upload(10, parallel, on_error), options.get("total"), options.get("progress"))
+    return Tally(check_upload(10, parallel, on_error), options.get("total"), telling(options.get("progress")))
 
 
 def test_no_more_than_parallel_batches_run() -> None:
-    [one, two, three] = batches(rows(30))
+    source = iter(batches(rows(30)))
     account = tally()
-    for batch in (one, two):
-        assert account.may_start(batch)
+    started = []
+    for _ in range(2):
+        batch = account.next(source)
+        assert batch is not None
         assert account.start(batch)
-    assert not account.may_start(three)
-    account.done(one, None)
-    assert account.may_start(three)
+        started.append(batch)
+    assert account.next(source) is None
+    account.done(started[0], None)
+    batch = account.next(source)
+    assert batch is not None
+    assert batch.start == 20
+    assert not account.over
 
 
 def test_batches_that_share_an_id_never_run_together() -> None:
-    [one, two] = batches([(1, [1.0]), (2, [1.0]), (3, [1.0]), (1, [2.0])], 2)
+    source = iter(batches([(1, [1.0]), (2, [1.0]), (3, [1.0]), (1, [2.0])], 2))
     account = tally(8)
+    one = account.next(source)
+    assert one is not None
     account.start(one)
-    assert not account.may_start(two)
+    assert account.next(source) is None
     account.done(one, None)
-    assert account.may_start(two)
+    two = account.next(source)
+    assert two is not None
+    account.start(two)
+    assert account.next(source) is None
+    account.done(two, None)
+    assert account.over
 
 
 def test_the_report() -> None:
     seen: list[tuple[int, int | None]] = []
-    source = [*rows(19), ("", [1.0, 2.0]), *((n, [1.0, 2.0]) for n in range(20, 30))]
-    found = batches(source, on_error="collect")
+    rest = [*rows(19), ("", [1.0, 2.0]), *((n, [1.0, 2.0]) for n in range(20, 30))]
+    source = iter(batches(rest, on_error="collect"))
     account = tally(8, "collect", total=30, progress=lambda done, total: seen.append((done, total)))
-    for batch in found:
+    found = []
+    while (batch := account.next(source)) is not None:
         assert account.start(batch)
+        found.append(batch)
     account.done(found[2], None)
     account.done(found[0], NotFound("gone"))
     account.done(found[1], None)
+    assert account.over
     report = account.report(1.5)
     assert (report.sent, report.failed, report.seconds) == (19, 11, 1.5)
     assert [(error["rows"], error["code"]) for error in report.errors] == [
@@ -170,6 +199,98 @@ def test_the_report() -> None:
     ]
     assert seen == [(10, 30), (20, 30), (30, 30)]
     assert account.failure is None
+
+
+class Node:
+    """Writes batches in some order and refuses those with a bad id; the rows it holds, and how they came there."""
+
+    def __init__(self, bad: set[Any], order: random.Random) -> None:
+        self.bad = bad
+        self.order = order
+        self.held: dict[Any, float] = {}
+        self.requests = 0
+
+    def load(self, source: Any, options: UploadOptions) -> Tally:
+        account, found, running = Tally(options, None), cut(source, options), list[Batch]()
+        while not account.over and account.failure is None:
+            batch = account.next(found)
+            if batch is not None:
+                if account.start(batch):
+                    running.append(batch)
+                continue
+            if not running:
+                continue
+            one = running.pop(self.order.randrange(len(running)))
+            assert one.data is not None
+            self.requests += 1
+            before = account.prefix
+            if self.bad & set(one.data.ids):
+                account.done(one, InvalidArgument("bad", field="vector"))
+            else:
+                for place, point in enumerate(one.data.ids):
+                    self.held[point] = float(one.data.vectors[place][0])
+                account.done(one, None)
+            assert account.prefix >= before
+        return account
+
+
+@given(
+    points=st.lists(st.integers(0, 30), max_size=60),
+    bad=st.sets(st.integers(0, 30), max_size=4),
+    unreadable=st.sets(st.integers(0, 59), max_size=4),
+    size=st.integers(1, 20),
+    parallel=st.integers(1, 4),
+    seed=st.integers(0, 1000),
+)
+def test_bad_rows_alone_are_reported_and_of_equal_ids_the_last_wins(
+    points: list[int], bad: set[int], unreadable: set[int], size: int, parallel: int, seed: int
+) -> None:
+    source: list[Any] = [(point, [float(row + 1)]) for row, point in enumerate(points)]
+    for row in unreadable & set(range(len(source))):
+        source[row] = InvalidArgument("unreadable")
+    node = Node(bad, random.Random(seed))
+    account = node.load(source, UploadOptions(size, parallel, collect=True))
+    good = [row for row, one in enumerate(source) if not isinstance(one, InvalidArgument)]
+    assert node.held == {points[row]: row + 1.0 for row in good if points[row] not in bad}
+    refused = {error["rows"][0]: error["id"] for error in account.errors}
+    assert all(error["rows"][1] == error["rows"][0] + 1 for error in account.errors)
+    assert {row for row, point in refused.items() if point is None} == unreadable & set(range(len(source)))
+    assert {point for point in refused.values() if point is not None} == bad & {points[row] for row in good}
+    assert all(points[row] == point for row, point in refused.items() if point is not None)
+    assert account.prefix == account.settled == len(source)
+
+
+def test_what_is_no_rows_fault_ends_it_where_rows_alone_are_collected() -> None:
+    options = UploadOptions(10, 3, collect=True, only_rows=True, first=20)
+    account, source = Tally(options, None), cut((row for row in list(rows(100))[20:]), options)
+    started = []
+    for _ in range(3):
+        batch = account.next(source)
+        assert batch is not None
+        account.start(batch)
+        started.append(batch)
+    assert [batch.start for batch in started] == [20, 30, 40]
+    account.done(started[0], None)
+    account.done(started[1], Unavailable("gone"))
+    account.done(started[2], None)
+    assert isinstance(account.failure, Unavailable)
+    assert account.prefix == 30, "where to go on from"
+    assert not account.failed
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [((9, [1.0, 2.0, 3.0]), "dimension 2"), ((9, [0.0, 0.0]), "no direction"), ((9, [1.0]), "dimension")],
+)
+def test_what_the_collection_does_not_take_is_known_beforehand(row: Any, said: str) -> None:
+    options = UploadOptions(4, 1, collect=True, dimension=2, metric="cosine")
+    source = [(0, [1.0, 1.0]), row, (2, [1.0, 2.0])]
+    for shaped in (source, {"ids": [r[0] for r in source], "vectors": [r[1] for r in source]}):
+        [batch] = cut(shaped, options)
+        assert ids([batch]) == [0, 2]
+        [error] = batch.errors
+        assert (error["rows"], error["id"]) == ([1, 2], 9)
+        assert said in error["message"]
 
 
 def test_the_first_error_is_kept_to_be_raised() -> None:

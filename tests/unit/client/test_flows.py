@@ -14,7 +14,7 @@ from vectron_p2p.client import operations, point_operations
 from vectron_p2p.client.flows import DIAL_ELSEWHERE_S, DIAL_S, GRACE_S, SILENCE_ELSEWHERE_S, ask, ask_each
 from vectron_p2p.client.leases import SKEW_S
 from vectron_p2p.client.session import RetryPolicy, Session
-from vectron_p2p.client.steps import SILENCE_S, Call, Flow, LinkLost
+from vectron_p2p.client.steps import SILENCE_S, UNDONE, Call, Flow, LinkLost, Together
 from vectron_p2p.model.errors import (
     AlreadyExists,
     ClockSkew,
@@ -53,6 +53,7 @@ class World:
         self.latency = latency
         self.calls: list[Call] = []
         self.sleeps: list[float] = []
+        self.widths: list[int] = []
         self.operations = 0
         self.session = Session(
             seeds or (A, B, C),
@@ -81,6 +82,9 @@ class World:
                         step = flow.throw(error)
                     else:
                         step = flow.send(reply)
+                elif isinstance(step, Together):
+                    self.widths.append(step.width)
+                    step = flow.send(self._one_by_one(step))
                 else:
                     assert step.seconds > 0
                     self.sleeps.append(step.seconds)
@@ -88,6 +92,16 @@ class World:
                     step = flow.send(None)
         except StopIteration as stop:
             return stop.value
+
+    def _one_by_one(self, step: Together) -> list[Any]:
+        outcomes: list[Any] = [UNDONE] * len(step.flows)
+        for number, flow in enumerate(step.flows):
+            try:
+                outcomes[number] = self.run(flow)
+            except Exception as error:
+                outcomes[number] = error
+                break
+        return outcomes
 
     def ask(self, message: Any = ASK, reply_type: type = messages.Done, **options: Any) -> Any:
         return self.run(ask(self.session, message, reply_type, **options))
@@ -305,17 +319,40 @@ def test_spread_chooses_the_seed_and_leaves_the_preference() -> None:
     assert world.asked == [C, A]
 
 
-def test_parts_share_one_deadline_and_say_how_far_they_came() -> None:
+@pytest.mark.parametrize("width", [1, 2])
+def test_parts_share_one_deadline_and_say_how_far_they_came(width: int) -> None:
     world = World(script(DONE, DONE, NotFound("gone")))
     with pytest.raises(NotFound, match="2 of 4 parts") as caught:
-        world.run(ask_each(world.session, [ASK] * 4, messages.Done))
+        world.run(ask_each(world.session, [ASK] * 4, messages.Done, width=width))
     assert "2 of 4 parts" in str(caught.value)
 
 
-def test_parts_stop_at_the_deadline() -> None:
+@pytest.mark.parametrize("width", [1, 2])
+def test_parts_stop_at_the_deadline(width: int) -> None:
     world = World(script(DONE), latency=2.0)
     with pytest.raises(DeadlineExceeded, match="2 of 9 parts"):
-        world.run(ask_each(world.session, [ASK] * 9, messages.Done, timeout=4.0))
+        world.run(ask_each(world.session, [ASK] * 9, messages.Done, timeout=4.0, width=width))
+    assert len(world.calls) == 2
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_each_part_has_its_own_retries(width: int) -> None:
+    world = World(script(DONE, LinkLost("x", sent=True), DONE, Unavailable("x"), DONE))
+    assert world.run(ask_each(world.session, [ASK] * 3, messages.Done, width=width)) == [DONE] * 3
+
+
+def test_parts_go_one_after_another_unless_told() -> None:
+    world = World(script(DONE))
+    world.run(ask_each(world.session, [ASK] * 3, messages.Done))
+    assert world.widths == []
+    world.run(ask_each(world.session, [ASK] * 3, messages.Done, width=2))
+    assert world.widths == [2]
+
+
+def test_a_defect_in_one_of_several_parts_is_raised_as_it_is() -> None:
+    world = World(script(DONE, ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        world.run(ask_each(world.session, [ASK] * 3, messages.Done, width=2))
 
 
 def test_retries_of_a_write_carry_the_same_operation_id() -> None:
@@ -393,7 +430,7 @@ def test_a_search_without_timeout_has_that_of_the_client() -> None:
     assert world.calls[0].message.timeout == 12.0
 
 
-@pytest.mark.parametrize(("with_payload", "sizes"), [(False, [1000, 1000, 1]), (True, [256] * 7 + [209])])
+@pytest.mark.parametrize(("with_payload", "sizes"), [(False, [512, 512, 1]), (True, [256] * 7 + [209])])
 def test_a_batch_is_cut_into_requests_that_a_node_takes(with_payload: bool, sizes: list[int]) -> None:
     nothing = messages.HitList([], b"", [], [], b"")
     world = World(lambda call: messages.SearchReply([nothing] * call.message.count, [], 1.0, None))
@@ -404,3 +441,6 @@ def test_a_batch_is_cut_into_requests_that_a_node_takes(with_payload: bool, size
     queries = [[1.0, 2.0]] * sum(sizes)
     assert len(world.run(point_operations.search_batch(world.session, "docs", queries, None, **options))) == sum(sizes)
     assert [call.message.count for call in world.calls] == sizes
+    assert world.widths == [2]
+    times = [call.message.timeout for call in world.calls]
+    assert times == [30.0 - at / 64 for at in range(len(sizes))]  # what is left of the call's when each is begun

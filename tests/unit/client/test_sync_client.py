@@ -37,6 +37,69 @@ from vectron_p2p.protocol import messages, silence
 FAST = RetryPolicy(base_s=0.001, cap_s=0.01)
 
 
+NO_HITS = messages.HitList([], b"", [], [], b"")
+TWO_PARTS = np.ones((600, 1))
+
+
+def _numbered(message: messages.Search, *missing: int) -> messages.SearchReply:
+    return messages.SearchReply([NO_HITS] * message.count, list(missing), float(message.count), None)
+
+
+def test_two_requests_of_a_batch_are_under_way_at_once() -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    def answer(message: messages.Search) -> Any:
+        both.wait()
+        return _numbered(message)
+
+    with FakeNode(answer) as node, connect(node.target) as db:
+        results = db.collection("docs").search_batch(TWO_PARTS, with_payload=False)
+        assert [result.took_ms for result in results] == [512.0] * 512 + [88.0] * 88
+        assert len(node.hellos) == 2
+        db.collection("docs").search_batch(TWO_PARTS, with_payload=False)
+        assert len(node.hellos) == 2  # both connections are used again
+
+
+def test_a_part_of_a_batch_may_be_partial() -> None:
+    with FakeNode(lambda message: _numbered(message, *([3] if message.count == 88 else []))) as node:
+        with connect(node.target) as db:
+            results = db.collection("docs").search_batch(TWO_PARTS, with_payload=False)
+    assert [result.partial for result in results] == [False] * 512 + [True] * 88
+
+
+def test_a_failed_request_of_a_batch_ends_the_other_and_leaves_no_connection_that_owes_an_answer() -> None:
+    def answer(message: messages.Search) -> Any:
+        if message.count == 512:
+            raise NotFound("no such collection", field="collection")
+        return NO_ANSWER if message.count == 88 else _numbered(message)
+
+    with FakeNode(answer) as node, connect(node.target) as db:
+        with pytest.raises(NotFound):
+            db.collection("docs").search_batch(TWO_PARTS, with_payload=False)
+        assert len(db.collection("docs").search_batch(TWO_PARTS[:2])) == 2
+        assert len(node.hellos) == 2
+
+
+def test_the_second_request_of_a_batch_is_tried_again_by_itself() -> None:
+    broken = iter([HANG_UP])
+
+    def answer(message: messages.Search) -> Any:
+        return next(broken, _numbered(message)) if message.count == 88 else _numbered(message)
+
+    with FakeNode(answer) as node, connect(node.target, retry=FAST) as db:
+        assert len(db.collection("docs").search_batch(TWO_PARTS, with_payload=False)) == 600
+        assert sorted(message.count for message in node.requests) == [88, 88, 512]
+
+
+def test_a_batch_of_which_one_request_is_late_is_late() -> None:
+    def answer(message: messages.Search) -> Any:
+        return NO_ANSWER if message.count == 88 else _numbered(message)
+
+    with FakeNode(answer) as node, connect(node.target) as db:
+        with pytest.raises(DeadlineExceeded, match="1 of 2 parts"):
+            db.collection("docs").search_batch(TWO_PARTS, with_payload=False, timeout=0.05)
+
+
 def test_the_life_of_a_collection() -> None:
     with MemoryNode() as node, connect(node.target) as db:
         docs = db.create_collection("docs", dimension=3)
@@ -318,6 +381,8 @@ def test_upload_of_duplicates_keeps_the_last() -> None:
 
 def test_upload_stops_at_the_first_error() -> None:
     def answer(message: Any) -> Any:
+        if isinstance(message, messages.DescribeCollection):
+            return messages.CollectionReply({**reply_with_info(message).info, "dimension": 1})
         if 50 in message.ids:
             raise NotFound("gone")
         return messages.WriteReply(len(message.ids))
@@ -332,6 +397,8 @@ def test_upload_stops_at_the_first_error() -> None:
 
 def test_upload_collects_errors_and_goes_on() -> None:
     def answer(message: Any) -> Any:
+        if isinstance(message, messages.DescribeCollection):
+            return messages.CollectionReply({**reply_with_info(message).info, "dimension": 1})
         if 50 in message.ids:
             raise NotFound("gone")
         return messages.WriteReply(len(message.ids))

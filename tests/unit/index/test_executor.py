@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from tests.unit.index.doubles import InlineExecutor, SteppedExecutor, ThreadExecutor, TrioClock, clustered, make, rows
-from vectron_p2p.index.executor import MAX_BATCH, SearchExecutor
+from vectron_p2p.index.executor import LONE_S, MAX_BATCH, SearchExecutor
 from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.model.errors import DeadlineExceeded, Internal, Overloaded, ReadOnly, Unavailable
 from vectron_p2p.model.ids import PointId
@@ -227,6 +227,100 @@ async def test_errors_reach_the_callers_and_the_service_goes_on() -> None:
             await searches.submit("c", "b", refusing, MATRIX[:1], 1, math.inf)
         assert await ask_for(searches, index(), MATRIX[:1]) == [0]
         nursery.cancel_scope.cancel()
+
+
+async def test_a_lone_callers_small_query_is_answered_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    executor, one = SteppedExecutor(), index()
+    searches = SearchExecutor(executor, TrioClock(), workers=1, on_loop=True)
+
+    def ask(lone: str | None) -> list[list[PointId]]:
+        """What is answered before the call returns."""
+        answers: list[list[PointId]] = []
+        searches.begin("a", "key", job_of(one, 1), MATRIX[2:3], 1, math.inf, answers.append, lone=lone)
+        return answers
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        executor.gate.set()
+
+        async def settle() -> None:
+            await trio.sleep(2 * LONE_S)
+
+        assert not ask("me"), "others may be about to ask"
+        await settle()
+        assert ask("me") == [[2]]
+        assert ask("me") == [[2]]
+        assert not ask(None), "not small, or not the only one"
+        assert not ask("me"), "somebody is searched for"
+        await settle()
+        assert not ask("you"), "not alone"
+        await trio.testing.wait_all_tasks_blocked()
+        assert not ask("me")
+        await settle()
+        assert ask("me") == [[2]]
+        nursery.cancel_scope.cancel()
+    assert len(executor.jobs) == 5
+
+
+async def test_a_defect_reaches_a_lone_caller_too(autojump_clock: trio.testing.MockClock) -> None:
+    searches = SearchExecutor(SteppedExecutor(), TrioClock(), on_loop=True)
+    answers: list[object] = []
+
+    def broken(requests: list[Matrix]) -> list[object]:
+        raise OSError("disk")
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        searches._caller = "me"
+        await trio.sleep(LONE_S)
+        searches.begin("a", "key", broken, MATRIX[:1], 1, math.inf, answers.append, lone="me")
+        nursery.cancel_scope.cancel()
+    assert isinstance(answers[0], Internal)
+
+
+async def test_whoever_a_thread_keeps_too_long_is_told(autojump_clock: trio.testing.MockClock) -> None:
+    executor = SteppedExecutor()
+    searches = SearchExecutor(executor, TrioClock(), workers=1)
+    answers: list[object] = []
+    one = index()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        deadline = trio.current_time() + 1
+        for key in ("searched", "waiting"):
+            searches.begin("a", key, job_of(one, 1), MATRIX[:1], 1, deadline, answers.append)
+        await trio.sleep(0.9)
+        assert not answers
+        await trio.sleep(0.2)
+        assert [type(answer) for answer in answers] == [DeadlineExceeded, DeadlineExceeded]
+        executor.gate.set()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        nursery.cancel_scope.cancel()
+    assert len(answers) == 2, "nobody is answered twice"
+    assert searches.waiting == 0
+
+
+async def test_an_answer_may_lead_to_another_question(autojump_clock: trio.testing.MockClock) -> None:
+    """Late, failed or answered: whoever is told may ask again at once."""
+    executor = SteppedExecutor()
+    searches = SearchExecutor(executor, TrioClock(), workers=1)
+    one = index()
+    answers: list[object] = []
+
+    def again(answer: object) -> None:
+        answers.append(answer)
+        searches.begin("a", "again", job_of(one, 1), MATRIX[:1], 1, math.inf, answers.append)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        now = trio.current_time()
+        for deadline in (math.inf, now + 0.01, now + 0.01):
+            searches.begin("a", "key", job_of(one, 1), MATRIX[:1], 1, deadline, again)
+        await trio.sleep(0.02)
+        executor.gate.set()
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert sorted(type(answer).__name__ for answer in answers) == ["DeadlineExceeded"] * 2 + ["list"] * 4
+    assert (searches.waiting, searches.late) == (0, 2)
 
 
 async def test_a_stop_leaves_nobody_waiting() -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.unit.index.doubles import InlineExecutor, ThreadExecutor, TrioClock, clustered, make, row, rows
+from tests.unit.index.doubles import InlineExecutor, ThreadExecutor, TrioClock, clustered, link_all, make, row, rows
 from vectron_p2p.index import linker as module
 from vectron_p2p.index import rebuild
 from vectron_p2p.index.linker import Linker
+from vectron_p2p.query.filters import parse_filter
 
 MATRIX = clustered(2_400, 8)
 
@@ -229,3 +230,22 @@ async def test_an_urgent_rebuild_does_not_wait(autojump_clock: trio.testing.Mock
         while await one.run_once():
             pass
     assert (index.unlinked, index.garbage) == (0, 0)
+
+
+async def test_payloads_that_a_start_left_are_indexed(tmp_path: Path) -> None:
+    held = [row(i, 1, vector, {"n": i}) for i, vector in enumerate(MATRIX)]
+    index = make(8, folder=tmp_path)
+    index.apply(held)
+    link_all(index)
+    assert index.save()
+    index.close()
+    again = make(8, folder=tmp_path)
+    again.load(held)
+    assert again.payloads_wait
+    one, errors = linker()
+    one.add("a", again)
+    while await one.run_once():
+        pass
+    assert not errors
+    assert not again.payloads_wait
+    assert again.matches(parse_filter({"n": {"$gte": 100}})).sure == len(MATRIX) - 100

@@ -11,6 +11,7 @@ from tests.unit.index.doubles import Row, clustered, link_all, make, row, rows
 from vectron_p2p.index import forking, snapshot
 from vectron_p2p.index.shard_index import LoadReport, ShardIndex
 from vectron_p2p.model.ids import PointId
+from vectron_p2p.query.filters import parse_filter
 
 MATRIX = clustered(2_500, 16)
 
@@ -193,3 +194,32 @@ def test_a_child_holds_no_descriptor_of_its_parent(tmp_path: Path) -> None:
         assert forking.wait(forking.start(look))
     finally:
         os.close(inherited)
+
+
+def test_payloads_of_restored_rows_are_indexed_by_who_asks_first_or_by_upkeep(tmp_path: Path) -> None:
+    """Rows written, replaced and removed between the start and the first filter are seen as they are now."""
+    matrix = clustered(2_600, 8)
+    stored = {
+        i: row(i, 1, vector, {"n": i, "parity": "even" if i % 2 == 0 else "odd"}) for i, vector in enumerate(matrix)
+    }
+    index = make(8, folder=tmp_path)
+    index.apply(list(stored.values()))
+    link_all(index)
+    assert index.save()
+    index.close()
+    for portions in (0, 1):
+        again = make(8, folder=tmp_path)
+        assert again.load(sorted(stored.values(), key=lambda each: str(each.id))).restored == 2_600
+        assert again.payloads_wait
+        for _ in range(portions):
+            again.index_payloads()
+        changes = [
+            row(1, 2, matrix[1], {"n": 1, "parity": "even"}),
+            row(2, 2, None),
+            row("new", 2, matrix[2], {"parity": "even"}),
+        ]
+        again.apply(changes)
+        hits, _ = again.search(matrix[:1], k=2_600, filter=parse_filter({"parity": "even"}))
+        assert {str(each) for each in hits[0].ids} == {*map(str, range(0, 2_600, 2)), "1", "new"} - {"2"}
+        assert not again.payloads_wait
+        again.close()

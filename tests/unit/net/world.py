@@ -10,7 +10,7 @@ import trio
 from vectron_p2p.model.errors import NotFound, VectronError
 from vectron_p2p.model.ids import Address, NodeId
 from vectron_p2p.net.interfaces import ConnectionLost, Stream
-from vectron_p2p.net.rpc import Caller, RpcServer
+from vectron_p2p.net.rpc import Caller, Quick, RpcServer
 from vectron_p2p.protocol.messages import (
     Count,
     CountReply,
@@ -60,12 +60,18 @@ class Node:
         self.notes: list[Any] = []
         self.callers: list[Caller] = []
         self.refuse: VectronError | None = None
+        self.quick: Quick | None = None
         self.server: RpcServer
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         endpoint = await self.world.host(self.name).listen(self.address)
         self.server = RpcServer(
-            endpoint, clock=self.world.clock, welcome=self.greet, handler=self.handle, on_note=self.take_note
+            endpoint,
+            clock=self.world.clock,
+            welcome=self.greet,
+            handler=self.handle,
+            on_note=self.take_note,
+            quick=self.quick,
         )
         try:
             await self.server.run(task_status=task_status)

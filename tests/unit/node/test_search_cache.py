@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 import trio
 import trio.testing
 
+from tests.unit.node.beginning import begun
 from vectron_p2p.model.errors import Overloaded
-from vectron_p2p.node.search_cache import REMEMBERED, SearchCache
+from vectron_p2p.node.search_cache import REMEMBERED, SearchCache, key_of, options_of
 from vectron_p2p.protocol import messages as m
+from vectron_p2p.runtime.callbacks import awaited
 
 QUERY = m.SearchShards(
     collection="c", shards=[0], epoch=1, merge=True, vectors=bytes(16), count=1, k=10, filter=None, ef=None,
@@ -41,6 +44,11 @@ class Owner:
         self.errors: list[Exception] = []
         self.reply = answer_of()
 
+    def key(self, message: m.SearchShards) -> bytes | None:
+        if message.explain or message.count > 1:
+            return None
+        return key_of(options_of(message), message.vectors)
+
     async def ask(self, message: m.SearchShards = QUERY) -> m.ShardsReply:
         async def search() -> m.ShardsReply:
             self.searched += 1
@@ -50,7 +58,9 @@ class Owner:
                 raise self.errors.pop()
             return reply
 
-        return await self.cache.answer(message, [self.replica], search)
+        begin = partial(self.cache.begin, self.key(message), [self.replica], partial(begun, search))
+        reply: m.ShardsReply = await awaited(begin)
+        return reply
 
     async def is_kept(self, message: m.SearchShards = QUERY) -> bool:
         before = self.searched

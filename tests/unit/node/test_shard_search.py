@@ -1,17 +1,58 @@
-"""A request of many queries on its way to the search threads."""
+"""Requests on their way to the search threads, and queries that are wrong."""
 
 from __future__ import annotations
 
+import contextlib
+import math
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pytest
 import trio
 import trio.testing
 
+from tests.unit.index.doubles import SteppedExecutor, TrioClock, clustered, make, rows
+from vectron_p2p.index.executor import SearchExecutor
+from vectron_p2p.model.errors import InvalidArgument, Learning
 from vectron_p2p.node import shard_search
+from vectron_p2p.node.search_cache import SearchCache
+from vectron_p2p.node.shard_search import OwnSearch, SearchJob
+from vectron_p2p.protocol import messages as m
+from vectron_p2p.query import planner
+from vectron_p2p.runtime.callbacks import awaited
 
-DIMENSION = 2
+DIMENSION = 8
 COUNT = 1_000
+MATRIX = clustered(300, DIMENSION)
+ASKED = m.SearchShards(
+    collection="c", shards=[0], epoch=1, merge=True, vectors=b"", count=1, k=3, filter=None, ef=None, exact=False,
+    score_threshold=None, with_payload=False, with_vector=False, explain=False,
+)  # fmt: skip
+
+
+class Replica:
+    """What a search needs of one."""
+
+    def __init__(self) -> None:
+        self.index = make(DIMENSION)
+        self.index.apply(rows(MATRIX))
+        self.options = SimpleNamespace(dimension=DIMENSION, metric="cosine", shards=1)
+
+
+class Owner:
+    def __init__(self, searcher: Any, cache_bytes: int = 0) -> None:
+        self.searcher = searcher
+        self.cache = SearchCache(cache_bytes)
+
+    def ticks(self) -> float:
+        return 0.0
+
+
+def job_of(owner: Any, one: Any = None) -> SearchJob:
+    return SearchJob(ASKED, {0: one or Replica()}, owner)  # type: ignore[dict-item]
 
 
 async def test_a_large_request_never_fills_the_line_and_keeps_its_order() -> None:
@@ -19,13 +60,8 @@ async def test_a_large_request_never_fills_the_line_and_keeps_its_order() -> Non
     waiting: list[int] = []
     most = 0
 
-    class Batch:
-        dimension = DIMENSION
-
-        def ticks(self) -> float:
-            return 0.0
-
-        async def submit(self, searcher: Any, part: Any) -> Any:
+    class Searcher:
+        async def submit(self, name: Any, key: Any, job: Any, part: Any, weight: int, deadline: float) -> Any:
             nonlocal most
             waiting.append(part.count)
             most = max(most, len(waiting))
@@ -34,10 +70,98 @@ async def test_a_large_request_never_fills_the_line_and_keeps_its_order() -> Non
             return SimpleNamespace(results=part.vectors, count=part.count)
 
     vectors = b"".join(number.to_bytes(4 * DIMENSION, "little") for number in range(COUNT))
-    message: Any = SimpleNamespace(vectors=vectors, count=COUNT)
-    batch: Any = Batch()
-    nobody: Any = None
-    answers: list[Any] = await shard_search._submit(message, batch, nobody)
+    answers: list[Any] = await job_of(Owner(Searcher())).answers(vectors, math.inf)
     assert b"".join(answer.results for answer in answers) == vectors
     assert sum(answer.count for answer in answers) == COUNT
     assert most == shard_search.PARTS_AT_ONCE < len(answers)
+
+
+@pytest.mark.parametrize(("weight", "most"), [(1, 64), (16, 4), (100, 1), (500, 1)])
+async def test_parts_of_heavy_queries_have_fewer_of_them(
+    monkeypatch: pytest.MonkeyPatch, weight: int, most: int
+) -> None:
+    """Others get between them as soon; a client has two requests under way, which together must never be too much."""
+    monkeypatch.setattr(planner, "weight", lambda **_: weight)
+    executor = SteppedExecutor()
+    searcher = SearchExecutor(executor, TrioClock(), workers=2)
+    job = job_of(Owner(searcher))
+    executor.gate.set()
+    counts: list[int] = []
+
+    async def ask() -> None:
+        counts.extend(len(answer.results[0]) for answer in await job.answers(MATRIX.tobytes(), math.inf))
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searcher.run)
+        async with trio.open_nursery() as callers:
+            callers.start_soon(ask)
+            callers.start_soon(ask)
+        nursery.cancel_scope.cancel()
+    assert sum(counts) == 2 * len(MATRIX)
+    assert max(counts) == most
+    assert searcher.refused == 0
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(DIMENSION), np.full(DIMENSION, np.nan), np.full(DIMENSION, np.inf)])
+async def test_a_wrong_query_is_refused_and_spoils_none_of_those_it_is_searched_with(wrong: Any) -> None:
+    executor = SteppedExecutor()
+    searcher = SearchExecutor(executor, TrioClock(), workers=1)
+    job = job_of(Owner(searcher))
+    outcomes: dict[int, Any] = {}
+
+    async def ask(number: int, vector: Any) -> None:
+        try:
+            reply = await awaited(partial(job.begin, vector.astype(np.float32).tobytes(), math.inf))
+            outcomes[number] = reply.results[0][0].ids[0]
+        except InvalidArgument as error:
+            outcomes[number] = error.field
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searcher.run)
+        async with trio.open_nursery() as callers:
+            for number in range(5):
+                callers.start_soon(ask, number, wrong if number == 3 else MATRIX[number])
+                await trio.testing.wait_all_tasks_blocked()
+            executor.gate.set()
+        nursery.cancel_scope.cancel()
+    assert outcomes == {0: 0, 1: 1, 2: 2, 3: "vector", 4: 4}
+    assert len(executor.jobs) == 2, "four of them together"
+
+
+async def test_an_owner_is_asked_each_time_whether_it_may_answer() -> None:
+    found: list[Any] = [Replica()]
+    own = OwnSearch(ASKED, lambda shard: found[shard], Owner(SearchExecutor(SteppedExecutor(), TrioClock())))  # type: ignore[arg-type]
+    before = own._now()
+    assert own._now() is before
+    found[0] = Replica()  # closed, and opened anew
+    assert own._now() is not before
+
+    def learning(_: int) -> Any:
+        raise Learning("it learns")
+
+    own._find = learning
+    with pytest.raises(Learning):
+        own.begin(bytes(4 * DIMENSION), math.inf, found.append)
+
+
+@pytest.mark.parametrize("busy", [None, "linking", "payload", "filter", "wide"])
+async def test_only_small_searches_that_wait_for_no_lock_may_be_answered_on_the_loop(
+    monkeypatch: pytest.MonkeyPatch, busy: str | None
+) -> None:
+    asked: list[Any] = []
+
+    class Searcher:
+        def begin(self, *request: Any, lone: Any = None) -> Any:
+            asked.append(lone)
+
+    one, message = Replica(), ASKED
+    if busy == "payload":
+        message = replace(ASKED, with_payload=True)
+    elif busy == "filter":
+        message = replace(ASKED, filter={"a": 1})
+    elif busy == "wide":
+        monkeypatch.setattr(shard_search, "LIGHT", 0)
+    job = SearchJob(message, {0: one}, Owner(Searcher()))  # type: ignore[arg-type, dict-item]
+    with one.index._layer.gate.alone() if busy == "linking" else contextlib.nullcontext():
+        job.begin(MATRIX[0].tobytes(), math.inf, asked.append, lone="somebody")
+    assert asked == ["somebody" if busy is None else None]

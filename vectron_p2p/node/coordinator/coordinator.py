@@ -14,16 +14,19 @@ from vectron_p2p.node.coordinator.searches import Searches
 from vectron_p2p.node.coordinator.writes import Writes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import trio
 
     from vectron_p2p.node.config import Limits
-    from vectron_p2p.node.coordinator.local_searches import Answer
+    from vectron_p2p.node.coordinator.local_searches import OwnSearch
     from vectron_p2p.node.hedging import Hedging
     from vectron_p2p.node.peers import Peers
     from vectron_p2p.node.routes import Routes
     from vectron_p2p.node.runtime import Runtime
     from vectron_p2p.node.services.hints import Hints
     from vectron_p2p.node.stamps import Stamps
+    from vectron_p2p.protocol import messages as m
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Coordinator:
         limits: Limits,
         *,
         routes: Routes,
-        answer: Answer,
+        own: Callable[[m.SearchShards], OwnSearch],
         background: trio.Nursery,
     ) -> Coordinator:
         clock = runtime.clock
@@ -58,7 +61,7 @@ class Coordinator:
             writes=Writes(peers, clock, routes, stamps, hints, rounds, limits, background=background),
             reads=reads,
             searches=Searches(peers, clock, routes, reads, hedging),
-            local_searches=LocalSearches(peers.me, clock, routes, answer),
+            local_searches=LocalSearches(peers.me, clock, routes, own),
             scrolls=Scrolls(peers, clock, routes, hedging),
             conditional=Conditional(peers, clock, routes, rounds, hedging, limits),
         )

@@ -1,112 +1,196 @@
 """Searches at `one` whose shards this node reads itself: all of them on one node and wherever each has a replica.
 
-Nothing has to be asked, waited for or merged, so this is one plain call: no tasks, no timers beside the request's own,
-and the owner's columns go to the client as they are. What is not plain, and what this owner cannot answer, is left to
-the general way (`coordinator.searches`), which begins anew.
+Nothing has to be asked, waited for or merged, so the request needs no task, no timer and no message between nodes: it
+goes straight to the owner, and the owner's columns go to the client as they are. Clients ask the same thing with
+another vector most of the time, so what depends on the rest of a request is looked up once for each state of the
+catalog. What is not plain, what is refused and what this owner cannot answer is left to the general way
+(`coordinator.searches`), which begins anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import contextlib
 from dataclasses import MISSING, fields
+from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import trio
 
 from vectron_p2p.model.consistency import Consistency
-from vectron_p2p.model.errors import DeadlineExceeded, NotFound, VectronError
+from vectron_p2p.model.errors import DeadlineExceeded, InvalidArgument, NotFound, VectronError
 from vectron_p2p.model.ids import ShardId
 from vectron_p2p.node.coordinator.searches import MAX_REPLY_BYTES
+from vectron_p2p.node.search_admission import admit_options
 from vectron_p2p.protocol import messages as m
+from vectron_p2p.query.scoring import FLOAT_BYTES
+from vectron_p2p.runtime.callbacks import awaited
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+    from typing import Any, Protocol
+
     from vectron_p2p.catalog.state import ClusterState, Collection
-    from vectron_p2p.model.ids import CollectionId, NodeId
+    from vectron_p2p.model.ids import NodeId
     from vectron_p2p.node.routes import Routes
     from vectron_p2p.runtime import Clock
+    from vectron_p2p.runtime.callbacks import Done, TakeBack
 
-Answer = Callable[[m.SearchShards, float], Awaitable[m.ShardsReply]]
-"""A reply, with the deadline after which nobody wants it."""
+    class OwnSearch(Protocol):
+        """Queries that are equal but for the vector, on this node's own replicas."""
+
+        def begin(self, vector: bytes, deadline: float, done: Done, *, lone: Hashable = None) -> TakeBack:
+            """Gives `done` a `ShardsReply` or an error.
+
+            Raises:
+                VectronError: One of the replicas may not answer now.
+            """
+            ...
+
+        async def search(self, vectors: bytes, count: int, deadline: float) -> m.ShardsReply:
+            """The reply for `count` queries; raises as `begin`, and what keeps one of them from being answered."""
+            ...
+
+
+MAX_KNOWN = 256  # kinds of searches; programs ask a few
 
 
 class LocalSearches:
-    """`answer` is this node's own, as an owner."""
+    """Of one coordinator."""
 
-    def __init__(self, me: NodeId, clock: Clock, routes: Routes, answer: Answer) -> None:
+    def __init__(self, me: NodeId, clock: Clock, routes: Routes, own: Callable[[m.SearchShards], OwnSearch]) -> None:
+        """`own`: makes a search of this node as an owner; the message has no vectors yet."""
         self._me = me
-        self._answer = answer
+        self._own = own
         self._clock = clock
         self._routes = routes
         self._state: ClusterState | None = None
-        self._all_here: dict[CollectionId, bool] = {}
+        self._known: dict[Hashable, tuple[OwnSearch, int] | None] = {}
 
-    async def search(
-        self, collection: Collection, asked: m.Search, *, timeout: float, bounded: bool
-    ) -> m.SearchReply | None:
-        """The reply to an admitted request; None: it has to go the general way.
+    def begin(self, asked: m.Search, deadline: float, done: Done, *, lone: Hashable = None) -> TakeBack | None:
+        """Gives `done` the `SearchReply`, or an error, or None: it has to go the general way after all.
 
         Args:
-            bounded: Whether the scope that this is called in ends after `timeout`: a timer of our own would cost a
-                tenth of the search.
+            deadline: After it nobody wants the answer.
+            lone: The caller, if it asks nothing else meanwhile.
+
+        Returns:
+            What takes it back; None if it has to go the general way, and `done` will not be called.
+        """
+        own = self._find(asked) if asked.count == 1 else None
+        if own is None:
+            return None
+        began = self._clock.now()
+        if asked.timeout is not None:
+            deadline = min(deadline, began + asked.timeout)
+        try:
+            return own.begin(asked.vectors, deadline, partial(self._answered, began, done), lone=lone)
+        except VectronError:
+            return None
+
+    async def search(self, asked: m.Search, *, timeout: float, bounded: bool) -> m.SearchReply | None:
+        """The reply, also to many queries; None: it has to go the general way.
+
+        Args:
+            bounded: Whether the scope that this is called in ends after `timeout`.
 
         Raises:
             DeadlineExceeded: After `timeout` seconds.
+            InvalidArgument: A query is wrong.
         """
-        began = self._clock.now()
-        state = self._routes.state
-        if not _is_plain(asked) or not self._reads_all(state, collection):
+        own = self._find(asked)
+        if own is None:
             return None
-        message = m.SearchShards(
-            collection.id, list(range(collection.shards)), state.epoch, True, asked.vectors, asked.count, asked.k,
-            asked.filter, asked.ef, asked.exact, asked.score_threshold, asked.with_payload, asked.with_vector, False,
-        )  # fmt: skip
+        began = self._clock.now()
+        deadline = began + timeout
+        answer: m.ShardsReply | Exception
         try:
-            if bounded:
-                reply = await self._answer(message, began + timeout)
-            else:
-                with self._clock.fail_after(timeout):
-                    reply = await self._answer(message, began + timeout)
+            with contextlib.nullcontext() if bounded else self._clock.fail_after(timeout):
+                if asked.count == 1:
+                    answer = await awaited(partial(own.begin, asked.vectors, deadline))
+                else:
+                    answer = await own.search(asked.vectors, asked.count, deadline)
         except trio.TooSlowError as error:
             raise DeadlineExceeded("the time given ran out on the node that was asked") from error
-        except DeadlineExceeded:
-            raise
-        except VectronError:
+        except VectronError as error:
+            answer = error
+        found: list[Any] = []
+        self._answered(began, found.append, answer)
+        if isinstance(found[0], Exception):
+            raise found[0]
+        reply: m.SearchReply | None = found[0]
+        return reply
+
+    def _find(self, asked: m.Search) -> OwnSearch | None:
+        state = self._routes.state
+        if state is not self._state or len(self._known) > MAX_KNOWN:
+            self._state = state
+            self._known.clear()
+        if _rest(asked) != PLAIN_VALUES:
             return None
-        if any(reply.refused):
+        shape = _shape(asked)
+        if asked.filter is not None:
+            shape = (*shape, repr(asked.filter))
+        if shape in self._known:
+            found = self._known[shape]
+        else:
+            found = self._known[shape] = self._look(state, asked)
+        return found[0] if found is not None and len(asked.vectors) == found[1] * asked.count else None
+
+    def _answered(self, began: float, done: Done, answer: m.ShardsReply | Exception) -> None:
+        if isinstance(answer, DeadlineExceeded | InvalidArgument):
+            done(answer)
+        elif isinstance(answer, Exception) or any(answer.refused) or _is_too_large(answer):
+            done(None)
+        else:
+            done(m.SearchReply(answer.results[0], [], (self._clock.now() - began) * 1000, None))
+
+    def _look(self, state: ClusterState, asked: m.Search) -> tuple[OwnSearch, int] | None:
+        """The search that it is and the bytes of its vector, if it is right in all but the vector."""
+        collection = state.collection(asked.collection)
+        if collection is None or not self._reads_all(state, collection):
             return None
-        lists = reply.results[0]
-        if sum(sum(map(len, hits.payloads)) + len(hits.vectors) for hits in lists) > MAX_REPLY_BYTES:
+        try:
+            admit_options(asked, collection.options)
+        except InvalidArgument:
             return None  # and be refused
-        return m.SearchReply(lists, [], (self._clock.now() - began) * 1000, None)
+        message = m.SearchShards(
+            collection.id, list(range(collection.shards)), state.epoch, True, b"", 1, asked.k,
+            asked.filter, asked.ef, asked.exact, asked.score_threshold, asked.with_payload, asked.with_vector, False,
+        )  # fmt: skip
+        return self._own(message), collection.options.dimension * FLOAT_BYTES
 
     def _reads_all(self, state: ClusterState, collection: Collection) -> bool:
-        """Whether this node is read for every shard; looked up once for each state of the catalog."""
-        if state is not self._state:
-            self._state = state
-            self._all_here.clear()
-        found = self._all_here.get(collection.id)
-        if found is None:
-            try:
-                routes = [state.route(ShardId(collection.id, shard)) for shard in range(collection.shards)]
-            except NotFound:  # dropped meanwhile
-                return False
-            found = self._all_here[collection.id] = all(self._me in route.read for route in routes)
-        return found
+        """Whether this node is read for every shard."""
+        try:
+            routes = [state.route(ShardId(collection.id, shard)) for shard in range(collection.shards)]
+        except NotFound:  # dropped meanwhile
+            return False
+        return all(self._me in route.read for route in routes)
 
 
-LATER = tuple(
-    (entry.name, entry.default if entry.default_factory is MISSING else entry.default_factory())
-    for entry in fields(m.Search)
-    if entry.default is not MISSING or entry.default_factory is not MISSING
-)
-"""Fields that were added to `Search`, and what they are where nothing is asked of them."""
+PLAIN: dict[str, Any] = {
+    "consistency": Consistency.ONE,
+    "id": None,
+    "offset": 0,
+    "explain": False,
+    **{
+        entry.name: entry.default if entry.default_factory is MISSING else entry.default_factory()
+        for entry in fields(m.Search)
+        if entry.default is not MISSING or entry.default_factory is not MISSING
+    },
+}
+"""What a plain search says in these fields; among them all that were added to `Search` later, where nothing is asked of
+them.
+"""
 
 
-def _is_plain(asked: m.Search) -> bool:
-    return (
-        asked.consistency == Consistency.ONE
-        and asked.id is None
-        and not asked.offset
-        and not asked.explain
-        and all(getattr(asked, name) == default for name, default in LATER)
-    )
+PLAIN_VALUES = tuple(PLAIN.values())
+_rest = attrgetter(*PLAIN)
+ANEW = {"vectors", "count", "timeout", "filter"}  # looked at each time
+_shape = attrgetter(*({entry.name for entry in fields(m.Search)} - PLAIN.keys() - ANEW))
+
+
+def _is_too_large(reply: m.ShardsReply) -> bool:
+    lists = reply.results[0]
+    return sum([sum(map(len, hits.payloads)) + len(hits.vectors) for hits in lists]) > MAX_REPLY_BYTES

@@ -11,7 +11,7 @@ MUTANTS = (
         "a cached answer holds only until the next write that its owner acknowledges",
         (
             Edit(
-                "node.search_cache:SearchCache.answer",
+                "node.search_cache:SearchCache._begin",
                 "if kept is not None and kept.revisions == revisions:",
                 "if kept is not None:",
             ),

@@ -20,7 +20,7 @@ MUTANTS = (
         ),
         scenario=MOVING,
         seconds=12.0,
-        seeds=(23,),
+        seeds=(32,),
     ),
     Mutant(
         "leaving_owner_unfenced",
@@ -40,7 +40,7 @@ MUTANTS = (
         ),
         scenario=MOVING,
         seconds=12.0,
-        seeds=(56,),
+        seeds=(13,),
     ),
     Mutant(
         "old_requests_accepted",
@@ -64,7 +64,7 @@ MUTANTS = (
         ),
         scenario=MOVING,
         seconds=12.0,
-        seeds=(31,),
+        seeds=(51,),
     ),
     Mutant(
         "copied_from_another_owner",
@@ -78,7 +78,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seeds=(6,),
+        seeds=(3,),
         seconds=12.0,
     ),
     Mutant(
@@ -108,7 +108,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seeds=(2,),
+        seeds=(3,),
         seconds=12.0,
     ),
     Mutant(
@@ -123,7 +123,7 @@ MUTANTS = (
             ),
         ),
         scenario=MOVING,
-        seeds=(18,),
+        seeds=(1,),
         seconds=12.0,
     ),
     Mutant(

@@ -32,7 +32,7 @@ MUTANTS = (
             ),
         ),
         scenario="handoff",
-        seeds=(6,),
+        seeds=(5,),
     ),
     Mutant(
         "search_not_confirmed",
@@ -60,6 +60,6 @@ MUTANTS = (
             ),
         ),
         scenario="handoff",
-        seeds=(6,),
+        seeds=(7,),
     ),
 )
