@@ -33,7 +33,7 @@ from vectron_p2p.observability.histogram import Histogram
 from vectron_p2p.protocol import messages as m
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
     from vectron_p2p.catalog.state import ClusterState
     from vectron_p2p.model.nodes import Liveness
@@ -123,21 +123,21 @@ class Statistics:
         """All of it, added up."""
         replies = await self.gather(replicas=replicas)
         state = self._catalog.state
-        shown = await replica_fields(state, replies) if replicas else []
+        shown = await replica_fields(state, replies) if replicas else {}
         return ClusterStatistics(
             at=self._clock.wall(),
             answered_by=self._peers.me,
             epoch=state.epoch,
-            nodes=self.nodes(replies),
+            nodes=list(self.nodes(replies)),
             operations=await operations_of_all(replies),
-            collections=await collection_totals(state, shown) if replicas else [],
-            replicas=[ReplicaStatistics(**each) for each in shown],
+            collections=await collection_totals(state, shown.values()) if replicas else [],
+            replicas=[ReplicaStatistics(**each) for each in shown.values()],
         )
 
-    def nodes(self, replies: Replies) -> list[NodeStatistics]:
+    def nodes(self, replies: Replies) -> Iterator[NodeStatistics]:
         """Every current member, with what it says."""
         state = self._catalog.state
-        return [self._node(state, node, replies.get(node)) for node in state.current()]
+        return (self._node(state, node, replies.get(node)) for node in state.current())
 
     def _node(self, state: ClusterState, node: NodeId, reply: m.NodeStatisticsReply | None) -> NodeStatistics:
         member = state.members[node]
@@ -203,6 +203,7 @@ async def operations_of_all(replies: Replies) -> list[OperationStatistics]:
         for each in reply.operations:
             if each["window_s"] in WINDOWS_S:
                 found[each["kind"], each["operation"], each["window_s"]].append(each)
+        await trio.lowlevel.checkpoint()
     together = []
     for key, parts in sorted(found.items()):
         together.append(_together(*key, parts))
@@ -237,8 +238,10 @@ def _together(kind: str, operation: str, window_s: int, parts: list[dict[str, An
     )
 
 
-async def replica_fields(state: ClusterState, replies: Replies) -> list[dict[str, Any]]:
-    """The fields of `ReplicaStatistics` of every replica that the catalog names, with what its node says of it."""
+async def replica_fields(state: ClusterState, replies: Replies) -> dict[str, dict[str, Any]]:
+    """The fields of `ReplicaStatistics` of every replica that the catalog names, with what its node says of it, by
+    collection/shard/node, in the order of collections and shards.
+    """
     said: dict[tuple[str, str, int], dict[str, Any]] = {}
     for node, reply in replies.items():
         said |= {(node, each["collection"], each["shard"]): each for each in reply.replicas}
@@ -246,7 +249,7 @@ async def replica_fields(state: ClusterState, replies: Replies) -> list[dict[str
     driven = {(each["collection"], each["shard"]): each for reply in replies.values() for each in reply.moves}
     names = tuple(each.name for each in dataclasses.fields(ReplicaStatistics))
     unknown = {each.name: each.default for each in dataclasses.fields(ReplicaStatistics)}
-    found: list[dict[str, Any]] = []
+    found: dict[str, dict[str, Any]] = {}
     for collection in sorted(state.collections.values(), key=lambda each: each.name):
         for index in range(collection.shards):
             shard = ShardId(collection.id, index)
@@ -261,7 +264,7 @@ async def replica_fields(state: ClusterState, replies: Replies) -> list[dict[str
                     fields["moving"] = "leaving" if node == move.leaving else "coming"
                     fields["moved_rows"] = progress.get("rows", 0)
                     fields["move_rows"] = progress.get("total", -1)
-                found.append(fields)
+                found[f"{collection.name}/{index}/{node}"] = fields
                 if len(found) % SLICE == 0:
                     await trio.lowlevel.checkpoint()
     return found
@@ -269,13 +272,16 @@ async def replica_fields(state: ClusterState, replies: Replies) -> list[dict[str
 
 async def collection_totals(state: ClusterState, replicas: Iterable[Mapping[str, Any]]) -> list[CollectionTotals]:
     """Sums of `replicas` (as `replica_fields` gives them), by the name of the collection."""
-    by_name = {name: list(group) for name, group in itertools.groupby(replicas, key=itemgetter("collection"))}
+    groups = itertools.groupby(replicas, key=itemgetter("collection"))
+    ahead = next(groups, None)
     found = []
     for collection in sorted(state.collections.values(), key=lambda each: each.name):
         shards: list[list[Mapping[str, Any]]] = [[] for _ in range(collection.shards)]
-        for each in by_name.get(collection.name, ()):
-            if each["points"] >= 0:
-                shards[each["shard"]].append(each)
+        if ahead is not None and ahead[0] == collection.name:
+            for each in ahead[1]:
+                if each["points"] >= 0:
+                    shards[each["shard"]].append(each)
+            ahead = next(groups, None)
         await trio.lowlevel.checkpoint()
         fullest = [max(each, key=lambda replica: replica["points"]) for each in shards if each]
         sums = {name: sum(each[name] for each in fullest) for name in SUMMED}

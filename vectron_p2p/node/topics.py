@@ -39,9 +39,9 @@ class Look:
     def __init__(self, replies: Replies) -> None:
         self.replies = replies
         self._turn = trio.Lock()
-        self._replicas: tuple[ClusterState, list[dict[str, Any]]] | None = None
+        self._replicas: tuple[ClusterState, dict[str, dict[str, Any]]] | None = None
 
-    async def replicas(self, state: ClusterState) -> list[dict[str, Any]]:
+    async def replicas(self, state: ClusterState) -> dict[str, dict[str, Any]]:
         """As `replica_fields`, made once for each state."""
         async with self._turn:
             if self._replicas is None or self._replicas[0] is not state:
@@ -137,12 +137,11 @@ class Topics:
 
     async def _totals(self, look: Look) -> dict[str, Any]:
         state = self._catalog.state
-        totals = await collection_totals(state, await look.replicas(state))
+        totals = await collection_totals(state, (await look.replicas(state)).values())
         return {each.name: dataclasses.asdict(each) for each in totals}
 
     async def _shards(self, look: Look) -> dict[str, Any]:
-        replicas = await look.replicas(self._catalog.state)
-        return {f"{each['collection']}/{each['shard']}/{each['node']}": each for each in replicas}
+        return await look.replicas(self._catalog.state)
 
     async def _moves(self, look: Look) -> dict[str, Any]:
         said = [each for reply in look.replies.values() for each in reply.moves]
