@@ -165,7 +165,7 @@ class MeasuredConsole(ConsoleApp):
             self.focused,
             screen.sort if isinstance(screen, TableScreen) else None,
             screen.filter if isinstance(screen, TableScreen) else None,
-            (table.cursor_row, table.scroll_y) if table is not None else None,
+            table.cursor_key if table is not None else None,
             len(self._notifications),
         )
 

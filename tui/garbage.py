@@ -12,7 +12,7 @@ import gc
 import math
 
 QUIET_S = 3.0  # since the last key: longer than a pause between words
-EVERY_S = 60.0  # a collection takes less than 1 % of the time then
+EVERY_S = 300.0  # a collection takes 0.2 % of the time then
 NEVER = 1_000_000  # times that young objects are looked through before old ones are: years
 YOUNG = 1_000  # objects made before young ones are looked through
 TIMES = 5  # before those that outlived it are, once: 5,000 objects are 2 ms

@@ -162,29 +162,34 @@ class Rows:
     """
 
     def __init__(self) -> None:
-        self._held: dict[str, tuple[ShardInfo, int, MoveInfo | None, Row]] = {}
-        self._nodes: tuple[tuple[str, str, str], ...] = ()
+        self._given: object = None
+        """All but the shards that rows are made of."""
+        self._shards: Sequence[ShardInfo] = ()
+        self._rows: tuple[Row, ...] = ()
 
     def table(
         self, info: ClusterInfo, collections: Iterable[CollectionInfo], placed: Placement, moves: Sequence[MoveInfo]
     ) -> Table:
         wanted = {each.name: each.replicas for each in collections}
-        moving = {f"{move.collection}/{move.shard}": move for move in moves}
+        moving = {(move.collection, move.shard): move for move in moves}
         nodes = tuple((share.node.id, share.node.name, share.letter) for share in placed.shares)
-        before = self._held if nodes == self._nodes else {}
-        self._nodes, self._held = nodes, {}
         letters = {id: letter for id, _, letter in nodes}
         order = tuple(letters) if len(letters) <= STRIP else ()
         names = _Names(letters, {id: name for id, name, _ in nodes}, order)
-        for shard in info.shards:
-            key = f"{shard.collection}/{shard.shard}"
-            replicas, move = wanted.get(shard.collection, 0), moving.get(key)
-            held = before.get(key)
-            if held is None or held[0] is not shard or held[1] != replicas or held[2] != move:
-                subject: _Subject = (shard, replicas, move, names)
-                held = (shard, replicas, move, Row(key, LazyCells(_MAKERS, subject)))
-            self._held[key] = held
-        return Table(COLUMNS, tuple(row for *_, row in self._held.values()))
+
+        def made(shard: ShardInfo) -> Row:
+            move = moving.get((shard.collection, shard.shard))
+            subject: _Subject = (shard, wanted.get(shard.collection, 0), move, names)
+            return Row(f"{shard.collection}/{shard.shard}", LazyCells(_MAKERS, subject))
+
+        given = (wanted, moving, nodes)
+        if given == self._given and len(info.shards) == len(self._shards):
+            before = zip(info.shards, self._shards, self._rows, strict=True)
+            self._rows = tuple(row if shard is held else made(shard) for shard, held, row in before)
+        else:
+            self._rows = tuple(map(made, info.shards))
+        self._given, self._shards = given, info.shards
+        return Table(COLUMNS, self._rows)
 
 
 def _health(subject: _Subject) -> Cell:

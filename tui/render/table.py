@@ -129,12 +129,38 @@ def _sort_key(item: Cell) -> tuple[bool, float, str]:
     return (True, 0.0, value) if isinstance(value, str) else (False, float(value), "")
 
 
-def arrange(rows: Iterable[Row], sort: Sort | None, wanted: Filter, columns: Sequence[Column] = ()) -> list[Row]:
+class SortKeys:
+    """By what rows are sorted: made once for a row, as long as one column is sorted by."""
+
+    def __init__(self) -> None:
+        self._column = ""
+        self._made: dict[str, tuple[Row, tuple[bool, float, str]]] = {}
+
+    def sort(self, rows: list[Row], sort: Sort) -> None:
+        before = self._made if sort.column == self._column else {}
+        self._column, self._made = sort.column, {}
+        keys = []
+        for row in rows:
+            held = before.get(row.key)
+            if held is None or held[0] is not row:
+                held = (row, _sort_key(row.cells[sort.column]))
+            self._made[row.key] = held
+            keys.append(held[1])
+        rows[:] = [rows[place] for place in sorted(range(len(rows)), key=keys.__getitem__, reverse=sort.reverse)]
+
+
+def arrange(
+    rows: Iterable[Row],
+    sort: Sort | None,
+    wanted: Filter,
+    columns: Sequence[Column] = (),
+    keys: SortKeys | None = None,
+) -> list[Row]:
     """The rows that `wanted` accepts, in the order of `sort`; `columns` may be named by their labels."""
     labels = {column.label.casefold().replace(" ", "_"): column.key for column in columns if column.label}
     kept = [row for row in rows if wanted.accepts(row, labels)] if wanted.text.strip() else list(rows)
     if sort is not None:
-        kept.sort(key=lambda row: _sort_key(row.cells[sort.column]), reverse=sort.reverse)
+        (keys or SortKeys()).sort(kept, sort)
     return kept
 
 

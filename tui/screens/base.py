@@ -20,7 +20,20 @@ from tui.render import format as fmt
 from tui.render import link as link_text
 from tui.render import table_files
 from tui.render.nodes import find as find_node
-from tui.render.table import PADDING, Column, Filter, Row, Sort, Table, arrange, fit, next_sort, sample, toggled
+from tui.render.table import (
+    PADDING,
+    Column,
+    Filter,
+    Row,
+    Sort,
+    SortKeys,
+    Table,
+    arrange,
+    fit,
+    next_sort,
+    sample,
+    toggled,
+)
 from tui.render.text import Line, Tone, line
 from tui.store import Feed, Phase, Store
 from tui.widgets.bars import WIDE, Banner, TopBar
@@ -73,6 +86,9 @@ class ConsoleScreen(Screen[None]):
         self.shared = shared
         self.mode = mode or self.MODE
         self._composed = False
+        self._paint_due = False
+        self._styled_for = ""
+        """The theme for which its styles were made."""
 
     def on_mount(self) -> None:
         self._composed = True
@@ -127,13 +143,28 @@ class ConsoleScreen(Screen[None]):
             return link_text.loading(store.link)
         return link_text.failure(store.link, self.feeds()[0].error, now)
 
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.ScreenResume):  # styles stay what they were while another screen was on top
+            event.refresh_styles, self._styled_for = self._styled_for != self.app.theme, self.app.theme
+        await super().on_event(event)
+
     def on_screen_resume(self) -> None:
-        self.call_after_refresh(self.paint)
+        self._paint_soon()
+
+    def _paint_soon(self) -> None:
+        """Once, however many reasons there are."""
+        if not self._paint_due:
+            self._paint_due = True
+            self.call_after_refresh(self._paint_now)
+
+    def _paint_now(self) -> None:
+        self._paint_due = False
+        self.paint()
 
     def on_resize(self, event: events.Resize) -> None:
         for keys in self.query(KeyBar):  # none yet, before the screen is composed
             keys.compact = event.size.width < WIDE
-        self.call_after_refresh(self.paint)
+        self._paint_soon()
 
     def action_back(self) -> None:
         if len(self.app.screen_stack) > 1:
@@ -166,6 +197,7 @@ class TableScreen(ConsoleScreen):
         self._columns: tuple[Column, ...] = ()
         self._all_columns: tuple[Column, ...] = ()
         self._arranged: list[Row] = []
+        self._sort_keys = SortKeys()
         self._ordered: tuple[tuple[Row, ...], Sort, Filter, list[Row]] | None = None
         self._widths: dict[str, int] = {}
 
@@ -216,7 +248,7 @@ class TableScreen(ConsoleScreen):
         """Once for a table, a sort and a filter."""
         done = self._ordered
         if done is None or done[0] is not table.rows or done[1:3] != (self.sort, self.filter):
-            rows = arrange(table.rows, self.sort, self.filter, table.columns)
+            rows = arrange(table.rows, self.sort, self.filter, table.columns, self._sort_keys)
             done = self._ordered = (table.rows, self.sort, self.filter, rows)
         return done[3]
 

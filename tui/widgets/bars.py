@@ -52,6 +52,7 @@ class TopBar(Vertical):
         super().__init__()
         self._mode = mode
         self._label = dict(MODES)[mode]
+        self._shown: tuple[Line, Line, str] | None = None
 
     def compose(self) -> ComposeResult:
         with Horizontal(classes="head"):
@@ -72,8 +73,11 @@ class TopBar(Vertical):
         room = max(0, self.size.width - len("vectron") - 4 - len(plain(link)) - 2)
         for tab in self.query(Tab):
             tab.shorten(self.size.width < WIDE)
-        self.query_one(".crumbs", Static).update(styled(clip(way, room), theme))
-        self.query_one(".link", Static).update(styled(link, theme))
+        way = clip(way, room)
+        if (way, link, theme) != self._shown:
+            self._shown = (way, link, theme)
+            self.query_one(".crumbs", Static).update(styled(way, theme))
+            self.query_one(".link", Static).update(styled(link, theme))
 
 
 class Banner(Static):

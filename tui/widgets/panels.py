@@ -23,9 +23,14 @@ class Panel(Static):
     def __init__(self, title: str = "", *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__("", id=id, classes=classes, markup=False)
         self.border_title = title
+        self._shown: tuple[tuple[Line, ...], str] | None = None
 
     def show(self, lines: Sequence[Line], theme: str) -> None:
-        self.update(block(lines, theme))
+        shown, before = (tuple(lines), theme), self._shown
+        if shown != before:
+            self._shown = shown
+            # The screen is laid out anew, which costs more than all the lines, only where their number changes.
+            self.update(block(lines, theme), layout=before is None or len(before[0]) != len(shown[0]))
 
     @property
     def room(self) -> tuple[int, int]:
