@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from tui.bindings import CONFIRM
 from tui.render.text import Line, Tone, line
 from tui.themes import prose
+from tui.widgets.dimmed import Dialog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
 
 
-class ConfirmDialog(ModalScreen[bool]):
+class ConfirmDialog(Dialog[bool]):
     """True: do it. The focus begins on the answer that does nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*CONFIRM]

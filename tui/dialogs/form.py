@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from textual import on
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
 from tui.bindings import FORM
+from tui.widgets.dimmed import Dialog
 from vectron_p2p.model.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def read(fields: Sequence[Field], texts: Mapping[str, str]) -> tuple[dict[str, A
     return values, errors
 
 
-class FormDialog(ModalScreen[dict[str, Any] | None]):
+class FormDialog(Dialog[dict[str, Any] | None]):
     """The values by field name, all of them checked; None: cancelled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*FORM]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.bindings import ACTIONS, APP, BACK, HELP, TABLE, TABLE_SCREEN
 from tui.render.text import Line, Tone, line
 from tui.themes import block
+from tui.widgets.dimmed import Dialog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,7 +58,7 @@ def help_lines(about: str, keys: Iterable[tuple[str, str, str]], columns: Iterab
     return [*lines, SIGNS]
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [*HELP]
 
     def __init__(self, about: str, bindings: Iterable[ActiveBinding], columns: Iterable[Column]) -> None:
