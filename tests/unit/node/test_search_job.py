@@ -17,9 +17,10 @@ import trio.testing
 from tests.unit.index.doubles import SteppedExecutor, TrioClock, clustered, make, rows
 from vectron_p2p.index.executor import SearchExecutor
 from vectron_p2p.model.errors import InvalidArgument, Learning
-from vectron_p2p.node import shard_search
+from vectron_p2p.node import search_job
 from vectron_p2p.node.search_cache import SearchCache
-from vectron_p2p.node.shard_search import OwnSearch, SearchJob
+from vectron_p2p.node.search_job import SearchJob
+from vectron_p2p.node.shard_search import OwnSearch
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query import planner
 from vectron_p2p.runtime.callbacks import awaited
@@ -73,7 +74,7 @@ async def test_a_large_request_never_fills_the_line_and_keeps_its_order() -> Non
     answers: list[Any] = await job_of(Owner(Searcher())).answers(vectors, math.inf)
     assert b"".join(answer.results for answer in answers) == vectors
     assert sum(answer.count for answer in answers) == COUNT
-    assert most == shard_search.PARTS_AT_ONCE < len(answers)
+    assert most == search_job.PARTS_AT_ONCE < len(answers)
 
 
 @pytest.mark.parametrize(("weight", "most"), [(1, 64), (16, 4), (100, 1), (500, 1)])
@@ -160,7 +161,7 @@ async def test_only_small_searches_that_wait_for_no_lock_may_be_answered_on_the_
     elif busy == "filter":
         message = replace(ASKED, filter={"a": 1})
     elif busy == "wide":
-        monkeypatch.setattr(shard_search, "LIGHT", 0)
+        monkeypatch.setattr(search_job, "LIGHT", 0)
     job = SearchJob(message, {0: one}, Owner(Searcher()))  # type: ignore[arg-type, dict-item]
     with one.index._layer.gate.alone() if busy == "linking" else contextlib.nullcontext():
         job.begin(MATRIX[0].tobytes(), math.inf, asked.append, lone="somebody")
