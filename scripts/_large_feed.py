@@ -19,6 +19,7 @@ from vectron_p2p.model.statistics import (
     ReplicaStatistics,
 )
 from vectron_p2p.model.traffic import HedgeFigures, LimitFigures, PeerFigures, RoundTripFigures, TrafficFigures
+from vectron_p2p.node.event_parts import parts
 from vectron_p2p.node.shortlist import shortlist
 from vectron_p2p.protocol import messages, registry
 
@@ -45,11 +46,22 @@ class Cluster:
         self._shards = [(self._collections[each % collections], each // collections) for each in range(shards)]
         self._share = share
 
-    def replies(self) -> list[bytes]:
-        """The first has everything."""
-        return [registry.encode(self._reply(number)) for number in range(ROUNDS + 1)]
+    def events(self) -> list[list[bytes]]:
+        """The parts of each event; the first event has everything."""
+        return [self._parts(number) for number in range(ROUNDS + 1)]
 
-    def _reply(self, number: int) -> messages.WatchReply:
+    def _parts(self, number: int) -> list[bytes]:
+        found = [each for each in parts({}, self._changed(number)) if each is not None]
+        return [
+            registry.encode(
+                messages.WatchReply(
+                    "s", at, node_id(0), 1.7e9 + number, 7, number == 0 and at == 0, part.changed, more=not part.last
+                )
+            )
+            for at, part in enumerate(found)
+        ]
+
+    def _changed(self, number: int) -> dict[str, Any]:
         some = [each for each in self._shards if number == 0 or self._rng.random() < self._share]
         changed: dict[str, Any] = {
             "statistics": {node_id(each): dataclasses.asdict(self._statistics(each)) for each in range(self._nodes)},
@@ -66,7 +78,7 @@ class Cluster:
         }
         if number == 0:
             changed |= {"cluster": {"": dataclasses.asdict(self._info())}, "moves": {}, "alerts": {}}
-        return messages.WatchReply("s", number + 1, node_id(0), 1.7e9 + number, 7, number == 0, changed)
+        return changed
 
     def _info(self) -> ClusterInfo:
         members = [

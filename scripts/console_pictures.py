@@ -104,7 +104,8 @@ async def photograph(cluster: ProcessCluster, size: tuple[int, int], warm: float
         await asyncio.sleep(warm)
         for name, (keys, mark) in SCREENS.items():
             await take(name, keys, mark)
-        await take("points", ("7", *COLLECTION, "tab", "tab", *near, "enter"), "0.")  # the scores of hits
+        query = ("slash", "shift+tab", *COLLECTION, "tab", "tab", *near, "enter")
+        await take("points", ("7", *query), "0.")  # the scores of hits
         cluster.kill(2)
         await take("alerts", *ALERT)
 

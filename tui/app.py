@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import events
 from textual.app import App
 
 from tui.actions import Actions
@@ -17,6 +18,7 @@ from tui.config import Config
 from tui.config import load as load_config
 from tui.connection import Connection, Timing
 from tui.dialogs.help import HelpScreen
+from tui.garbage import Garbage
 from tui.screens.alerts import AlertsScreen
 from tui.screens.base import ConsoleScreen, Shared, TableScreen
 from tui.screens.collections import CollectionScreen, CollectionsScreen
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from vectron_p2p.model.ids import PointId
 
 AGE_S = 1.0  # ages are shown in whole seconds
+EARLY_S = 0.1  # events come once a second too, a little sooner or later
 PACES = (0.0, 1.0, 2.0, 5.0, 10.0)  # seconds between figures on the screen; 0: as they come
 _SCREENS = (
     OverviewScreen,
@@ -91,6 +94,7 @@ class ConsoleApp(App[None]):
         self._paused = False
         self._pace = min(PACES, key=lambda seconds: abs(seconds - config.refresh))
         self._drawn_at = -math.inf
+        self._garbage = Garbage(clock())
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = LIGHT.name if config.theme == "light" else DARK.name
@@ -100,7 +104,8 @@ class ConsoleApp(App[None]):
 
     def on_mount(self) -> None:
         self.switch_mode("overview")
-        self.set_interval(AGE_S, self._paint_figures)
+        self.set_interval(AGE_S, self._tick)
+        self._garbage.take_over()
         self.run_worker(self.connection.run(), name="connection", group="connection", exclusive=True)
 
     def paint(self) -> None:
@@ -116,10 +121,24 @@ class ConsoleApp(App[None]):
             return "paused"
         return f"every {self._pace:.0f} s" if self._pace else ""
 
-    def _paint_figures(self) -> None:
+    def on_unmount(self) -> None:
+        self._garbage.give_back()
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key):
+            self._garbage.key(self._clock())
+        await super().on_event(event)
+
+    def _tick(self) -> None:
+        """Ages go on where nothing comes: what was painted within the last second need not be."""
+        now = self._clock()
+        self._garbage.tick(now)
+        self._paint_figures(content=now - self._drawn_at > AGE_S - EARLY_S)
+
+    def _paint_figures(self, *, content: bool = True) -> None:
         """What came from the cluster: held back while paused, and between two paces; how old it is is always said."""
         now = self._clock()
-        due = not self._paused and now - self._drawn_at >= self._pace - AGE_S / 2
+        due = content and not self._paused and now - self._drawn_at >= self._pace - AGE_S / 2
         if due:
             self._drawn_at = now
         for screen in reversed(self.screen_stack):

@@ -84,6 +84,7 @@ COLLECTION_ACTIONS = [
 
 POINTS = [
     _key("/", "query", "Query", "Go to the query; Enter runs it.", id="query"),
+    _key("enter", "run", "Run", "Run the query.", id="query-run", show=False),
     _key("n", "upsert", "New", "Write a point.", id="upsert"),
     _key("x", "delete", "Delete", "Delete the chosen point.", id="delete-point"),
     _key("right_square_bracket", "page(1)", "Next page", "Further points.", id="page-next", show=False),

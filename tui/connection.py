@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from tui.snapshot import TOPICS, Snapshots
 from tui.store import HISTORY
@@ -160,6 +161,8 @@ class Connection:
                 return
             if event.lost:
                 raise _PeerFailed(event.lost)
+            for _ in self._snapshots.steps(event):
+                await checkpoint()  # keys come first
             taken = self._snapshots.take(event)
             self._check_cluster(taken.status, address)
             self._answers += 1

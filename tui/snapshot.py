@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeStatus, ReplicaInfo, ShardInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from vectron_p2p.model.alerts import Alert
     from vectron_p2p.model.collections import CollectionInfo
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TOPICS = ("cluster", "statistics", "operations", "collections", "shards", "moves", "alerts")
 FAILED = ("failed", "damaged")
 GONE = ("left", "removed")
+SLICE = 250  # shards made in one go: 2 ms, so that a key need not wait for thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,10 @@ class Snapshots:
 
     def __init__(self) -> None:
         self._shards = Shards()
+
+    def steps(self, event: WatchEvent) -> Iterator[None]:
+        """Does most of the work of `take` before it is called, and stops after each few milliseconds."""
+        return self._shards.steps(event.view["shards"])
 
     def take(self, event: WatchEvent) -> Snapshot:
         view: Mapping[str, Mapping[str, Any]] = event.view
@@ -135,25 +140,37 @@ class Shards:
     def __init__(self) -> None:
         self._replicas: Mapping[str, ReplicaStatistics] = {}
         self._built: dict[tuple[str, int], ShardInfo] = {}
+        self._keys: dict[tuple[str, int], list[str]] = {}
+        """Of the replicas of each shard."""
 
     def take(self, replicas: Mapping[str, ReplicaStatistics]) -> list[ShardInfo]:
         """All of them, from their replicas by key. Those whose replicas are the same objects as before are too."""
+        for _ in self.steps(replicas):
+            pass
+        return list(self._built.values())
+
+    def steps(self, replicas: Mapping[str, ReplicaStatistics]) -> Iterator[None]:
+        """A slice of the work after the other; to be run to its end."""
+        if replicas is self._replicas:
+            return
         before, self._replicas = self._replicas, replicas
         changed = {(each.collection, each.shard) for key, each in replicas.items() if before.get(key) is not each}
-        changed |= {(before[key].collection, before[key].shard) for key in before.keys() - replicas.keys()}
-        owners: dict[tuple[str, int], list[ReplicaStatistics]] = {}
-        for each in replicas.values():
-            if (shard := (each.collection, each.shard)) in changed:
-                owners.setdefault(shard, []).append(each)
-        come_or_gone = owners.keys() - self._built.keys() or changed - owners.keys()
-        for shard in changed:
-            if shard in owners:
-                self._built[shard] = _shard(*shard, owners[shard])
-            else:
-                del self._built[shard]
-        if come_or_gone:
-            self._built = {shard: self._built[shard] for shard in sorted(self._built)}
-        return list(self._built.values())
+        if before.keys() != replicas.keys():
+            self._order(replicas)
+            changed |= {(before[key].collection, before[key].shard) for key in before.keys() - replicas.keys()}
+        yield
+        for number, shard in enumerate(changed & self._keys.keys(), 1):
+            self._built[shard] = _shard(*shard, [replicas[key] for key in self._keys[shard]])
+            if number % SLICE == 0:
+                yield
+
+    def _order(self, replicas: Mapping[str, ReplicaStatistics]) -> None:
+        """Replicas came or went."""
+        self._keys = {}
+        for key, each in replicas.items():
+            self._keys.setdefault((each.collection, each.shard), []).append(key)
+        nothing = ShardInfo("", 0, [])
+        self._built = {shard: self._built.get(shard, nothing) for shard in sorted(self._keys)}
 
 
 def _shard(name: str, number: int, replicas: list[ReplicaStatistics]) -> ShardInfo:

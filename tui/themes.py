@@ -6,8 +6,10 @@ Textual itself takes the colours out; the signs of `render.marks` carry the stat
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
+from rich.style import Style
 from rich.text import Text
 from textual.theme import Theme
 
@@ -92,6 +94,11 @@ _TONES = {
         Tone.BAD: "#b91c1c",
     },
 }
+
+
+@cache
+def tone_style(theme: str, tone: Tone) -> Style:
+    return Style.parse(_TONES[theme][tone])
 
 
 def styled(spans: Sequence[Span], theme: str) -> Text:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
+from tests.cluster.looking import dead_to_all
 from tests.cluster.test_alerts import HOOK, down, everywhere, report, said
 from vectron_p2p.alerts.delivery import ranked
-from vectron_p2p.model.errors import VectronError
+from vectron_p2p.model.errors import ConsistencyError, InvalidArgument
 from vectron_p2p.testing.cluster import Cluster, open_cluster
 
 
@@ -103,18 +105,27 @@ async def test_requests_that_fail_are_an_alert_of_the_node_that_took_them() -> N
     async with open_cluster(nodes=3, seed=26) as cluster, cluster.client("n1") as db:
         docs = await db.create_collection("docs", dimension=2, metric="l2", shards=1)
         await db.set_alert_rule("error_rate", for_s=10.0)
-        await db.set_alert_rule("under_replicated", enabled=False)
+        for rule in ("under_replicated", "node_down"):
+            await db.set_alert_rule(rule, enabled=False)
 
         for number in range(30):
+            with pytest.raises(InvalidArgument):  # its own fault: nothing that an operator has to look after
+                await docs.search([float(number)], k=1)
+        await trio.sleep(30.0)
+        assert not report(cluster, "n2").active
+
+        cluster.kill("n3")
+        await dead_to_all(cluster, "n3")
+        for number in range(30):
             await docs.get([number])
-            with pytest.raises(VectronError):
-                await docs.upsert(ids=[number], vectors=[[1.0, 2.0]], mode="update")  # there is no such point
+            with pytest.raises(ConsistencyError):
+                await docs.upsert(ids=[number], vectors=[[1.0, 2.0]], consistency="all")
         await cluster.until(
-            lambda: [(each.rule, each.name) for each in report(cluster, "n3").active] == [("error_rate", "n1")],
+            lambda: [(each.rule, each.name) for each in report(cluster, "n2").active] == [("error_rate", "n1")],
             within=40.0,
-            what="n3 knows it of n1",
+            what="n2 knows it of n1",
         )
-        await cluster.until(lambda: not report(cluster, "n3").active, within=120.0, what="a minute later it is over")
+        await cluster.until(lambda: not report(cluster, "n2").active, within=120.0, what="a minute later it is over")
         assert not down(cluster, "n1", "n2")
 
 

@@ -28,6 +28,8 @@ async def test_settings_of_all_of_one_and_of_none() -> None:
 
         cluster.kill("n3")
         await dead_to_all(cluster, "n3")
-        assert {each.node for each in await db.settings()} == {"n1", "n2"}
+        left = await db.settings()
+        assert {each.node for each in left} == {"n1", "n2"}
+        assert left.silent == ["n3"]
         with pytest.raises(Unavailable):
             await db.settings("n3")

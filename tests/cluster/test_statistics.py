@@ -45,7 +45,8 @@ async def test_what_was_done_is_what_is_counted() -> None:
             for window_s in (60, 300, 3600):
                 assert of(found, "upsert", window_s).count == UPSERTS
                 assert of(found, "search", window_s).count == SEARCHES + 1
-                assert of(found, "search", window_s).errors == 1
+                assert of(found, "search", window_s).errors == 0
+                assert of(found, "search", window_s).rejected == 1  # its own fault
                 for once in ("search_batch", "set_payload", "delete_payload"):
                     assert of(found, once, window_s).count == 1
                 assert of(found, "count", window_s).count == 1

@@ -11,6 +11,7 @@ from vectron_p2p.model.errors import InvalidArgument, NotFound, Overloaded, Unav
 from vectron_p2p.model.nodes import ClusterInfo
 from vectron_p2p.model.statistics import NodeStatistics, ReplicaStatistics
 from vectron_p2p.model.watching import TOPICS, WatchEvent
+from vectron_p2p.node import event_parts
 from vectron_p2p.node.watching import FORGET_AFTER_S, MAX_SUBSCRIPTIONS
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.testing.cluster import Cluster, open_cluster
@@ -71,6 +72,39 @@ async def test_everything_first_then_what_changes() -> None:
             )
             == 2
         )
+
+
+async def test_a_large_event_comes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_parts, "PART_CONTAINERS", 5)
+    async with open_cluster(seed=29) as cluster, cluster.client("n1") as db:
+        await db.create_collection("docs", dimension=2, shards=8)
+        await trio.sleep(1.0)
+        events = db.watch("shards", "totals", "statistics")
+        first, second = await anext(events), await anext(events)
+        assert first.full
+        assert not second.full
+        assert len(first.view["shards"]) == 24
+        assert len(first.view["statistics"]) == 3
+        handlers = cluster.node("n1").insight.watching.handlers
+        ask = messages_of(handlers)
+        begun = await ask(m.Watch(["shards"], 1.0))
+        assert begun.full
+        assert begun.more
+        next_part = await ask(m.WatchNext(begun.subscription, begun.sequence))
+        assert next_part.more
+        assert not next_part.full
+        anew = await ask(m.WatchNext(begun.subscription, begun.sequence))  # it never got the part before
+        assert anew.full
+        assert anew.changed == begun.changed
+        parts = [anew]
+        while parts[-1].more:
+            parts.append(await ask(m.WatchNext(begun.subscription, parts[-1].sequence)))
+        assert sum(len(each.changed["shards"]) for each in parts) == 24
+
+
+def messages_of(handlers: dict[type, Any]) -> Callable[[Any], Any]:
+    """Asks a node without a connection."""
+    return lambda message: handlers[type(message)](message, 5.0)
 
 
 async def test_changes_of_the_catalog_and_of_members_do_not_wait() -> None:

@@ -66,7 +66,11 @@ class TestCommands:
         assert all(node.address in shown for node in cluster.nodes)
 
     def test_stats(self, shell: Shell, cluster: ProcessCluster) -> None:
-        found = shell("stats", "--json").json
+        def all_active() -> Any:
+            found = shell("stats", "--json").json
+            return found if {each["state"] for each in found["replicas"]} == {"active"} else None
+
+        found = wait_for(all_active, PATIENCE, "all replicas to be seen")  # a busy node's figures may come too late
         assert found.keys() == names(ClusterStatistics)
         assert [each.keys() for each in found["nodes"]] == [names(NodeStatistics)] * 3
         assert {(each["operation"], each["window_s"]) for each in found["operations"]} >= {
@@ -76,7 +80,6 @@ class TestCommands:
         }
         (docs,) = found["collections"]
         assert (docs["name"], docs["points"]) == ("docs", 3)
-        assert {each["state"] for each in found["replicas"]} == {"active"}
         shown = shell("stats").out
         assert all(node.name in shown for node in cluster.nodes)
         assert "upsert" in shown

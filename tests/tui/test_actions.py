@@ -253,7 +253,9 @@ class TestPoints:
 
     async def test_escape_leaves_the_fields_also_while_nothing_is_found(self, fake):
         async with console(fake) as (app, pilot):
-            await pilot.press("7")
+            await pilot.press("7", "8")  # no field takes the number
+            await until(lambda: app.current_mode == "logs")
+            await pilot.press("7", "slash")
             await until(lambda: isinstance(app.focused, Input))
             await pilot.press("8")
             assert app.current_mode == "points"  # the field's

@@ -7,6 +7,7 @@ import pytest
 from tests.tui.factories import cluster, collection, node, node_id, replica, shard, silent, status, unreachable
 from tui.events import Event, Severity
 from tui.render import collections, link, marks, nodes, overview
+from tui.render.snippets import snippets
 from tui.render.table import Row, Table
 from tui.render.text import Line, Tone, plain
 from tui.store import Link, LinkState, Store
@@ -270,3 +271,10 @@ def test_each_state_has_a_sign_of_its_own():
     for table in (marks.LIVENESS, marks.LINK, marks.SEVERITY):
         signs = [sign for sign, _ in table.values()]
         assert len(set(signs)) == len(signs)
+
+
+def test_snippets_are_not_wrapped_at_80_columns():
+    addresses = [f"192.168.10.{number}:7700" for number in (11, 12, 13)]
+    for info in (None, collection("articles-of-2026")):
+        for snippet in snippets(addresses, info):
+            assert max(map(len, snippet.text.splitlines())) <= 80 - 2 - 2, snippet.text

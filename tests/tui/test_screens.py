@@ -19,11 +19,14 @@ from tests.tui.factories import (
     unreachable,
 )
 from tests.tui.helpers import FakeClock, console, first_column, screen, seen, settle, table, text, until
+from tui.dialogs.help import HelpScreen
 from tui.screens.collections import CollectionScreen, CollectionsScreen, ShardScreen
 from tui.screens.nodes import NodeScreen, NodesScreen
 from tui.screens.overview import OverviewScreen
 from tui.store import LinkState
 from tui.widgets.filter_bar import FilterBar
+from tui.widgets.key_bar import KeyBar
+from tui.widgets.resource_table import ResourceTable
 from vectron_p2p.model.errors import Internal
 
 pytestmark = pytest.mark.anyio
@@ -325,20 +328,23 @@ class TestTable:
         async with console(fake) as (app, pilot):
             await pilot.press("2")
             await settle(app, pilot)
-            rows = [row.key for row in table(app).ordered_rows]
+            rows = next(table(app).get_row_at(row) for row in range(5))[:1]
             fake.figures = status(*(node(n, loop_lag_ms=9.0) for n in range(1, 6)))
             await until(lambda: seen(app)[0].loop_lag_ms == 9.0, app)
             await settle(app, pilot)
             assert text(app).count("9.0 ms") == 5
-            assert [row.key for row in table(app).ordered_rows] == rows
+            assert next(table(app).get_row_at(row) for row in range(5))[:1] == rows
 
-    async def test_many_rows_are_capped_and_it_says_so(self, fake):
+    async def test_many_rows_are_all_there(self, fake):
         fake.infos = [collection(f"c{number:04}") for number in range(1200)]
         async with console(fake) as (app, pilot):
             await pilot.press("4")
             await settle(app, pilot)
-            assert table(app).row_count == 1000
-            assert "first 1,000 shown" in text(app)
+            assert table(app).row_count == 1200
+            await pilot.press("G")
+            assert "c1199" in text(app)
+            await pilot.press("k", "g")
+            assert "c0000" in text(app)
             assert screen(app).can_go_back() is False
 
     async def test_names_are_text_not_markup(self, fake):
@@ -349,3 +355,40 @@ class TestTable:
                 await pilot.press(keys)
                 await settle(app, pilot)
                 assert "[red]x[/]" in text(app)
+
+
+async def test_the_last_line_has_help_and_quit_at_80_columns_and_takes_clicks(fake):
+    async with console(fake) as (app, pilot):
+        await pilot.press("4", "enter")
+        await settle(app, pilot)
+        last = text(app).splitlines()[-1]
+        assert all(word in last for word in ("Back", "Help", "Quit", "Delete"))
+        await pilot.click(KeyBar, offset=(last.index("Help"), 0))
+        await until(lambda: isinstance(app.screen, HelpScreen))
+        await pilot.press("escape")
+        await settle(app, pilot)
+        await pilot.click(KeyBar, offset=(last.index("Back"), 0))
+        await until(lambda: len(app.screen_stack) == 1)
+
+
+async def test_the_mouse_sorts_and_chooses(fake):
+    async with console(fake) as (app, pilot):
+        await pilot.press("2")
+        await settle(app, pilot)
+        before = first_column(app)
+        await pilot.click(ResourceTable, offset=(3, 0))  # the label of the sorted column: the other way round
+        await settle(app, pilot)
+        assert first_column(app) == before[::-1]
+        await pilot.hover(ResourceTable, offset=(3, 2))
+        await pilot.click(ResourceTable, offset=(3, 3))
+        await until(lambda: len(app.screen_stack) == 2)
+        assert before[::-1][2].rstrip("*") in text(app)
+
+
+async def test_wide_characters_are_cut_by_the_cells_they_take(fake):
+    fake.figures = status(node(1, name="数据库" * 12), node(2))
+    async with console(fake, size=WIDE) as (app, pilot):
+        await pilot.press("2")
+        await settle(app, pilot)
+        assert table(app).row_count == 2
+        assert {line.cell_length for line in app.screen._compositor.render_strips()} == {WIDE[0]}

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from tui.render import format as fmt
 from tui.render import marks
 from tui.render.collections import health
-from tui.render.table import Cell, Column, Row, Sort, Table, cell
+from tui.render.table import Cell, Column, LazyCells, Row, Sort, Table, cell
 from tui.render.text import Line, Span, Tone, clip, line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.moves import MoveInfo
@@ -143,6 +143,19 @@ COLUMNS = (
 DEFAULT_SORT = Sort("collection")
 
 
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Of the nodes, as rows show them."""
+
+    letters: dict[str, str]
+    names: dict[str, str]
+    order: tuple[str, ...]
+    """Of the strip; empty where nodes are too many for one."""
+
+
+_Subject: TypeAlias = "tuple[ShardInfo, int, MoveInfo | None, _Names]"
+
+
 class Rows:
     """The table of every shard. A row whose shard is the same object as before, under the same names and moves, is
     taken over: of thousands a few change in a second.
@@ -156,44 +169,54 @@ class Rows:
         self, info: ClusterInfo, collections: Iterable[CollectionInfo], placed: Placement, moves: Sequence[MoveInfo]
     ) -> Table:
         wanted = {each.name: each.replicas for each in collections}
-        moving = {(move.collection, move.shard): move for move in moves}
+        moving = {f"{move.collection}/{move.shard}": move for move in moves}
         nodes = tuple((share.node.id, share.node.name, share.letter) for share in placed.shares)
         before = self._held if nodes == self._nodes else {}
         self._nodes, self._held = nodes, {}
-        names = {id: name for id, name, _ in nodes}
         letters = {id: letter for id, _, letter in nodes}
-        order = list(letters) if len(letters) <= STRIP else []
+        order = tuple(letters) if len(letters) <= STRIP else ()
+        names = _Names(letters, {id: name for id, name, _ in nodes}, order)
         for shard in info.shards:
             key = f"{shard.collection}/{shard.shard}"
-            replicas, move = wanted.get(shard.collection, 0), moving.get((shard.collection, shard.shard))
+            replicas, move = wanted.get(shard.collection, 0), moving.get(key)
             held = before.get(key)
-            if held is None or held[0] is not shard or held[1:3] != (replicas, move):
-                row = Row(key, _cells(shard, replicas, move, order, letters, names))
-                held = (shard, replicas, move, row)
+            if held is None or held[0] is not shard or held[1] != replicas or held[2] != move:
+                subject: _Subject = (shard, replicas, move, names)
+                held = (shard, replicas, move, Row(key, LazyCells(_MAKERS, subject)))
             self._held[key] = held
         return Table(COLUMNS, tuple(row for *_, row in self._held.values()))
 
 
-def _cells(
-    shard: ShardInfo,
-    replicas: int,
-    move: MoveInfo | None,
-    order: Sequence[str],
-    letters: dict[str, str],
-    names: dict[str, str],
-) -> dict[str, Cell]:
-    word, tone, rank = health(shard, replicas)
-    points = max((replica.points for replica in shard.replicas), default=-1)
-    size = max((replica.bytes for replica in shard.replicas), default=-1)
-    return {
-        "collection": cell(shard.collection, Tone.STRONG),
-        "shard": cell(str(shard.shard), sort=float(shard.shard)),
-        "health": cell(word, tone, sort=rank),
-        "owners": _strip(shard, order, letters) if order else _names(shard, names),
-        "move": _move(shard, move, names),
-        "points": cell(fmt.count(points), sort=float(points)),
-        "size": cell(fmt.size(size), sort=float(size)),
-    }
+def _health(subject: _Subject) -> Cell:
+    word, tone, rank = health(subject[0], subject[1])
+    return cell(word, tone, sort=rank)
+
+
+def _owners(subject: _Subject) -> Cell:
+    shard, _, _, names = subject
+    return _strip(shard, names.order, names.letters) if names.order else _names(shard, names.names)
+
+
+def _points(subject: _Subject) -> Cell:
+    points = max((replica.points for replica in subject[0].replicas), default=-1)
+    return cell(fmt.count(points), sort=float(points))
+
+
+def _size(subject: _Subject) -> Cell:
+    size = max((replica.bytes for replica in subject[0].replicas), default=-1)
+    return cell(fmt.size(size), sort=float(size))
+
+
+_MAKERS: dict[str, Callable[[_Subject], Cell]] = {
+    "collection": lambda subject: cell(subject[0].collection, Tone.STRONG),
+    "shard": lambda subject: cell(str(subject[0].shard), sort=float(subject[0].shard)),
+    "health": _health,
+    "owners": _owners,
+    "move": lambda subject: _move(subject[0], subject[2], subject[3].names),
+    "points": _points,
+    "size": _size,
+}
+"""A cell of each column; what cells show of a shard is made of its row only when it is drawn or sorted by."""
 
 
 def _strip(shard: ShardInfo, order: Sequence[str], letters: dict[str, str]) -> Cell:

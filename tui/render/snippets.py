@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from vectron_p2p.model.collections import CollectionInfo
 
 
+AT_MOST = 2  # addresses: enough to begin with when one node is down, and they fit beside the code
+
+
 @dataclass(frozen=True, slots=True)
 class Snippet:
     title: str
@@ -19,8 +22,11 @@ class Snippet:
 
 
 def snippets(addresses: Sequence[str], info: CollectionInfo | None) -> list[Snippet]:
-    """`addresses`: nodes to begin with; `info`: the collection spoken of, None: one that is to be made."""
-    target = ",".join(addresses) or "127.0.0.1:7700"
+    """Each line fits into 80 columns with the box around it.
+
+    `addresses`: nodes to begin with; `info`: the collection spoken of, None: one that is to be made.
+    """
+    target = ",".join(addresses[:AT_MOST]) or "127.0.0.1:7700"
     name = info.name if info is not None else "docs"
     dimension = info.dimension if info is not None else 384
     made = (
@@ -34,10 +40,13 @@ def snippets(addresses: Sequence[str], info: CollectionInfo | None) -> list[Snip
             "python",
             f"""from vectron_p2p import connect
 
-with connect("{target}") as db:
+nodes = "{target}"
+with connect(nodes) as db:
     {made}
-    c.upsert([{{"id": 1, "vector": [0.1] * {dimension}, "payload": {{"text": "hello"}}}}])
-    for hit in c.search([0.1] * {dimension}, k=10, filter={{"text": {{"$exists": True}}}}):
+    point = {{"id": 1, "vector": [0.1] * {dimension}, "payload": {{"text": "hello"}}}}
+    c.upsert([point])
+    wanted = {{"text": {{"$exists": True}}}}
+    for hit in c.search(point["vector"], k=10, filter=wanted):
         print(hit.id, hit.score, hit.payload)""",
         ),
         Snippet(
@@ -45,12 +54,14 @@ with connect("{target}") as db:
             "python",
             f"""from vectron_p2p import AsyncClient
 
+nodes = "{target}"
+
 
 async def main():
-    async with AsyncClient("{target}") as db:
+    async with AsyncClient(nodes) as db:
         c = db.collection("{name}")
         result = await c.search([0.1] * {dimension}, k=10)
-        print([(hit.id, hit.score) for hit in result], result.took_ms)""",
+        print(result.took_ms, [(hit.id, hit.score) for hit in result])""",
         ),
         Snippet(
             "Command line",
@@ -58,7 +69,8 @@ async def main():
             f"""export VECTRON_CONNECT={target}
 vectron status
 vectron search {name} --like 1 -k 10
-vectron import {name} --vectors vectors.npy --payloads payloads.jsonl --create""",
+vectron import {name} --vectors vectors.npy \\
+  --payloads payloads.jsonl --create""",
         ),
         Snippet(
             "Another node on this machine",

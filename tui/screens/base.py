@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import events, on
 from textual.containers import Container
 from textual.screen import Screen
-from textual.widgets import DataTable, Footer
 
 from tui.bindings import BACK, TABLE_SCREEN, WRITES
 from tui.dialogs.form import Field
@@ -21,11 +20,12 @@ from tui.render import format as fmt
 from tui.render import link as link_text
 from tui.render import table_files
 from tui.render.nodes import find as find_node
-from tui.render.table import MAX_ROWS, PADDING, Column, Filter, Row, Sort, Table, arrange, fit, next_sort, toggled
+from tui.render.table import PADDING, Column, Filter, Row, Sort, Table, arrange, fit, next_sort, sample, toggled
 from tui.render.text import Line, Tone, line
 from tui.store import Feed, Phase, Store
 from tui.widgets.bars import WIDE, Banner, TopBar
 from tui.widgets.filter_bar import FilterBar
+from tui.widgets.key_bar import KeyBar
 from tui.widgets.panels import StatePane
 from tui.widgets.resource_table import ResourceTable
 
@@ -87,7 +87,7 @@ class ConsoleScreen(Screen[None]):
         yield Banner()
         with Container(classes="body"):
             yield from self.body()
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def body(self) -> Iterable[Widget]:
         raise NotImplementedError
@@ -131,8 +131,8 @@ class ConsoleScreen(Screen[None]):
         self.call_after_refresh(self.paint)
 
     def on_resize(self, event: events.Resize) -> None:
-        for footer in self.query(Footer):  # none yet, before the screen is composed
-            footer.compact = event.size.width < WIDE
+        for keys in self.query(KeyBar):  # none yet, before the screen is composed
+            keys.compact = event.size.width < WIDE
         self.call_after_refresh(self.paint)
 
     def action_back(self) -> None:
@@ -166,6 +166,7 @@ class TableScreen(ConsoleScreen):
         self._columns: tuple[Column, ...] = ()
         self._all_columns: tuple[Column, ...] = ()
         self._arranged: list[Row] = []
+        self._ordered: tuple[tuple[Row, ...], Sort, Filter, list[Row]] | None = None
         self._widths: dict[str, int] = {}
 
     def above(self) -> Iterable[Widget]:
@@ -197,7 +198,7 @@ class TableScreen(ConsoleScreen):
             self._message(self.waiting(phase, now))
             return
         shown = self.shown()
-        rows = arrange(shown.table.rows, self.sort, self.filter, shown.table.columns)
+        rows = self._in_order(shown.table)
         self._all_columns, self._arranged = shown.table.columns, rows
         frame = self.query_one(".table-frame", Container)
         # Titles are markup to Textual, and a filter may hold brackets: an escaped bracket stays itself.
@@ -211,11 +212,18 @@ class TableScreen(ConsoleScreen):
             self._message(None)
             self._rows(shown.table.columns, rows)
 
+    def _in_order(self, table: Table) -> list[Row]:
+        """Once for a table, a sort and a filter."""
+        done = self._ordered
+        if done is None or done[0] is not table.rows or done[1:3] != (self.sort, self.filter):
+            rows = arrange(table.rows, self.sort, self.filter, table.columns)
+            done = self._ordered = (table.rows, self.sort, self.filter, rows)
+        return done[3]
+
     def _rows(self, columns: tuple[Column, ...], rows: list[Row]) -> None:
         table = self.query_one(ResourceTable)
-        rows = rows[:MAX_ROWS]
         width = (table.size.width or self.size.width - 2) - 1  # the scrollbar's column
-        fitted = fit(columns, rows, width, self._widths)
+        fitted = fit(columns, sample(rows, table.rows_on_show), width, self._widths)
         self._widths.update({item.column.key: item.width for item in fitted})
         self._columns = tuple(item.column for item in fitted)
         table.show(fitted, rows, self.sort, self.app.theme)
@@ -232,12 +240,7 @@ class TableScreen(ConsoleScreen):
             self.query_one(ResourceTable).focus()
 
     def _subtitle(self, kept: int, total: int) -> str:
-        parts = []
-        if self.filter.text.strip():
-            parts.append(f"/{self.filter.text} · {kept} of {total}")
-        if kept > MAX_ROWS:
-            parts.append(f"first {MAX_ROWS:,} shown, filter for others")
-        return " · ".join(parts)
+        return f"/{self.filter.text} · {kept} of {total}" if self.filter.text.strip() else ""
 
     # --- keys and messages ---
 
@@ -300,16 +303,16 @@ class TableScreen(ConsoleScreen):
         self.sort = sort
         self.paint()
 
-    @on(DataTable.HeaderSelected)
-    def _header(self, event: DataTable.HeaderSelected) -> None:
-        key = event.column_key.value or ""
+    @on(ResourceTable.HeaderSelected)
+    def _header(self, event: ResourceTable.HeaderSelected) -> None:
+        key = event.column
         column = next((item for item in self._columns if item.key == key), None)
         if key == self.sort.column:
             self.action_invert()
         elif column is not None:
             self._sort_by(Sort(key, reverse=column.right))
 
-    @on(DataTable.RowSelected)
+    @on(ResourceTable.RowSelected)
     def _selected(self) -> None:
         if (key := self.chosen()) is not None:
             self.open_row(key)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import on
 from textual.containers import Container, Horizontal
 from textual.suggester import SuggestFromList
-from textual.widgets import DataTable, Input, Label
+from textual.widgets import Input, Label
 
 from tui.bindings import POINTS
 from tui.dialogs.form import Field
@@ -64,7 +64,7 @@ class QueryBar(Container):
 
 class PointsScreen(ConsoleScreen):
     MODE = "points"
-    AUTO_FOCUS = "#collection"
+    AUTO_FOCUS = ""  # no field: keys that lead to other screens would be typed into it
     ABOUT = (
         "Search the points near a vector or near another point, or browse all, filtered too. Enter in a field runs "
         "the query, Enter on a row shows the point."
@@ -217,6 +217,10 @@ class PointsScreen(ConsoleScreen):
         else:
             super().action_back()
 
+    def action_run(self) -> None:
+        """Enter, where no field and no row has it."""
+        self._run()
+
     def action_query(self) -> None:
         self.query_one("#near", Input).focus()
 
@@ -231,7 +235,7 @@ class PointsScreen(ConsoleScreen):
             return
         self._ask()
 
-    @on(DataTable.RowSelected)
+    @on(ResourceTable.RowSelected)
     def _selected(self) -> None:
         key = self.query_one(ResourceTable).cursor_key
         if self._query is not None and key is not None:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from textual.widget import Widget
 
+    from tui.render.table import Table
     from tui.store import Feed
+    from vectron_p2p.model.nodes import ClusterInfo
 
 MOST_BARS = 9  # lines of shares on a small terminal: the table below needs the rest
 TALL_BARS = 16
@@ -33,6 +35,8 @@ class ShardsScreen(TableScreen):
     def __init__(self, shared: Shared, *, mode: str = "") -> None:
         super().__init__(shared, mode=mode)
         self._rows_of_shards = ring.Rows()
+        self._placed: tuple[ClusterInfo, ring.Placement] | None = None
+        self._made: tuple[object, object, object, Table] | None = None
 
     def feeds(self) -> list[Feed[Any]]:
         return [self.shared.store.cluster]
@@ -40,12 +44,18 @@ class ShardsScreen(TableScreen):
     def above(self) -> Iterable[Widget]:
         yield Panel("Placement", classes="facts")
 
+    def _placement(self, info: ClusterInfo) -> ring.Placement:
+        """Counted once for each event."""
+        if self._placed is None or self._placed[0] is not info:
+            self._placed = info, ring.placement(info)
+        return self._placed[1]
+
     def draw(self, now: float) -> None:
         info, moves = self.shared.store.cluster.value, self.shared.store.moves.value or []
         panel = self.query_one(".facts", Panel)
         panel.display = info is not None and bool(info.shards)
         if info is not None:
-            placed = ring.placement(info)
+            placed = self._placement(info)
             most = TALL_BARS if self.has_class("-tall") else MOST_BARS
             lines = ring.shares(placed, self.size.width - 4, most)
             panel.show([*lines, ring.summary(placed, moves)], self.app.theme)
@@ -55,10 +65,17 @@ class ShardsScreen(TableScreen):
         store = self.shared.store
         info = store.cluster.value
         assert info is not None
-        table = self._rows_of_shards.table(
-            info, store.collections.value or [], ring.placement(info), store.moves.value or []
-        )
+        table = self._table(info)
         return Shown(ring.title(info), table, [line("No collections yet, so there is nothing to place.")])
+
+    def _table(self, info: ClusterInfo) -> Table:
+        """Made once for each event: keys have it drawn in between."""
+        collections, moves = self.shared.store.collections.value or [], self.shared.store.moves.value or []
+        made = self._made
+        if made is None or made[0] is not info or made[1] is not collections or made[2] is not moves:
+            table = self._rows_of_shards.table(info, collections, self._placement(info), moves)
+            made = self._made = (info, collections, moves, table)
+        return made[3]
 
     def open_row(self, key: str) -> None:
         name, _, shard = key.rpartition("/")

@@ -24,6 +24,8 @@ def show(node: str | None, origin: bool, connect: str, as_json: bool) -> None:
     """Settings of NODE (name or id), or of all nodes that answer."""
     with client(connect) as db:
         found = db.settings(node)
+    if found.silent:
+        output.note(f"no answer from {', '.join(found.silent)}: their settings are missing")
     if as_json:
         output.document(found)
         return

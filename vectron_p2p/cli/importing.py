@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import click
 
@@ -29,6 +29,14 @@ SAVE_S = 1.0  # between writes of the resume file: what has to be sent again aft
 LINE_S = 5.0  # between lines of progress where there is no terminal for a bar
 
 
+class Done(NamedTuple):
+    """What an import has done: its first rows, how many of them were rejected, and where the file of those ends."""
+
+    rows: int = 0
+    rejected: int = 0
+    bytes: int = 0
+
+
 class ResumeFile:
     """How far the import of some files into a collection has come."""
 
@@ -37,17 +45,17 @@ class ResumeFile:
         self.path = path
         self._what: dict[str, Any] = {"collection": collection, "files": [_identity(file) for file in files]}
 
-    def read(self) -> tuple[int, int]:
-        """Rows that are done, and how many of them were rejected; (0, 0) where there is no file yet.
+    def read(self) -> Done:
+        """What is done; nothing where there is no file yet.
 
         Raises:
             click.ClickException: The file is of another import.
         """
         if self.path is None or not self.path.exists():
-            return 0, 0
+            return Done()
         try:
             kept = json.loads(self.path.read_text(encoding="utf-8"))
-            what, rows, rejected = kept["what"], int(kept["rows"]), int(kept["rejected"])
+            what, done = kept["what"], Done(*(int(kept[name]) for name in Done._fields))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise click.ClickException(f"{self.path} is no file of --resume: {error!r}") from None
         if what != self._what:
@@ -55,14 +63,14 @@ class ResumeFile:
                 f"{self.path} is of another import (another collection, or files that have changed since); "
                 "remove it to begin anew"
             )
-        return rows, rejected
+        return done
 
-    def write(self, rows: int, rejected: int) -> None:
+    def write(self, done: Done) -> None:
         if self.path is None:
             return
         beside = self.path.with_name(self.path.name + ".new")
         with beside.open("w", encoding="utf-8") as file:
-            json.dump({"what": self._what, "rows": rows, "rejected": rejected}, file)
+            json.dump({"what": self._what, **done._asdict()}, file)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self.path)
@@ -86,23 +94,25 @@ class Watcher:
         rejects: Path | None,
         *,
         most: int,
-        done: tuple[int, int],
+        done: Done,
         show: Callable[[Watcher], None],
     ) -> None:
-        """`most`: rejected rows that are borne. `done`: rows settled and rejected before."""
+        """`most`: rejected rows that are borne. `done`: by earlier runs; what one of them added to the file of rejected
+        rows after it last said so is cut off, as it comes again.
+        """
         self._resume = resume
         self._most = most
         self._show = show
-        self._file = rejects.open("a" if done[0] else "w", encoding="utf-8") if rejects is not None else None
-        self._before = done[1]
+        self._file = None if rejects is None else _opened(rejects, done.bytes)
+        self._before = done.rejected
         """Rejected rows that are in the file."""
         self._unwritten: list[dict[str, Any]] = []
         self._saved_at = time.monotonic()
         self.began = time.monotonic()
-        self.first = self.settled = self.prefix = done[0]
+        self.first = self.settled = self.prefix = done.rows
         self.total: int | None = None
         self.sent = 0
-        self.rejected = done[1]
+        self.rejected = done.rejected
         self.errors: list[dict[str, Any]] = []
         """The first rejected rows."""
 
@@ -131,10 +141,11 @@ class Watcher:
         self._unwritten = [error for error in self._unwritten if error["rows"][0] >= self.prefix]
         self._before += len(final)
         if self._file is not None and final:
-            self._file.writelines(json.dumps(_entry(error), ensure_ascii=False) + "\n" for error in final)
+            lines = [json.dumps(_entry(error), ensure_ascii=False) + "\n" for error in final]
+            self._file.write("".join(lines).encode("utf-8", "surrogatepass"))
             self._file.flush()
             os.fsync(self._file.fileno())
-        self._resume.write(self.prefix, self._before)
+        self._resume.write(Done(self.prefix, self._before, self._file.tell() if self._file is not None else 0))
 
     def close(self) -> None:
         if self._file is not None:
@@ -154,6 +165,17 @@ class Watcher:
             left = f", {(self.total - self.settled) / self.rate:.0f} s left"
         rejected = f", {self.rejected:,} rejected" if self.rejected else ""
         return f"{self.settled:,}{of} rows, {self.rate:,.0f}/s{left}{rejected}"
+
+
+def _opened(path: Path, size: int) -> BinaryIO:
+    """The file cut off at `size`; shorter if somebody has removed it meanwhile."""
+    try:
+        file = path.open("r+b" if path.exists() else "w+b")
+        file.truncate(min(size, path.stat().st_size))
+        file.seek(0, os.SEEK_END)
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error}") from None
+    return file
 
 
 def _row(error: dict[str, Any]) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,12 +84,17 @@ def load(
     from vectron_p2p.client.sync_upload import send
 
     found = open_source(source, vectors, payloads)
+    paths = [path.resolve() for path in (*found.files, rejects, resume) if path is not None]
+    if len(set(paths)) < len(paths):
+        raise click.UsageError("--rejects, --resume and the files to import are files of their own")
     with client(connect) as db:
         if create and found.dimension:
             db.create_collection(
                 name, dimension=found.dimension, metric=metric, shards=shards, replicas=replicas, if_not_exists=True
             )
         info = db.collection(name).info()
+        # It has found the cluster: a node that is away from now on restarts, and is waited for as long as a call lasts.
+        db.session.retry = replace(db.session.retry, unreachable_s=math.inf)
         if vectors is not None and found.dimension != info.dimension:
             raise click.ClickException(
                 f"collection {name!r} has dimension {info.dimension}, the vectors in {vectors} {found.dimension}"
@@ -95,12 +102,12 @@ def load(
         kept = ResumeFile(resume, info.id, found.files)
         done = kept.read()
         options = UploadOptions(
-            batch, parallel, collect=True, only_rows=True, first=done[0], dimension=info.dimension, metric=info.metric
+            batch, parallel, collect=True, only_rows=True, first=done.rows, dimension=info.dimension, metric=info.metric
         )
         with shown(quiet=as_json) as show:
             watcher = Watcher(kept, rejects, most=max_rejected, done=done, show=show)
             try:
-                rows = _from(found, done[0])
+                rows = _from(found, done.rows)
                 send(db, name, rows, options, total=found.total, consistency=consistency, watch=watcher)
                 watcher.save()
             except BaseException:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -89,20 +90,25 @@ def _numpy_rows(array: npt.NDArray[Any], payloads: Path | None, path: Path) -> I
 def _json_lines(path: Path, *, blank: bool) -> Iterator[Value]:
     """`blank`: lines may be, and are no rows then. Bytes and not text, so that one bad line is one bad row."""
     opener: Any = gzip.open if path.suffix == ".gz" else open
+    empty: list[InvalidArgument] = []  # blank lines that a row may follow: those at the end are none
     try:
         with opener(path, "rb") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
+                    yield from empty
+                    empty.clear()
                     yield _json_value(line, f"{path.name}, line {number}")
                 elif not blank:
-                    yield InvalidArgument(f"{path.name}, line {number} is blank: write {{}} for no payload")
-    except (OSError, EOFError) as error:  # gzip's own errors are OSErrors
+                    empty.append(InvalidArgument(f"{path.name}, line {number} is blank: write {{}} for no payload"))
+    except (OSError, EOFError, zlib.error) as error:  # gzip's own errors are OSErrors
         raise click.ClickException(f"{path} cannot be read: {error}") from None
 
 
 def _json_value(line: bytes, place: str) -> Value:
     try:
         value = json.loads(line)
+    except json.JSONDecodeError as error:
+        return InvalidArgument(f"{place}: no JSON: {error.msg} at column {error.colno}")
     except (ValueError, RecursionError) as error:
         return InvalidArgument(f"{place}: no JSON: {error}")
     return value if isinstance(value, dict) else InvalidArgument(f"{place}: no JSON object")
@@ -161,15 +167,18 @@ def _parquet(path: Path) -> Source:
         raise click.ClickException(f"{path} is no Parquet file: {error}") from None
     if "vector" not in file.schema_arrow.names:
         raise click.ClickException(f"{path} has no column named vector (it has {', '.join(file.schema_arrow.names)})")
-    return _peeked(_parquet_rows(file), path, file.metadata.num_rows)
 
+    def rows() -> Iterator[Row]:
+        number = 0
+        try:
+            for batch in file.iter_batches(batch_size=PARQUET_ROWS):
+                for value in batch.to_pylist():
+                    yield _parquet_row(value, number)
+                    number += 1
+        except (ArrowException, OSError) as error:
+            raise click.ClickException(f"{path} cannot be read beyond row {number}: {error}") from None
 
-def _parquet_rows(file: Any) -> Iterator[Row]:
-    number = 0
-    for batch in file.iter_batches(batch_size=PARQUET_ROWS):
-        for value in batch.to_pylist():
-            yield _parquet_row(value, number)
-            number += 1
+    return _peeked(rows(), path, file.metadata.num_rows)
 
 
 def _parquet_row(value: dict[str, Any], number: int) -> Row:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
     from vectron_p2p.model.repair import RepairReport
-    from vectron_p2p.model.settings import Setting
+    from vectron_p2p.model.settings import Settings
     from vectron_p2p.model.statistics import ClusterStatistics, History
 
 T = TypeVar("T")
@@ -209,7 +209,7 @@ class AsyncClient(AsyncAlertCalls):
         """As `Client.set_replicas`."""
         return await self.run(administration.set_replicas(self.session, name, replicas))
 
-    async def settings(self, node: str | None = None) -> list[Setting]:
+    async def settings(self, node: str | None = None) -> Settings:
         """As `Client.settings`."""
         return await self.run(settings(self.session, node))
 

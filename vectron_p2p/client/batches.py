@@ -220,7 +220,9 @@ def _sifted(rows: Sequence[Any], start: int, options: UploadOptions) -> Batch:
             if width is not None and found != width:
                 raise InvalidArgument(f"a vector of {found} dimensions among those of {width}", field="vector")
         except InvalidArgument as error:
-            errors.append(describe(error, number, number + 1, id_of(row)))
+            entry = describe(error, number, number + 1, id_of(row))
+            entry["message"] = error.message.removeprefix("row 0: ").removeprefix("ids[0]: ")  # of the one looked at
+            errors.append(entry)
         else:
             width = found
             good[number] = row
@@ -235,7 +237,7 @@ def _sifted(rows: Sequence[Any], start: int, options: UploadOptions) -> Batch:
 def id_of(row: Any) -> Any:
     """The id that a row has, if any can be seen."""
     found = row.get("id") if isinstance(row, Mapping) else row[0] if isinstance(row, list | tuple) and row else None
-    return found if isinstance(found, int | str) else None
+    return found if type(found) in (int, str) else None
 
 
 def describe(error: VectronError, start: int, stop: int, point: Any = None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from vectron_p2p.protocol import messages
 if TYPE_CHECKING:
     from vectron_p2p.client.steps import Flow
 
-# Queries of one request. Its owner cuts them into turns of 128 itself, so that others get between; four of these keep
+# Queries of one request. Its owner cuts them into jobs of 64 itself, so that others get between; eight of these keep
 # two search threads at work for as long as it takes to write the next request and to read the last reply.
 BATCH_QUERY_BYTES = 2 * 1024 * 1024
 BATCH_QUERIES = 512

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vectron_p2p.client.flows import ask
 from vectron_p2p.client.results import build
 from vectron_p2p.model.errors import InvalidArgument
-from vectron_p2p.model.settings import Setting
+from vectron_p2p.model.settings import Setting, Settings
 from vectron_p2p.protocol import messages
 
 if TYPE_CHECKING:
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from vectron_p2p.client.steps import Flow
 
 
-def settings(session: Session, node: object) -> Flow[list[Setting]]:
+def settings(session: Session, node: object) -> Flow[Settings]:
     """Of `node` (name or id), or of all nodes that answer."""
     if node is not None and not isinstance(node, str):
         raise InvalidArgument(f"node is a name or id, not {type(node).__name__}", field="node")
     reply = yield from ask(session, messages.GetSettings(node), messages.SettingsReply)
-    return [build(Setting, each) for each in reply.settings]
+    return Settings((build(Setting, each) for each in reply.settings), reply.silent)

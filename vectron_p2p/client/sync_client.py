@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
     from vectron_p2p.model.repair import RepairReport
-    from vectron_p2p.model.settings import Setting
+    from vectron_p2p.model.settings import Settings
     from vectron_p2p.model.statistics import ClusterStatistics, History
 
 T = TypeVar("T")
@@ -260,8 +260,9 @@ class Client(AlertCalls):
         """Sets how many replicas of each of its shards a collection is to have; they come and go in the background."""
         return self.run(administration.set_replicas(self.session, name, replicas))
 
-    def settings(self, node: str | None = None) -> list[Setting]:
-        """What nodes were started with and where each value comes from, and their fixed limits.
+    def settings(self, node: str | None = None) -> Settings:
+        """What nodes were started with and where each value comes from, and their fixed limits; `silent`
+        of what is returned names the nodes that did not answer.
 
         Args:
             node: Name or id; None for all nodes that answer.

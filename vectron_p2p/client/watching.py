@@ -68,15 +68,22 @@ class Watch:
         if self._lost:
             self._lost = ""
             yield Sleep(AGAIN_S)
-        try:
-            reply = yield from self._ask()
-        except VectronError as error:
-            if not self._begun or isinstance(error, InvalidArgument):
-                raise
-            self._subscription, self._lost = "", error.message
-            return WatchEvent(node="", at=0.0, view=dict(self._view), lost=self._lost)
-        self._begun = True
-        return self._taken(reply)
+        taken = _Taken()
+        while True:
+            try:
+                reply = yield from self._ask()
+            except VectronError as error:
+                if not self._begun or isinstance(error, InvalidArgument):
+                    raise
+                self._subscription, self._lost = "", error.message
+                return WatchEvent(node="", at=0.0, view=dict(self._view), lost=self._lost)
+            self._begun = True
+            self._subscription, self._seen = reply.subscription, reply.sequence
+            if reply.full:  # it begins anew, also where parts of an event were lost
+                taken = _Taken(full=True)
+            taken.add(reply)
+            if not reply.more:
+                return self._event(reply, taken)
 
     def _ask(self) -> Flow[messages.WatchReply]:
         within = self._interval + GATHER_S
@@ -90,22 +97,36 @@ class Watch:
         timeout = within if self._begun else None
         return (yield from ask(self._session, begin, messages.WatchReply, timeout=timeout))
 
-    def _taken(self, reply: messages.WatchReply) -> WatchEvent:
-        self._subscription, self._seen = reply.subscription, reply.sequence
+    def _event(self, reply: messages.WatchReply, taken: _Taken) -> WatchEvent:
         self._session.saw(self._session.generation, reply.epoch)
-        changed = {
-            topic: {key: TYPED[topic](value) if topic in TYPED else value for key, value in values.items()}
-            for topic, values in reply.changed.items()
-        }
-        if reply.full:
+        if taken.full:
             self._view = {name: {} for name in self._topics}
-        for topic in {*changed, *reply.removed}:
-            gone = set(reply.removed.get(topic, ()))
-            kept = {key: value for key, value in self._view.get(topic, {}).items() if key not in gone}
-            self._view[topic] = {**kept, **changed.get(topic, {})}  # anew: events given out before keep theirs
-        if "cluster" in changed:
+        for topic in {*taken.changed, *taken.removed}:
+            gone = set(taken.removed.get(topic, ()))
+            kept = self._view.get(topic, {})
+            if gone:
+                kept = {key: value for key, value in kept.items() if key not in gone}
+            self._view[topic] = {**kept, **taken.changed.get(topic, {})}  # anew: events given out before keep theirs
+        if "cluster" in taken.changed:
             self._session.learn(results.addresses(self._view["cluster"][""].nodes))
-        return WatchEvent(reply.node, reply.at, reply.full, changed, reply.removed, dict(self._view))
+        return WatchEvent(reply.node, reply.at, taken.full, taken.changed, taken.removed, dict(self._view))
+
+
+class _Taken:
+    """The parts of an event so far."""
+
+    def __init__(self, *, full: bool = False) -> None:
+        self.full = full
+        self.changed: dict[str, dict[str, Any]] = {}
+        self.removed: dict[str, list[str]] = {}
+
+    def add(self, reply: messages.WatchReply) -> None:
+        for topic, values in reply.changed.items():
+            typed = TYPED.get(topic)
+            held = self.changed.setdefault(topic, {})
+            held.update(values if typed is None else {key: typed(value) for key, value in values.items()})
+        for topic, keys in reply.removed.items():
+            self.removed.setdefault(topic, []).extend(keys)
 
 
 class Events:

@@ -24,6 +24,8 @@ class VectronError(Exception):
 
     code: ClassVar[str] = "vectron_error"
     default_retryable: ClassVar[bool] = False
+    callers_fault: ClassVar[bool] = False
+    """Whether the request is what is wrong, as with HTTP's 4xx: nothing that an operator has to look after."""
     extra: ClassVar[tuple[str, ...]] = ()
     """Names of further attributes that travel with the error."""
 
@@ -65,30 +67,35 @@ class InvalidArgument(VectronError):
     """The call itself is wrong; `field` names the argument. Change it, then call again."""
 
     code = "invalid_argument"
+    callers_fault = True
 
 
 class NotFound(VectronError):
     """The collection or point does not exist."""
 
     code = "not_found"
+    callers_fault = True
 
 
 class AlreadyExists(VectronError):
     """A collection or node of that name, or a point with that id, exists."""
 
     code = "already_exists"
+    callers_fault = True
 
 
 class Unauthenticated(VectronError):
     """No credentials, or wrong ones."""
 
     code = "unauthenticated"
+    callers_fault = True
 
 
 class PermissionDenied(VectronError):
     """The credentials do not allow this."""
 
     code = "permission_denied"
+    callers_fault = True
 
 
 class Overloaded(VectronError):
@@ -124,6 +131,7 @@ class VersionConflict(VectronError):
     """A conditional write found another version; `current` is the one held."""
 
     code = "version_conflict"
+    callers_fault = True
     extra = ("current",)
 
     def __init__(self, message: str, *, current: str | None = None, **common: Any) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FIXED = "fixed"
 """Origin of a limit inside a node, which nobody can set."""
@@ -24,3 +27,11 @@ class Setting:
     node: str = ""
     """The node's name."""
     node_id: str = ""
+
+
+class Settings(list[Setting]):
+    """Settings by node; `silent` names the nodes that did not answer, whose settings are missing."""
+
+    def __init__(self, settings: Iterable[Setting] = (), silent: Iterable[str] = ()) -> None:
+        super().__init__(settings)
+        self.silent = list(silent)

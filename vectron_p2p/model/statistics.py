@@ -38,6 +38,7 @@ class OperationStatistics:
     rate: float = 0.0
     """`count` per second of the window, or of the uptime where that is shorter."""
     errors: int = 0
+    """Those that failed by no fault of the caller."""
     mean_ms: float = 0.0
     p50_ms: float = 0.0
     p95_ms: float = 0.0
@@ -47,6 +48,8 @@ class OperationStatistics:
     """Of requests, without framing."""
     bytes_out: int = 0
     """Of answers, without framing."""
+    rejected: int = 0
+    """Requests of clients that were at fault themselves (`VectronError.callers_fault`), as HTTP counts 4xx apart."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from vectron_p2p import __version__
+from vectron_p2p.model.errors import VectronError
 from vectron_p2p.model.statistics import CLIENT, PEER, WINDOWS_S, ConnectionStatistics, NodeStatistics
 from vectron_p2p.node.services.health import LoopHealth
 from vectron_p2p.node.services.sampler import Bytes, Sampler
@@ -21,7 +22,6 @@ from vectron_p2p.protocol import messages as m
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from vectron_p2p.model.errors import VectronError
     from vectron_p2p.model.statistics import OperationStatistics
     from vectron_p2p.model.traffic import TrafficFigures
     from vectron_p2p.net.pool import Pool
@@ -67,30 +67,45 @@ class Requests:
         """One that came over the network."""
         if isinstance(message, HELD):
             return
-        self.count(message, caller.role, seconds, failed=error is not None, bytes_in=bytes_in, bytes_out=bytes_out)
+        self.count(message, caller.role, seconds, error=error, bytes_in=bytes_in, bytes_out=bytes_out)
 
     def count(
-        self, message: Any, kind: str, seconds: float, *, failed: bool, bytes_in: int = 0, bytes_out: int = 0
+        self,
+        message: Any,
+        kind: str,
+        seconds: float,
+        *,
+        error: BaseException | None,
+        bytes_in: int = 0,
+        bytes_out: int = 0,
     ) -> None:
-        """One of `kind`, however it came."""
+        """One of `kind`, however it came. Of what a peer asks nothing is its fault alone: nodes are one program."""
+        rejected = kind == CLIENT and isinstance(error, VectronError) and error.callers_fault
         cls = type(message)
         name = self._names.get(cls)
         if name is None:
             name = VARIANTS[cls](message) if cls in VARIANTS else self._names.setdefault(cls, operation_name(cls))
         self.meter.operation(kind, name).record(
-            self._clock.now(), seconds, failed=failed, bytes_in=bytes_in, bytes_out=bytes_out
+            self._clock.now(),
+            seconds,
+            failed=error is not None,
+            rejected=rejected,
+            bytes_in=bytes_in,
+            bytes_out=bytes_out,
         )
 
     @contextlib.contextmanager
     def counted(self, message: Any, kind: str) -> Iterator[None]:
         """Counts one that no connection does: what is done in the block answers it."""
-        began, failed = self._clock.now(), True
+        began, failed = self._clock.now(), None
         try:
             yield
-            failed = False
+        except BaseException as error:
+            failed = error
+            raise
         finally:
             if not isinstance(message, HELD):
-                self.count(message, kind, self._clock.now() - began, failed=failed)
+                self.count(message, kind, self._clock.now() - began, error=failed)
 
 
 class Measuring:

@@ -44,7 +44,10 @@ CONNECTIONS = Metric("vectron_connections", "gauge", "Connections being served."
 IN_FLIGHT = Metric("vectron_requests_in_flight", "gauge", "Requests being answered.")
 QUEUE = Metric("vectron_queue_jobs", "gauge", "Jobs that wait for a thread.", ("lane",))
 REQUESTS = Metric("vectron_requests_total", "counter", "Requests answered, errors included.", OPERATION)
-ERRORS = Metric("vectron_request_errors_total", "counter", "Requests answered with an error.", OPERATION)
+ERRORS = Metric("vectron_request_errors_total", "counter", "Requests that failed by no fault of the caller.", OPERATION)
+REJECTED = Metric(
+    "vectron_requests_rejected_total", "counter", "Requests of clients that were at fault themselves.", OPERATION
+)
 DURATION = Metric(
     "vectron_request_duration_seconds",
     "histogram",
@@ -120,6 +123,7 @@ def _of_requests(node: Node) -> Iterator[Found]:
     totals = node.measuring.meter.since_start()
     yield REQUESTS, [Sample(tally.count, labels) for labels, tally in totals]
     yield ERRORS, [Sample(tally.errors, labels) for labels, tally in totals]
+    yield REJECTED, [Sample(tally.rejected, labels) for labels, tally in totals]
     yield DURATION, [_buckets(tally, labels) for labels, tally in totals]
     yield REQUEST_BYTES, [Sample(tally.bytes_in, labels) for labels, tally in totals]
     yield RESPONSE_BYTES, [Sample(tally.bytes_out, labels) for labels, tally in totals]

@@ -47,9 +47,9 @@ log = get_logger(__name__)
 
 Queries = npt.NDArray[np.float32]
 LIGHT = 2  # weight of a query that the loop may answer itself: about half a millisecond
-SLICE = (
-    MAX_BATCH  # queries of one job: a larger request is cut, so that all search threads share it and others get between
-)
+# Weight of one job: a larger request is cut, so that all threads share it and others get between. Half of what a job
+# may hold: at the end of a batch one thread waits for the other, and for half as long.
+SLICE = MAX_BATCH // 2
 PARTS_AT_ONCE = 4  # of one request: one for each search thread and as many waiting, so that none is ever without work
 
 NOTHING = m.HitList([], b"", [], [], b"")
@@ -199,7 +199,7 @@ class SearchJob:
         Raises:
             VectronError: Of one of the parts.
         """
-        step = SLICE * self.dimension * FLOAT_BYTES
+        step = max(1, SLICE // self._weight()) * self.dimension * FLOAT_BYTES
         parts = [
             _Part(piece, len(piece) // (self.dimension * FLOAT_BYTES), self.ticks())
             for piece in (vectors[at : at + step] for at in range(0, len(vectors), step))

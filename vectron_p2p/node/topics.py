@@ -1,23 +1,26 @@
 """The topics of subscriptions: how each is read, and what several subscribers of this node read together.
 
 Owns the gathering: nodes are asked once for all topics and subscribers that want it within `SHARED_S`, one gathering at
-a time. A topic is added by its name and a function (`add`).
+a time. A topic is added by its name and a function (`add`). Invariant: others get their turn after each node,
+collection or `SLICE` replicas, for a large cluster has thousands of values.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from vectron_p2p.model.ids import CollectionId, ShardId
 from vectron_p2p.node.reports import ReplicaFigures
-from vectron_p2p.node.statistics import collection_totals, move_infos, operations_of_all, replica_statistics
+from vectron_p2p.node.statistics import collection_totals, move_infos, operations_of_all, replica_fields
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from vectron_p2p.catalog.state import ClusterState
     from vectron_p2p.node.catalog import Catalog
     from vectron_p2p.node.reports import Reports
     from vectron_p2p.node.statistics import Replies, Statistics
@@ -30,11 +33,20 @@ WITH_REPLICAS = frozenset({"collections", "totals", "shards"})
 GATHERED = frozenset({"statistics", "operations", "moves"}) | WITH_REPLICAS
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
 class Look:
-    """What one reading of topics sees: the answers of the nodes."""
+    """What readings of topics see: the answers of the nodes, and what is made of them for several topics."""
 
-    replies: Replies
+    def __init__(self, replies: Replies) -> None:
+        self.replies = replies
+        self._turn = trio.Lock()
+        self._replicas: tuple[ClusterState, list[dict[str, Any]]] | None = None
+
+    async def replicas(self, state: ClusterState) -> list[dict[str, Any]]:
+        """As `replica_fields`, made once for each state."""
+        async with self._turn:
+            if self._replicas is None or self._replicas[0] is not state:
+                self._replicas = state, await replica_fields(state, self.replies)
+            return self._replicas[1]
 
 
 class _Gathering:
@@ -45,15 +57,15 @@ class _Gathering:
         self._gather = gather
         self._turn = trio.Lock()
         self._begun = float("-inf")
-        self._replies: Replies = {}
+        self._look = Look({})
 
-    async def replies(self) -> Replies:
+    async def look(self) -> Look:
         async with self._turn:
             now = self._clock.now()
             if now - self._begun >= SHARED_S:
-                self._replies = await self._gather()
+                self._look = Look(await self._gather())
                 self._begun = now
-            return self._replies
+            return self._look
 
 
 class Topics:
@@ -87,48 +99,50 @@ class Topics:
     async def read(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The values of these topics now."""
         wanted = GATHERED.intersection(names)
-        replies: Replies = {}
+        look = Look({})
         if wanted:
-            replies = await (self._whole if wanted & WITH_REPLICAS else self._plain).replies()
-        look = Look(replies)
+            look = await (self._whole if wanted & WITH_REPLICAS else self._plain).look()
         return {name: await self._readers[name](look) for name in names}
 
     async def _cluster(self, look: Look) -> dict[str, Any]:
         return {"": dataclasses.asdict(await self._reports.cluster(replicas=False, shards=False))}
 
     async def _nodes(self, look: Look) -> dict[str, Any]:
-        return {
-            each.node: dataclasses.asdict(dataclasses.replace(each, operations=[]))
-            for each in self._statistics.nodes(look.replies)
-        }
+        found = {}
+        for each in self._statistics.nodes(look.replies):
+            found[str(each.node)] = dataclasses.asdict(dataclasses.replace(each, operations=[]))
+            await trio.lowlevel.checkpoint()
+        return found
 
     async def _operations(self, look: Look) -> dict[str, Any]:
-        found = {"": [dataclasses.asdict(each) for each in operations_of_all(look.replies)]}
+        found = {"": [dataclasses.asdict(each) for each in await operations_of_all(look.replies)]}
         for node, reply in look.replies.items():
             found[node] = [{key: each[key] for key in each if key != "histogram"} for each in reply.operations]
+            await trio.lowlevel.checkpoint()
         return found
 
     async def _collections(self, look: Look) -> dict[str, Any]:
-        figures = [
-            ReplicaFigures(node, ShardId(CollectionId(each["collection"]), each["shard"]), each)
-            for node, reply in look.replies.items()
-            for each in reply.replicas
-        ]
-        return {
-            each.name: dataclasses.asdict(self._reports.collection(each, figures))
-            for each in self._catalog.collections()
-        }
+        figures: defaultdict[str, list[ReplicaFigures]] = defaultdict(list)
+        for node, reply in look.replies.items():
+            for each in reply.replicas:
+                shard = ShardId(CollectionId(each["collection"]), each["shard"])
+                figures[shard.collection].append(ReplicaFigures(node, shard, each))
+            await trio.lowlevel.checkpoint()
+        found = {}
+        for collection in self._catalog.collections():
+            info = self._reports.collection(collection, figures[collection.id])
+            found[collection.name] = dataclasses.asdict(info)
+            await trio.lowlevel.checkpoint()
+        return found
 
     async def _totals(self, look: Look) -> dict[str, Any]:
         state = self._catalog.state
-        totals = collection_totals(state, replica_statistics(state, look.replies))
+        totals = await collection_totals(state, await look.replicas(state))
         return {each.name: dataclasses.asdict(each) for each in totals}
 
     async def _shards(self, look: Look) -> dict[str, Any]:
-        return {
-            f"{each.collection}/{each.shard}/{each.node}": dataclasses.asdict(each)
-            for each in replica_statistics(self._catalog.state, look.replies)
-        }
+        replicas = await look.replicas(self._catalog.state)
+        return {f"{each['collection']}/{each['shard']}/{each['node']}": each for each in replicas}
 
     async def _moves(self, look: Look) -> dict[str, Any]:
         said = [each for reply in look.replies.values() for each in reply.moves]

@@ -2,7 +2,8 @@
 
 Owns the difference between what a subscriber holds and what is true now. Topics are read by functions that are handed
 in: this file knows none of them. Invariants: nothing is queued for a subscriber (one that is slow gets the newest state
-when it asks again); a subscriber that asks under the number of an event that it never got is sent everything.
+when it asks again); an event that is large goes out in parts, each when it is asked for; a subscriber that asks under
+the number of a part that it never got is sent everything.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import trio
 
 from vectron_p2p.model.errors import InvalidArgument, NotFound, Overloaded, Unavailable
 from vectron_p2p.model.watching import LONGEST_INTERVAL_S, SHORTEST_INTERVAL_S
+from vectron_p2p.node.event_parts import Part, parts
 from vectron_p2p.node.runtime import Runtime, new_uuid
 from vectron_p2p.protocol import messages as m
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from vectron_p2p.model.ids import NodeId
 
@@ -29,7 +31,7 @@ BURST_S = 0.1  # between events whatever happens: ten members that change at onc
 
 
 class _Subscription:
-    __slots__ = ("asked_at", "holder", "id", "interval", "news", "sent", "sent_at", "sequence", "topics")
+    __slots__ = ("asked_at", "holder", "id", "interval", "news", "rest", "sent", "sent_at", "sequence", "topics")
 
     def __init__(self, id: str, topics: tuple[str, ...], interval: float, now: float) -> None:
         self.id = id
@@ -40,6 +42,8 @@ class _Subscription:
         self.sent_at = now
         self.asked_at = now
         self.news = trio.Event()
+        self.rest: Iterator[Part | None] | None = None
+        """Parts of the event under way that are not sent yet."""
         self.holder: trio.CancelScope | None = None
         """Of the request that waits."""
 
@@ -108,14 +112,17 @@ class Watching:
         subscription = self._subscriptions.get(message.subscription)
         if subscription is None:
             raise NotFound("this node knows no such subscription; begin a new one", field="subscription")
+        making = False
         if subscription.holder is not None:  # its client has lost the connection on which that one waits
             subscription.holder.cancel()
-        if message.seen != subscription.sequence:
-            subscription.sent = {}
+            making = subscription.rest is not None  # a part of which goes with it
+        if making or message.seen != subscription.sequence:
+            subscription.sent, subscription.rest = {}, None
         with trio.CancelScope() as scope:
             subscription.holder = scope
             try:
-                await self._news(subscription)
+                if subscription.rest is None:
+                    await self._news(subscription)
                 return await self._event(subscription)
             finally:
                 if subscription.holder is scope:
@@ -134,22 +141,29 @@ class Watching:
     async def _event(self, subscription: _Subscription) -> m.WatchReply:
         if self._stopping:
             raise Unavailable("this node is stopping; ask another one", node=self._node)
-        subscription.news = trio.Event()
-        subscription.sent_at = self._clock.now()
-        contents = await self._read(subscription.topics)
-        before, subscription.sent = subscription.sent, contents
+        full = False
+        if subscription.rest is None:
+            subscription.news = trio.Event()
+            subscription.sent_at = self._clock.now()
+            contents = await self._read(subscription.topics)
+            full = not subscription.sent
+            subscription.rest = parts(subscription.sent, contents)
+            subscription.sent = contents
+        part = await _next_part(subscription.rest)
+        if part.last:
+            subscription.rest = None
         subscription.sequence += 1
         subscription.asked_at = self._clock.now()
-        changed, removed = differences(before, contents)
         return m.WatchReply(
             subscription=subscription.id,
             sequence=subscription.sequence,
             node=self._node,
             at=self._clock.wall(),
             epoch=self._epoch(),
-            full=not before,
-            changed=changed,
-            removed=removed,
+            full=full,
+            changed=part.changed,
+            removed=part.removed,
+            more=not part.last,
         )
 
     def _forget_idle(self) -> None:
@@ -159,16 +173,7 @@ class Watching:
                 del self._subscriptions[subscription.id]
 
 
-def differences(before: Contents, after: Contents) -> tuple[Contents, dict[str, list[str]]]:
-    """What is new or different, and the keys that are gone, by topic."""
-    changed: Contents = {}
-    removed: dict[str, list[str]] = {}
-    for topic, values in after.items():
-        held = before.get(topic, {})
-        fresh = {key: value for key, value in values.items() if key not in held or held[key] != value}
-        gone = [key for key in held if key not in values]
-        if fresh:
-            changed[topic] = fresh
-        if gone:
-            removed[topic] = gone
-    return changed, removed
+async def _next_part(rest: Iterator[Part | None]) -> Part:
+    while (part := next(rest)) is None:
+        await trio.lowlevel.checkpoint()
+    return part

@@ -27,12 +27,13 @@ LONG_SPAN_S = 3600.0
 class Tally:
     """What happened in one slot, or in several."""
 
-    __slots__ = ("bytes_in", "bytes_out", "errors", "histogram", "longest_us", "start", "total_us")
+    __slots__ = ("bytes_in", "bytes_out", "errors", "histogram", "longest_us", "rejected", "start", "total_us")
 
     def __init__(self, start: float) -> None:
         self.start = start
         self.histogram = Histogram()
         self.errors = 0
+        self.rejected = 0
         self.total_us = 0
         self.longest_us = 0
         self.bytes_in = 0
@@ -45,6 +46,7 @@ class Tally:
     def add(self, other: Tally) -> None:
         self.histogram.add(other.histogram)
         self.errors += other.errors
+        self.rejected += other.rejected
         self.total_us += other.total_us
         self.longest_us = max(self.longest_us, other.longest_us)
         self.bytes_in += other.bytes_in
@@ -60,6 +62,7 @@ class Tally:
             count=self.count,
             rate=self.count / max(span_s, 1.0),
             errors=self.errors,
+            rejected=self.rejected,
             mean_ms=self.total_us / self.count / 1000 if self.count else 0.0,
             p50_ms=p50 * 1000,
             p95_ms=p95 * 1000,
@@ -127,8 +130,10 @@ class OperationMeter:
         self._ends = -math.inf
         self._before = Tally(0.0)  # all before `_now`
 
-    def record(self, now: float, seconds: float, *, failed: bool, bytes_in: int, bytes_out: int) -> None:
-        """One request that ended `now` and took `seconds`."""
+    def record(
+        self, now: float, seconds: float, *, failed: bool, bytes_in: int, bytes_out: int, rejected: bool = False
+    ) -> None:
+        """One request that ended `now` and took `seconds`; `rejected`: it was at fault itself, and is no failed one."""
         if now >= self._ends:
             if self._now.count:
                 self._long.at(self._now.start).add(self._now)
@@ -146,7 +151,9 @@ class OperationMeter:
         tally.bytes_in += bytes_in
         tally.bytes_out += bytes_out
         self.count += 1
-        if failed:
+        if rejected:
+            tally.rejected += 1
+        elif failed:
             tally.errors += 1
             self.errors += 1
 

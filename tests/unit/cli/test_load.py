@@ -140,7 +140,8 @@ def test_bad_rows_are_named_and_the_others_imported(shell: Shell, node: MemoryNo
     ]  # fmt: skip
     assert {entry["code"] for entry in kept} == {"invalid_argument"}
     said = [entry["message"] for entry in kept]
-    for row, words in ((1, "numbers"), (3, "f.jsonl, line 4"), (4, "object"), (6, "no vector"), (8, "no direction")):
+    assert not any("row 0" in words or "[0]" in words for words in said)
+    for row, words in ((1, "numbers"), (3, "line 4: no JSON: Expecting"), (4, "object"), (6, "no vector"), (8, "zero")):
         assert words in said[row - 1]
     told = shell("import", "docs", str(source), "--rejects", str(rejects))
     assert told.code == 1
@@ -154,7 +155,7 @@ def test_a_payload_that_is_none_rejects_its_row_and_moves_no_other(
     shell: Shell, node: MemoryNode, tmp_path: Path
 ) -> None:
     vectors, payloads = array(tmp_path / "v.npy"), tmp_path / "p.jsonl"
-    payloads.write_bytes(b'{"id": "a"}\nx\n\n{"id": "d"}\n')
+    payloads.write_bytes(b'{"id": "a"}\nx\n\n{"id": "d"}\n\n \n')
     done = shell("import", "docs", "--vectors", str(vectors), "--payloads", str(payloads))
     assert done.code == 1
     assert "row 1: p.jsonl, line 2" in done.err
@@ -184,6 +185,8 @@ def test_an_import_goes_on_where_it_was(shell: Shell, node: MemoryNode, tmp_path
     rows = json.loads(resume.read_text())["rows"]
     assert 0 < rows <= 40
     assert f"the first {rows} rows are done" in first.err
+    with rejects.open("a") as file:  # died after this and before the resume file said so
+        file.write('{"row": 77}\n')
     before, node.down_after = len(node.requests), None
     again = shell(*words)
     assert again.code == 1, "a row was rejected"
@@ -257,6 +260,8 @@ def test_nothing_to_import(shell: Shell, tmp_path: Path) -> None:
         ({"v.npy": b"no array"}, 1, "no .npy file"),
         ({"v.npy": VECTORS, "p.jsonl": b"{}\nx\n"}, 1, "2 lines"),
         ({"v.npy": VECTORS, "p.jsonl.gz": b"no gzip"}, 1, "cannot be read"),
+        ({"v.npy": VECTORS, "p.jsonl.gz": gzip.compress(b"{}\n" * 4)[:-12]}, 1, "cannot be read"),
+        ({"v.npy": VECTORS, "p.jsonl.gz": gzip.compress(b"{}\n" * 4)[:12] + b"damaged"}, 1, "cannot be read"),
         ({"f.jsonl": [{"id": 1}]}, 1, "no vector"),
         ({"f.jsonl": [{"vector": "abc"}]}, 1, "none of its rows is a point: the vector is no list"),
         ({"f.jsonl": b"x\n" * 5000}, 1, "none of its first 1000 rows is a point: f.jsonl, line 1: no JSON"),
@@ -266,6 +271,7 @@ def test_nothing_to_import(shell: Shell, tmp_path: Path) -> None:
         ({}, 2, "give either"),
         ({"v.npy": VECTORS, "f.jsonl": []}, 2, "give either"),
         ({"f.jsonl": [], "p.jsonl": []}, 2, "belongs to"),
+        ({"v.npy": VECTORS, "r.npy": VECTORS}, 2, "files of their own"),
     ],
 )
 def test_files_that_are_not_what_they_should_be(
@@ -280,7 +286,12 @@ def test_files_that_are_not_what_they_should_be(
             lines(path, content)
         else:
             array(path, content)
-        words += {"v": ["--vectors", str(path)], "p": ["--payloads", str(path)], "f": [str(path)]}[name[0]]
+        words += {
+            "v": ["--vectors", str(path)],
+            "p": ["--payloads", str(path)],
+            "f": [str(path)],
+            "r": ["--rejects", str(tmp_path / "v.npy")],
+        }[name[0]]
     done = shell(*words)
     assert done.code == code
     assert said in done.err

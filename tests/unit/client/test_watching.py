@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import anyio
@@ -51,6 +51,44 @@ def test_the_view_follows_the_events() -> None:
     assert world.calls[0].message == messages.Watch(["collections", "weather"], 1.0)
     assert [call.message for call in world.calls[1:]] == [messages.WatchNext("s1", seen) for seen in (1, 2, 3)]
     assert world.session.epoch == 3
+
+
+def part(sequence: int, changed: dict[str, Any], *, full: bool = False, **removed: Any) -> messages.WatchReply:
+    return replace(event(sequence, changed, full=full, **removed), more=True)
+
+
+def test_a_large_event_is_given_out_when_all_its_parts_are_there() -> None:
+    world = World(
+        script(
+            part(1, {"collections": {"a": DOCS}}, full=True),
+            part(2, {"collections": {"b": DOCS}}),
+            event(3, {"weather": {"here": "rain"}}),
+            part(4, {"collections": {"c": DOCS}}, collections=["a"]),
+            event(5, {}),
+        )
+    )
+    watch = Watch(world.session, ("collections", "weather"), 1.0)
+    first, second = world.run(watch.next()), world.run(watch.next())
+    assert first.full
+    assert not second.full
+    assert (set(first.view["collections"]), first.view["weather"]) == ({"a", "b"}, {"here": "rain"})
+    assert set(first.changed["collections"]) == {"a", "b"}
+    assert set(second.view["collections"]) == {"b", "c"}
+    assert [call.message for call in world.calls[1:]] == [messages.WatchNext("s1", seen) for seen in (1, 2, 3, 4)]
+
+
+def test_parts_of_an_event_that_was_lost_half_way_do_not_count() -> None:
+    world = World(
+        script(
+            part(1, {"collections": {"a": DOCS}}, full=True),
+            GONE,
+            part(1, {"collections": {"b": DOCS}}, full=True),
+            event(2, {"collections": {"c": DOCS}}),
+        )
+    )
+    found = world.run(Watch(world.session, ("collections",), 1.0).next())
+    assert found.full
+    assert set(found.view["collections"]) == set(found.changed["collections"]) == {"b", "c"}
 
 
 def test_all_topics_by_default() -> None:

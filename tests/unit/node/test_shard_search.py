@@ -21,6 +21,7 @@ from vectron_p2p.node import shard_search
 from vectron_p2p.node.search_cache import SearchCache
 from vectron_p2p.node.shard_search import OwnSearch, SearchJob
 from vectron_p2p.protocol import messages as m
+from vectron_p2p.query import planner
 from vectron_p2p.runtime.callbacks import awaited
 
 DIMENSION = 8
@@ -73,6 +74,32 @@ async def test_a_large_request_never_fills_the_line_and_keeps_its_order() -> Non
     assert b"".join(answer.results for answer in answers) == vectors
     assert sum(answer.count for answer in answers) == COUNT
     assert most == shard_search.PARTS_AT_ONCE < len(answers)
+
+
+@pytest.mark.parametrize(("weight", "most"), [(1, 64), (16, 4), (100, 1), (500, 1)])
+async def test_parts_of_heavy_queries_have_fewer_of_them(
+    monkeypatch: pytest.MonkeyPatch, weight: int, most: int
+) -> None:
+    """Others get between them as soon; a client has two requests under way, which together must never be too much."""
+    monkeypatch.setattr(planner, "weight", lambda **_: weight)
+    executor = SteppedExecutor()
+    searcher = SearchExecutor(executor, TrioClock(), workers=2)
+    job = job_of(Owner(searcher))
+    executor.gate.set()
+    counts: list[int] = []
+
+    async def ask() -> None:
+        counts.extend(len(answer.results[0]) for answer in await job.answers(MATRIX.tobytes(), math.inf))
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searcher.run)
+        async with trio.open_nursery() as callers:
+            callers.start_soon(ask)
+            callers.start_soon(ask)
+        nursery.cancel_scope.cancel()
+    assert sum(counts) == 2 * len(MATRIX)
+    assert max(counts) == most
+    assert searcher.refused == 0
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(DIMENSION), np.full(DIMENSION, np.nan), np.full(DIMENSION, np.inf)])

@@ -9,9 +9,9 @@ import pytest
 
 from vectron_p2p.model.errors import Internal
 from vectron_p2p.model.ids import NodeId
+from vectron_p2p.node.event_parts import PART_CONTAINERS, Part, containers, parts
 from vectron_p2p.node.measuring import operation_name
 from vectron_p2p.node.statistics import joined_history, operations_of_all
-from vectron_p2p.node.watching import differences
 from vectron_p2p.observability.meter import Meter
 from vectron_p2p.protocol import messages as m
 
@@ -50,9 +50,9 @@ def answered(*milliseconds: int) -> m.NodeStatisticsReply:
     return m.NodeStatisticsReply({}, operations)
 
 
-def test_percentiles_of_all_are_not_means_of_percentiles() -> None:
+async def test_percentiles_of_all_are_not_means_of_percentiles() -> None:
     fast, slow = answered(*[1] * 990), answered(*[200] * 10)
-    minute = next(each for each in operations_of_all({A: fast, B: slow}) if each.window_s == 60)
+    minute = next(each for each in await operations_of_all({A: fast, B: slow}) if each.window_s == 60)
     assert (minute.count, minute.errors, minute.bytes_in, minute.bytes_out) == (1000, 10, 1000, 2000)
     assert minute.p50_ms == pytest.approx(1, rel=0.04)
     assert minute.p99_ms == pytest.approx(1, rel=0.04)  # 990 of 1,000
@@ -61,11 +61,11 @@ def test_percentiles_of_all_are_not_means_of_percentiles() -> None:
     assert minute.rate == pytest.approx(100)
 
 
-def test_figures_that_make_no_sense_are_a_defect_that_is_said() -> None:
+async def test_figures_that_make_no_sense_are_a_defect_that_is_said() -> None:
     reply = answered(1)
     reply.operations[0]["histogram"] = b"123"
     with pytest.raises(Internal, match="cannot be read"):
-        operations_of_all({A: reply})
+        await operations_of_all({A: reply})
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,31 @@ def test_figures_that_make_no_sense_are_a_defect_that_is_said() -> None:
     ],
 )
 def test_only_differences_are_sent(before: Any, after: Any, changed: Any, removed: Any) -> None:
-    assert differences(before, after) == (changed, removed)
+    assert list(parts(before, after)) == [Part(changed, removed, last=True)]
+
+
+def test_a_large_difference_comes_in_parts_that_make_it_up() -> None:
+    before: dict[str, dict[str, Any]] = {"t": {f"old{number}": {} for number in range(9)}, "u": {"x": 1}}
+    after: dict[str, dict[str, Any]] = {
+        "t": {f"new{number:05}": {"values": [{}, {}], "n": number} for number in range(5000)},
+        "u": {"x": 1, "y": {"held": [{}] * 3 * PART_CONTAINERS}},
+    }
+    found = [each for each in parts(before, after) if each is not None]
+    assert [each.last for each in found] == [*[False] * (len(found) - 1), True]
+    assert all(containers(each.changed) <= PART_CONTAINERS + 3 for each in found[:-1])
+    assert len(found) > 20  # 20,000 containers, and one value that is larger than a part
+    together: dict[str, Any] = {}
+    for each in found:
+        for topic, values in each.changed.items():
+            assert not together.setdefault(topic, {}).keys() & values.keys()
+            together[topic] |= values
+    assert together == {"t": after["t"], "u": {"y": after["u"]["y"]}}
+    assert [each.removed for each in found if each.removed] == [{"t": [f"old{number}" for number in range(9)]}]
+
+
+def test_comparing_much_lets_others_in_between() -> None:
+    values = {"t": {str(number): number for number in range(5000)}}
+    assert list(parts(values, values)) == [None] * 5 + [Part(last=True)]
 
 
 def test_names_of_operations() -> None:

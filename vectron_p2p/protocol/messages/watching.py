@@ -37,7 +37,7 @@ class WatchNext:
 @dataclass(frozen=True, slots=True)
 class WatchReply:
     """An event, with number `sequence`. `changed` are plain values by topic and key, `removed` lists of keys by topic.
-    `full`: forget all before it.
+    `full`: forget all before it. `more`: only a part of the event, the next WatchNext is answered at once with another.
     """
 
     subscription: str
@@ -48,3 +48,4 @@ class WatchReply:
     full: bool
     changed: dict[str, Any]
     removed: dict[str, Any] = field(default_factory=dict)
+    more: bool = False
