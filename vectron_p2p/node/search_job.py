@@ -10,6 +10,7 @@ between search and read, the new row is judged and scored again.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
@@ -45,12 +46,13 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 Queries = npt.NDArray[np.float32]
-LIGHT = 2  # weight of a query that the loop may answer itself: about half a millisecond
+ON_LOOP_S = 0.002  # a query that took no longer the last time may be answered by the loop, which nothing holds for 5 ms
 # Weight of one job: a larger request is cut, so that all threads share it and others get between. Half of what a job
 # may hold: at the end of a batch one thread waits for the other, and for half as long.
 SLICE = MAX_BATCH // 2
 PARTS_AT_ONCE = 4  # of one request: one for each search thread and as many waiting, so that none is ever without work
 
+FROM_DISK = {"undecided", "checked"}  # said of a plan when payloads decide, and not the index alone
 NOTHING = m.HitList([], b"", [], [], b"")
 
 
@@ -105,6 +107,8 @@ class SearchJob:
         self._shards = options.shards or 1
         self._filter = parse_filter(message.filter, between_nodes=True) if message.filter else None
         self._rows = message.with_payload or message.with_vector
+        self._took = math.inf
+        """Seconds for a query the last time; inf: not known, or it may have to wait for the disk."""
         self._options = options_of(message)
         # What requests must have in common. Equal filters share one look at the index and one scan of the matches.
         self.key = (*self.replicas, self._options)
@@ -119,18 +123,17 @@ class SearchJob:
         return self._owner.cache.begin(key, self.replicas, partial(self._search_one, vector, deadline, lone), done)
 
     def _search_one(self, vector: bytes, deadline: float, lone: Hashable, done: Done) -> TakeBack:
-        if lone is not None and (self._rows or self._filter or not all(each.index.calm for each in self.replicas)):
+        if lone is not None and (self._took > ON_LOOP_S or not all(each.index.calm for each in self.replicas)):
             lone = None
-        weight = self._weight()
         return self._owner.searcher.begin(
             self._message.collection,
             self.key,
             self.run,
             Part(vector, 1, self.ticks()),
-            weight,
+            self._weight(),
             deadline,
             partial(self._answered, done),
-            lone=lone if weight <= LIGHT else None,
+            lone=lone,
         )
 
     def _answered(self, done: Done, answer: Answer | Exception) -> None:
@@ -200,7 +203,10 @@ class SearchJob:
         except StorageError as error:
             log.error("rows_of_hits_not_read", error=str(error))
             return [Unavailable(f"this owner's disk failed: {error}; ask another") for _ in parts]
-        rows_ms = _ms(turn, self.ticks())
+        ended = self.ticks()
+        rows_ms = _ms(turn, ended)
+        asked_disk = self._rows or any(plan.keys() & FROM_DISK for plan in plans.values())
+        self._took = math.inf if asked_disk else (ended - began) / len(queries)
         for plan in plans.values():
             plan["rows_ms"] = rows_ms  # of all shards together
         answers, at = [], 0
