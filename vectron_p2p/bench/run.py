@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 SEED = 0
 GENERATORS = 2
-ONE_NODE = {  # in the order in which they are measured: what changes the points comes last
+ONE_NODE = {  # in the order in which they are measured: what changes points comes last, memory before what fills caches
     "ingest": rows.ingest,
+    "memory": rows.memory,
     "batch": rows.batch,
     "single": rows.single,
     "payload": rows.payload,
     "cache": rows.cache,
     "filters": rows.filters,
-    "memory": rows.memory,
     "mixed": rows.mixed,
     "restart": rows.restart,
 }

@@ -24,9 +24,8 @@ def like_by_like(rows: Matrix) -> Ints | None:
     if len(rows) < LEAST_ROWS:
         return None
     pivots = rows[:: len(rows) // PIVOTS][:PIVOTS]
-    nearness = rows @ pivots.T - (pivots * pivots).sum(axis=1) / 2  # falls with the distance
-    nearest = np.argpartition(-nearness, 1, axis=1)[:, :2]
-    swapped = np.take_along_axis(nearness, nearest, axis=1)
-    nearest[swapped[:, 0] < swapped[:, 1]] = nearest[swapped[:, 0] < swapped[:, 1], ::-1]
+    with np.errstate(over="ignore", invalid="ignore"):  # of huge vectors any order will do
+        nearness = rows @ pivots.T - (pivots * pivots).sum(axis=1) / 2  # falls with the distance
+    nearest = np.argpartition(-nearness, (0, 1), axis=1)
     order: Ints = np.lexsort((nearest[:, 1], nearest[:, 0]))
     return order

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from tests.unit.index.doubles import InlineExecutor, SteppedExecutor, ThreadExecutor, TrioClock, clustered, make, rows
-from vectron_p2p.index.executor import LONE_S, MAX_BATCH, SearchExecutor
+from vectron_p2p.index.executor import ANSWERED_AT_ONCE, LONE_S, MAX_BATCH, SearchExecutor
 from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.model.errors import DeadlineExceeded, Internal, Overloaded, ReadOnly, Unavailable
 from vectron_p2p.model.ids import PointId
@@ -297,6 +297,49 @@ async def test_whoever_a_thread_keeps_too_long_is_told(autojump_clock: trio.test
         nursery.cancel_scope.cancel()
     assert len(answers) == 2, "nobody is answered twice"
     assert searches.waiting == 0
+
+
+async def test_a_large_batch_is_answered_in_parts() -> None:
+    executor, one = SteppedExecutor(), index()
+    searches = SearchExecutor(executor, TrioClock(), workers=1)
+    answers: list[object] = []
+    count, at_once = 3 * ANSWERED_AT_ONCE + 1, 0
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        begin = partial(searches.begin, "a", "key", job_of(one, 1), MATRIX[:1], 1, math.inf)
+        begin(answers.append)  # keeps the thread, so that the others go together
+        for _ in range(count):
+            begin(answers.append)
+        executor.gate.set()
+        while len(answers) < count + 1:
+            before = len(answers)
+            await trio.lowlevel.checkpoint()
+            at_once = max(at_once, len(answers) - before)
+        nursery.cancel_scope.cancel()
+    assert at_once <= ANSWERED_AT_ONCE
+    assert answers == [[0]] * (count + 1)
+
+
+async def test_a_stop_in_the_middle_of_a_batchs_answers_leaves_nobody_waiting() -> None:
+    executor, one = SteppedExecutor(), index()
+    searches = SearchExecutor(executor, TrioClock(), workers=1)
+    answers: list[object] = []
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+
+        def stop(answer: object) -> None:
+            answers.append(answer)
+            nursery.cancel_scope.cancel()
+
+        begin = partial(searches.begin, "a", "key", job_of(one, 1), MATRIX[:1], 1, math.inf)
+        begin(answers.append)
+        begin(stop)
+        for _ in range(2 * ANSWERED_AT_ONCE):
+            begin(answers.append)
+        executor.gate.set()
+        await trio.sleep_forever()
+    assert len(answers) == 2 * ANSWERED_AT_ONCE + 2
+    assert sum(isinstance(answer, Unavailable) for answer in answers) == ANSWERED_AT_ONCE + 1
 
 
 async def test_an_answer_may_lead_to_another_question(autojump_clock: trio.testing.MockClock) -> None:

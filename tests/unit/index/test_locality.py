@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.unit.index.doubles import clustered, make, row
 from vectron_p2p.index.locality import LEAST_ROWS, like_by_like
@@ -24,8 +25,9 @@ def test_like_rows_come_together() -> None:
     assert like_by_like(MATRIX[: LEAST_ROWS - 1]) is None
 
 
-def test_equal_rows_have_an_order_too() -> None:
-    order = like_by_like(np.ones((LEAST_ROWS, 4), dtype=np.float32))
+@pytest.mark.parametrize("value", [0.0, 1.0, 3e38])
+def test_equal_and_huge_rows_have_an_order_too(value: float) -> None:
+    order = like_by_like(np.full((LEAST_ROWS, 4), value, dtype=np.float32))
     assert order is not None
     assert sorted(order.tolist()) == list(range(LEAST_ROWS))
 

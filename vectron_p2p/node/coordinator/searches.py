@@ -24,9 +24,9 @@ from vectron_p2p.model.errors import (
 )
 from vectron_p2p.model.ids import NodeId, PointId, encode_point_id
 from vectron_p2p.node.coordinator.groups import Answer, GroupSearch
+from vectron_p2p.node.hit_lists import from_hit_list, score_row, to_hit_list
 from vectron_p2p.node.peers import KINDS
 from vectron_p2p.node.scatter import Scatter, scatter
-from vectron_p2p.node.shard_search import from_hit_list, score_row, to_hit_list
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.filters import parse_filter
 from vectron_p2p.query.merge import QuorumSearchRound, Scored, merge_hits

@@ -16,10 +16,13 @@ import trio.testing
 
 from tests.unit.index.doubles import SteppedExecutor, TrioClock, clustered, make, rows
 from vectron_p2p.index.executor import SearchExecutor
+from vectron_p2p.index.layer import IndexOptions
+from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.model.errors import InvalidArgument, Learning
-from vectron_p2p.node import shard_search
+from vectron_p2p.node import search_job
 from vectron_p2p.node.search_cache import SearchCache
-from vectron_p2p.node.shard_search import OwnSearch, SearchJob
+from vectron_p2p.node.search_job import ON_LOOP_S, Answer, Part, SearchJob
+from vectron_p2p.node.shard_search import OwnSearch
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query import planner
 from vectron_p2p.runtime.callbacks import awaited
@@ -40,6 +43,8 @@ class Replica:
         self.index = make(DIMENSION)
         self.index.apply(rows(MATRIX))
         self.options = SimpleNamespace(dimension=DIMENSION, metric="cosine", shards=1)
+        self.store: Any = None
+        self.keep: Any = None
 
 
 class Owner:
@@ -73,7 +78,7 @@ async def test_a_large_request_never_fills_the_line_and_keeps_its_order() -> Non
     answers: list[Any] = await job_of(Owner(Searcher())).answers(vectors, math.inf)
     assert b"".join(answer.results for answer in answers) == vectors
     assert sum(answer.count for answer in answers) == COUNT
-    assert most == shard_search.PARTS_AT_ONCE < len(answers)
+    assert most == search_job.PARTS_AT_ONCE < len(answers)
 
 
 @pytest.mark.parametrize(("weight", "most"), [(1, 64), (16, 4), (100, 1), (500, 1)])
@@ -144,24 +149,34 @@ async def test_an_owner_is_asked_each_time_whether_it_may_answer() -> None:
         own.begin(bytes(4 * DIMENSION), math.inf, found.append)
 
 
-@pytest.mark.parametrize("busy", [None, "linking", "payload", "filter", "wide"])
-async def test_only_small_searches_that_wait_for_no_lock_may_be_answered_on_the_loop(
-    monkeypatch: pytest.MonkeyPatch, busy: str | None
-) -> None:
+@pytest.mark.parametrize("why", [None, "first", "linking", "slow", "payload", "undecided"])
+async def test_only_short_searches_that_wait_for_nothing_may_be_answered_on_the_loop(why: str | None) -> None:
     asked: list[Any] = []
+    ticks = 0.0
 
     class Searcher:
         def begin(self, *request: Any, lone: Any = None) -> Any:
             asked.append(lone)
 
+    class Slow(Owner):
+        def ticks(self) -> float:
+            nonlocal ticks
+            ticks += ON_LOOP_S if why == "slow" else 0.0
+            return ticks
+
     one, message = Replica(), ASKED
-    if busy == "payload":
+    if why == "payload":
         message = replace(ASKED, with_payload=True)
-    elif busy == "filter":
-        message = replace(ASKED, filter={"a": 1})
-    elif busy == "wide":
-        monkeypatch.setattr(shard_search, "LIGHT", 0)
-    job = SearchJob(message, {0: one}, Owner(Searcher()))  # type: ignore[arg-type, dict-item]
-    with one.index._layer.gate.alone() if busy == "linking" else contextlib.nullcontext():
+        one.store = SimpleNamespace(get=lambda ids: [None] * len(ids))
+    elif why == "undecided":
+        message = replace(ASKED, filter={"a": {"$exists": True}})
+        one.index = ShardIndex(IndexOptions(DIMENSION, "cosine"), None, link_threads=1, payload_index=False)
+        one.index.apply(rows(MATRIX))
+        one.keep = lambda filter: lambda ids: [True] * len(ids)
+    job = SearchJob(message, {0: one}, Slow(Searcher()))  # type: ignore[arg-type, dict-item]
+    if why != "first":
+        [answer] = job.run([Part(MATRIX[0].tobytes(), 1, 0.0)])
+        assert isinstance(answer, Answer)
+    with one.index._layer.gate.alone() if why == "linking" else contextlib.nullcontext():
         job.begin(MATRIX[0].tobytes(), math.inf, asked.append, lone="somebody")
-    assert asked == ["somebody" if busy is None else None]
+    assert asked == ["somebody" if why is None else None]
