@@ -30,6 +30,8 @@ from tui.screens.point import PointScreen
 from tui.screens.points import PointsScreen
 from tui.store import LinkState
 from tui.themes import LIGHT
+from tui.widgets.bars import Tab
+from tui.widgets.resource_table import ResourceTable
 from vectron_p2p import AsyncClient, connect
 from vectron_p2p.errors import NotFound
 from vectron_p2p.model.alerts import Alert
@@ -50,7 +52,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 def started_cluster() -> Iterator[ProcessCluster]:
-    with ProcessCluster(3) as cluster:
+    with ProcessCluster(3, arguments=["--slow-ms", "0"]) as cluster:  # all requests are in the log, with their trace
         cluster.start()
         wait_healthy(cluster)
         with connect(cluster.connect) as db:
@@ -430,6 +432,40 @@ async def test_logs(cluster: ProcessCluster) -> None:
         await pilot.press("escape", "s")
         await sees(app, "slow requests")
         assert isinstance(app.screen, LogsScreen)
+
+
+async def test_what_a_call_led_to_on_every_node(cluster: ProcessCluster, other: AsyncClient) -> None:
+    await other.collection(WORDS).search(VECTORS[3], k=3)
+    traced = [each for each in await other.logs(slow=True) if each.trace]
+    assert traced  # to these nodes all requests are slow ones
+    async with live_console(cluster[0].address, size=(120, 36)) as (app, pilot):
+        await pilot.press("8", "s")
+        await sees(app, "slow requests")
+        await eventually(lambda: table(app).row_count, app, "records")
+        await pilot.press("enter")
+        await on(app, RecordScreen)
+        await pilot.press("t")
+        await eventually(lambda: isinstance(app.screen, LogsScreen) and table(app).row_count, app, "the call's records")
+        (crumb,) = screen(app).crumbs()
+        assert crumb.startswith("trace ")
+        assert crumb.removeprefix("trace ") in {each.trace for each in await other.logs(slow=True)}
+
+
+async def test_the_mouse_and_keys_of_ones_own(cluster: ProcessCluster) -> None:
+    config = Config(keys={"go-nodes": "f2", "help": "f3"})
+    async with live_console(cluster[0].address, size=(120, 36), config=config) as (app, pilot):
+        await pilot.press("f2")
+        await eventually(lambda: app.current_mode == "nodes", app, "the screen of another key")
+        before = await eventually(lambda: len(first_column(app)) == 3 and first_column(app), app, "three nodes")
+        await pilot.click(ResourceTable, offset=(2, 0))
+        await eventually(lambda: first_column(app) == before[::-1], app, "the order turned by a click on the label")
+        await pilot.click(ResourceTable, offset=(2, 2))
+        await on(app, NodeScreen)
+        assert before[1].rstrip("*") in screen(app).crumbs()
+        await pilot.click(next(tab for tab in app.screen.query(Tab) if tab.mode == "alerts"))
+        await eventually(lambda: app.current_mode == "alerts", app, "the screen of the tab")
+        await pilot.press("f3")
+        await on(app, HelpScreen)
 
 
 def logged_by(app: Any) -> set[str]:
