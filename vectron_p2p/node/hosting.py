@@ -54,8 +54,8 @@ def lanes() -> dict[str, Lane]:
         "search": Lane(min(cores, 4)),  # more than cores would only share them
         "notify": Lane(2),  # a receiver of alerts that hangs keeps one
         # One linking turn at a time, on all cores. It stands back a little: at 0 the loop waits for cores while points
-        # come in (a lag of 19 ms, p99, instead of 9), at 5 searches wait longer for the graph, which a turn has to itself
-        # (8 searchers beside 1,000 points/s got 0.5 of what they get without, instead of 0.6).
+        # come in (a lag of 19 ms, p99, instead of 9); at 5 searches wait longer for the graph, which a turn has to
+        # itself (8 searchers beside 1,000 points/s got 0.5 of what they get without, instead of 0.6).
         "index": Lane(1, nice=2),
     }
 
