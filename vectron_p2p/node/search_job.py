@@ -137,7 +137,10 @@ class SearchJob:
         )
 
     def _answered(self, done: Done, answer: Answer | Exception) -> None:
-        done(answer if isinstance(answer, Exception) else reply_of(self._message, [answer], {}))
+        try:
+            done(answer if isinstance(answer, Exception) else reply_of(self._message, [answer], {}))
+        except Exception:  # a defect of ours on the way back to one caller: others wait for their answers behind it
+            log.exception("answer_lost", collection=self._message.collection)
 
     async def answers(self, vectors: bytes, deadline: float) -> list[Answer]:
         """Of many queries, in parts.

@@ -133,6 +133,26 @@ async def test_a_wrong_query_is_refused_and_spoils_none_of_those_it_is_searched_
     assert len(executor.jobs) == 2, "four of them together"
 
 
+async def test_a_defect_on_the_way_back_costs_one_answer(caplog: pytest.LogCaptureFixture) -> None:
+    executor = SteppedExecutor()
+    searcher = SearchExecutor(executor, TrioClock(), workers=1)
+    job = job_of(Owner(searcher))
+    answers: list[Any] = []
+
+    def broken(_: Any) -> None:
+        raise ZeroDivisionError
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searcher.run)
+        for done in (broken, broken, answers.append):
+            job.begin(MATRIX[0].tobytes(), math.inf, done)
+        executor.gate.set()
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert [answer.results[0][0].ids[0] for answer in answers] == [0]
+    assert "answer_lost" in caplog.text
+
+
 async def test_an_owner_is_asked_each_time_whether_it_may_answer() -> None:
     found: list[Any] = [Replica()]
     own = OwnSearch(ASKED, lambda shard: found[shard], Owner(SearchExecutor(SteppedExecutor(), TrioClock())))  # type: ignore[arg-type]
