@@ -58,7 +58,8 @@ class SdkScreen(ConsoleScreen):
     def draw(self, now: float) -> None:
         store = self.shared.store
         nodes = store.status.value.nodes if store.status.value is not None else []
-        addresses = [node.address for node in nodes if node.liveness == "alive"][:3] or [store.link.trying]
+        alive = sorted((node for node in nodes if node.liveness == "alive"), key=lambda node: node.name)
+        addresses = [node.address for node in alive] or [store.link.trying]
         infos = sorted(store.collections.value or [], key=lambda info: -info.count)
         dark = self.app.current_theme.dark
         for box, snippet in zip(self.query(Code), snippets(addresses, infos[0] if infos else None), strict=True):

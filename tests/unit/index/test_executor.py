@@ -316,7 +316,7 @@ async def test_a_large_batch_is_answered_in_parts() -> None:
             await trio.lowlevel.checkpoint()
             at_once = max(at_once, len(answers) - before)
         nursery.cancel_scope.cancel()
-    assert at_once <= ANSWERED_AT_ONCE
+    assert at_once <= 2 * ANSWERED_AT_ONCE, "two turns of who answers may lie between two of this task"
     assert answers == [[0]] * (count + 1)
 
 
