@@ -104,8 +104,7 @@ async def photograph(cluster: ProcessCluster, size: tuple[int, int], warm: float
         await asyncio.sleep(warm)
         for name, (keys, mark) in SCREENS.items():
             await take(name, keys, mark)
-        query = ("slash", "shift+tab", *COLLECTION, "tab", "tab", *near, "enter")
-        await take("points", ("7", *query), "0.")  # the scores of hits
+        await take("points", ("7", "slash", *near, "enter"), "SCORE")
         cluster.kill(2)
         await take("alerts", *ALERT)
 
