@@ -123,21 +123,25 @@ class Link:
             await self._room.wait()
 
     async def _read(self, handle: Callable[[Event, trio.Nursery], None], tasks: trio.Nursery) -> None:
-        core, stream, clock = self.core, self.stream, self._clock
-        while not core.closed:
-            try:
-                data = await stream.receive_some(RECEIVE_BYTES)
-            except ConnectionLost as error:
-                self.reason = self.reason or str(error)
-                core.stop()
-                return
+        core, clock = self.core, self._clock
+
+        def take(data: bytes) -> bool:
             self.heard = clock.now()
             self.bytes_in += len(data)
             for event in core.receive(data):
                 handle(event, tasks)
             if core.pending_bytes:
                 self.wake()
-                await self.room()  # who does not read our answers is not read either
+            return not core.closed and core.pending_bytes <= HIGH_WATER
+
+        while not core.closed:
+            try:
+                await self.stream.receive_each(RECEIVE_BYTES, take)
+            except ConnectionLost as error:
+                self.reason = self.reason or str(error)
+                core.stop()
+                return
+            await self.room()  # who does not read our answers is not read either
 
     async def _write(self) -> None:
         core, stream = self.core, self.stream
