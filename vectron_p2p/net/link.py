@@ -105,8 +105,7 @@ class Link:
         On a quiet connection they go out at once: waking the writer costs a round of the scheduler, a fifth of what a
         small request takes in all. On a busy one the writer is woken, and takes what others queue until its turn along.
         """
-        if self._idle and self.core.in_flight <= 1 and 0 < self.core.pending_bytes <= EAGER_BYTES:
-            data = self.core.data_to_send()
+        if self._idle and (data := self.core.last_data(EAGER_BYTES)):
             sent = self.stream.send_nowait(data)
             self.bytes_out += sent
             if sent == len(data):

@@ -144,9 +144,7 @@ class SocketStream:
 class SocketEndpoint:
     """A TCP and a UDP socket on one port."""
 
-    def __init__(
-        self, streams: socket.socket, packets: socket.socket, clock: Clock, readiness: Readiness
-    ) -> None:
+    def __init__(self, streams: socket.socket, packets: socket.socket, clock: Clock, readiness: Readiness) -> None:
         self._streams = streams
         self._readiness = readiness
         self._packets = packets
