@@ -165,6 +165,7 @@ class SearchExecutor:
         done: Done,
         *,
         lone: Hashable = None,
+        calm: Callable[[], bool] = lambda: True,
     ) -> TakeBack:
         """Gives `done` the answer of `job` to `request`; those under one `key` may share one call of the first one's
         job. Or an error: `Overloaded` (too much waits), `DeadlineExceeded` (not begun in time), `Unavailable` (the
@@ -174,10 +175,10 @@ class SearchExecutor:
             name: The line that it waits in.
             weight: What it costs, in ordinary queries.
             deadline: After it nobody wants the answer.
-            lone: The caller, if this is a query of a fraction of a millisecond which waits for no lock, and the only
-                one that it has asked.
+            lone: The caller, if this is a query of a fraction of a millisecond, and the only one that it has asked.
+            calm: Whether it would wait for no lock now.
         """
-        if self._on_loop and lone is not None and self._nursery is not None and self._is_alone(lone):
+        if self._on_loop and lone is not None and self._is_alone(lone) and self._nursery is not None and calm():
             done(_answered(job, request))
             return nothing
         line = self._lines.get(name)
@@ -209,10 +210,10 @@ class SearchExecutor:
 
     def _is_alone(self, caller: Hashable) -> bool:
         """Whether this caller, and for a while no other, asks."""
-        now = self._clock.now()
         if caller != self._caller:
-            self._caller, self._alone_since = caller, now
-        return not self._searched and not self._lines and now - self._alone_since >= LONE_S
+            self._caller, self._alone_since = caller, self._clock.now()
+            return False
+        return not self._searched and not self._lines and self._clock.now() - self._alone_since >= LONE_S
 
     def _leave(self, name: Hashable, line: _Line, key: Hashable, group: _Group, weight: int) -> None:
         """`weight` waits no more."""

@@ -24,7 +24,7 @@ from vectron_p2p.catalog.placement import shard_of
 from vectron_p2p.index.executor import MAX_BATCH
 from vectron_p2p.model.errors import InvalidArgument, Unavailable, VectronError
 from vectron_p2p.node.hit_lists import columns_of, score_row, scored_of, to_hit_list
-from vectron_p2p.node.search_cache import key_of, options_of
+from vectron_p2p.node.search_cache import options_of
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query import planner
@@ -109,6 +109,9 @@ class SearchJob:
         self._rows = message.with_payload or message.with_vector
         self._took = math.inf
         """Seconds for a query the last time; inf: not known, or it may have to wait for the disk."""
+        self._weighed: tuple[list[int], int] = [], 0
+        """What a query costs, and of how many points in each replica."""
+        self._none_refused: list[dict[str, Any] | None] = [None] * len(message.shards)
         self._options = options_of(message)
         # What requests must have in common. Equal filters share one look at the index and one scan of the matches.
         self.key = (*self.replicas, self._options)
@@ -119,11 +122,11 @@ class SearchJob:
         Args:
             lone: The caller, if it asks nothing else meanwhile.
         """
-        key = None if self._message.explain else key_of(self._options, vector)
+        key = None if self._message.explain else (self._options, vector)
         return self._owner.cache.begin(key, self.replicas, partial(self._search_one, vector, deadline, lone), done)
 
     def _search_one(self, vector: bytes, deadline: float, lone: Hashable, done: Done) -> TakeBack:
-        if lone is not None and (self._took > ON_LOOP_S or not all(each.index.calm for each in self.replicas)):
+        if self._took > ON_LOOP_S:
             lone = None
         return self._owner.searcher.begin(
             self._message.collection,
@@ -134,11 +137,20 @@ class SearchJob:
             deadline,
             partial(self._answered, done),
             lone=lone,
+            calm=self._calm,
         )
+
+    def _calm(self) -> bool:
+        return all(each.index.calm for each in self.replicas)
 
     def _answered(self, done: Done, answer: Answer | Exception) -> None:
         try:
-            done(answer if isinstance(answer, Exception) else reply_of(self._message, [answer], {}))
+            if isinstance(answer, Exception):
+                done(answer)
+            elif answer.refused or self._message.explain:
+                done(reply_of(self._message, [answer], {}))
+            else:
+                done(m.ShardsReply(answer.results, self._none_refused, None))
         except Exception:  # a defect of ours on the way back to one caller: others wait for their answers behind it
             log.exception("answer_lost", collection=self._message.collection)
 
@@ -175,13 +187,15 @@ class SearchJob:
 
     def _weight(self) -> int:
         """Of one query."""
-        message = self._message
-        return sum(
-            planner.weight(
-                k=message.k, ef=message.ef, exact=message.exact, points=each.index.live, dimension=self.dimension
-            )
-            for each in self.replicas
-        )
+        points = [each.index.live for each in self.replicas]
+        if points != self._weighed[0]:
+            message, dimension = self._message, self.dimension
+            each = [
+                planner.weight(k=message.k, ef=message.ef, exact=message.exact, points=live, dimension=dimension)
+                for live in points
+            ]
+            self._weighed = points, sum(each)
+        return self._weighed[1]
 
     def run(self, parts: list[Part]) -> Sequence[Answer | VectronError]:
         """The answers to `parts`, in their order. On a search thread, or the loop for a lone query."""

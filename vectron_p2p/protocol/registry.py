@@ -35,9 +35,9 @@ UNPACKER_BYTES = 32 * 1024 * 1024 + 64  # what one check may be fed: the largest
 class _Schema:
     """How one class is taken apart and put together."""
 
-    __slots__ = ("cls", "getter", "names", "required", "rules", "tag", "takes_apart")
+    __slots__ = ("bulk", "cls", "fields", "names", "required", "rules", "tag")
 
-    def __init__(self, tag: int, cls: type) -> None:
+    def __init__(self, tag: int, cls: type, bulk: str | None) -> None:
         hints = typing.get_type_hints(cls)
         entries = fields(cls)
         self.tag = tag
@@ -45,14 +45,8 @@ class _Schema:
         self.names = tuple(entry.name for entry in entries)
         self.rules = tuple(compile_rule(hints[name], f"{cls.__name__}.{name}", _nested_decoder) for name in self.names)
         self.required = sum(1 for entry in entries if entry.default is MISSING and entry.default_factory is MISSING)
-        self.takes_apart = tuple(i for i, rule in enumerate(self.rules) if rule.rebuilds)
-        self.getter = _getter(self.names)
-
-    def values(self, message: Any) -> list[Any]:
-        values = self.getter(message)
-        for index in self.takes_apart:
-            values[index] = _plain(values[index])
-        return values
+        self.fields = _getter(self.names)
+        self.bulk = None if bulk is None else (self.names.index(bulk), bulk)
 
     def build(self, values: list[Any]) -> Any:
         """The message of these field values (the tag already cut off).
@@ -72,30 +66,38 @@ class _Schema:
         return self.cls(*values)
 
 
-def _getter(names: tuple[str, ...]) -> Callable[[Any], list[Any]]:
+def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
     if not names:
-        return lambda _: []
+        return lambda _: ()
     if len(names) == 1:
         one = operator.attrgetter(names[0])
-        return lambda message: [one(message)]
-    many = operator.attrgetter(*names)
-    return lambda message: list(many(message))
+        return lambda message: (one(message),)
+    return operator.attrgetter(*names)
 
 
 _by_tag: dict[int, _Schema] = {}
 _by_class: dict[type, _Schema] = {}
 
 
-def message(tag: int) -> Callable[[type[M]], type[M]]:
-    """Class decorator, above `@dataclass`: gives the class its number on the wire, which is never reused."""
+def message(tag: int, *, bulk: str | None = None) -> Callable[[type[M]], type[M]]:
+    """Class decorator, above `@dataclass`: gives the class its number on the wire, which is never reused.
+
+    Args:
+        bulk: The field of bytes in which messages that are alike otherwise differ (see `patterns`).
+    """
 
     def register(cls: type[M]) -> type[M]:
         if tag in _by_tag:
             raise TypeError(f"tag {tag} of {cls.__name__} is taken by {_by_tag[tag].cls.__name__}")
-        _by_tag[tag] = _by_class[cls] = _Schema(tag, cls)
+        _by_tag[tag] = _by_class[cls] = _Schema(tag, cls, bulk)
         return cls
 
     return register
+
+
+def bulk_field(message: Any) -> tuple[int, str] | None:
+    """The number and the name of the message's bulk field, if it has one."""
+    return _by_class[type(message)].bulk
 
 
 def _nested_decoder(cls: type) -> Callable[[Any], Any] | None:
@@ -103,12 +105,12 @@ def _nested_decoder(cls: type) -> Callable[[Any], Any] | None:
     return None if schema is None else schema.build
 
 
-def _plain(value: Any) -> Any:
-    """`value` with each message in it as the list of its fields."""
-    if type(value) is list:
-        return [_plain(item) for item in value]
+def _fields(value: Any) -> tuple[Any, ...]:
+    """A nested message as msgpack meets it: the array of its fields."""
     schema = _by_class.get(type(value))
-    return value if schema is None else schema.values(value)
+    if schema is None:
+        raise TypeError(f"a {type(value).__name__} is no value of a message")
+    return schema.fields(value)
 
 
 def encode(message: Any) -> bytes:
@@ -121,7 +123,7 @@ def encode(message: Any) -> bytes:
     if schema is None:
         raise LocalProtocolError(f"{type(message).__name__} is no message class")
     try:
-        packed: bytes = msgpack.packb([schema.tag, *schema.values(message)])
+        packed: bytes = msgpack.packb((schema.tag, *schema.fields(message)), default=_fields)
     except (TypeError, ValueError, OverflowError) as error:
         raise LocalProtocolError(f"{type(message).__name__} cannot be sent: {error}") from error
     return packed

@@ -34,8 +34,6 @@ class Rule:
 
     exact: frozenset[type]
     convert: Convert
-    rebuilds: bool = False
-    """Whether values hold nested messages, which have to be taken apart when encoding."""
 
 
 def compile_rule(annotation: Any, name: str, nested: Callable[[type], Convert | None]) -> Rule:
@@ -53,7 +51,6 @@ def compile_rule(annotation: Any, name: str, nested: Callable[[type], Convert | 
         converts[int] = float  # a float that happens to be whole may come as an int from other encoders
     if not exact and not converts:
         raise TypeError(f"{name}: no message field can be a {annotation!r}")
-    rebuilds = any(_holds_message(option, nested) for option in options)
 
     def convert(value: Any) -> Any:
         found = converts.get(type(value))
@@ -61,7 +58,7 @@ def compile_rule(annotation: Any, name: str, nested: Callable[[type], Convert | 
             raise RemoteProtocolError(f"{name} cannot be a {type(value).__name__}")
         return found(value)
 
-    return Rule(exact, convert, rebuilds)
+    return Rule(exact, convert)
 
 
 def _is_union(annotation: Any) -> bool:
@@ -70,12 +67,6 @@ def _is_union(annotation: Any) -> bool:
 
 def _none_type(option: Any) -> Any:
     return types.NoneType if option is None else option
-
-
-def _holds_message(option: Any, nested: Callable[[type], Convert | None]) -> bool:
-    if typing.get_origin(option) is list:
-        return _holds_message(typing.get_args(option)[0], nested)
-    return isinstance(option, type) and nested(option) is not None
 
 
 def _containers(option: Any, name: str, nested: Callable[[type], Convert | None]) -> list[tuple[type, Convert]]:

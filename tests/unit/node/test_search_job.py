@@ -175,8 +175,8 @@ async def test_only_short_searches_that_wait_for_nothing_may_be_answered_on_the_
     ticks = 0.0
 
     class Searcher:
-        def begin(self, *request: Any, lone: Any = None) -> Any:
-            asked.append(lone)
+        def begin(self, *request: Any, lone: Any = None, calm: Any) -> Any:
+            asked.append(lone if calm() else None)
 
     class Slow(Owner):
         def ticks(self) -> float:

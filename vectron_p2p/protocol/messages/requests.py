@@ -157,7 +157,7 @@ class GetReply:
     payloads: list[bytes | None]
 
 
-@message(26)
+@message(26, bulk="vectors")
 @dataclass(frozen=True, slots=True)
 class Search:
     """-> SearchReply. Either `vectors` (`count` queries of `dimension`), or `id`, or `positive` with `negative` (count
