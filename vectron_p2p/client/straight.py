@@ -17,9 +17,10 @@ from vectron_p2p.client import points, requests, results
 from vectron_p2p.client.flows import GRACE_S, Attempt, patience
 from vectron_p2p.client.steps import LinkLost
 from vectron_p2p.model.errors import Internal, VectronError
-from vectron_p2p.protocol.client_connection import encode_around, milliseconds
 from vectron_p2p.protocol.frames import PREFIX
 from vectron_p2p.protocol.messages import SearchReply
+from vectron_p2p.protocol.patterns import around_bulk
+from vectron_p2p.protocol.requests import milliseconds
 
 if TYPE_CHECKING:
     from vectron_p2p.client.session import Session
@@ -73,7 +74,7 @@ class Form:
             consistency=consistency,
             explain=False,
         )
-        self.before, self.after = encode_around(request, "vectors")
+        self.before, self.after = around_bulk(request)
         self.timeout = seconds + GRACE_S
         self.milliseconds = milliseconds(self.timeout)
 

@@ -8,27 +8,17 @@ nothing is taken in, so `receive` finds the connection as if it had not been ask
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import struct
 from typing import TYPE_CHECKING, Any
 
-import msgpack
-import xxhash
-
-from vectron_p2p.protocol.connection import MAX_TIMEOUT_MS, Connection
+from vectron_p2p.protocol.connection import Connection
 from vectron_p2p.protocol.errors import LocalProtocolError, RemoteProtocolError
-from vectron_p2p.protocol.frames import HEADER, MAX_BODY, SUMS, Kind, encode_frame
-from vectron_p2p.protocol.registry import decode, encode
+from vectron_p2p.protocol.frames import MAX_BODY, Kind, body_of, encode_frame
+from vectron_p2p.protocol.registry import decode
 
 if TYPE_CHECKING:
     from vectron_p2p.protocol.messages import Hello
 
-_HEAD = struct.Struct(HEADER.format + SUMS.format[1:])
-_SUMMED = _HEAD.size - 4  # bytes that the checksum at the end of the head is of
-_COUNTED = HEADER.size - 4
-_REQUEST, _RESPONSE = Kind.REQUEST, int(Kind.RESPONSE)
-_checksum = xxhash.xxh3_64_intdigest
+_REQUEST, _RESPONSE = Kind.REQUEST, Kind.RESPONSE
 
 
 class ClientConnection(Connection):
@@ -53,13 +43,8 @@ class ClientConnection(Connection):
 
     def answer(self, request_id: int, data: bytes) -> Any:
         """The answer to the one request under way, if `data` is that alone; None otherwise: give it to `receive`."""
-        if len(data) < _HEAD.size:
-            return None
-        length, kind, flags, frame_id, body_sum, head_sum = _HEAD.unpack_from(data)
-        if frame_id != request_id or kind != _RESPONSE or flags or length - _COUNTED != len(data) - _HEAD.size:
-            return None
-        body = data[_HEAD.size :]
-        if _checksum(data[:_SUMMED]) & 0xFFFFFFFF != head_sum or _checksum(body) != body_sum:
+        body = body_of(data, _RESPONSE, request_id)
+        if body is None:
             return None
         try:
             message = decode(body)
@@ -67,25 +52,3 @@ class ClientConnection(Connection):
             return None
         del self._in_flight[request_id]
         return message
-
-
-def milliseconds(timeout: float) -> int:
-    """How a request tells its timeout in seconds."""
-    return min(max(math.ceil(timeout * 1000), 1), MAX_TIMEOUT_MS)
-
-
-def encode_around(message: Any, field: str) -> tuple[bytes, bytes]:
-    """The bytes of `message` before and after those that are in its field of bytes: with others of the same length
-    between, they are a message that differs in these alone.
-    """
-    encoded = encode(message)
-    walker = msgpack.Unpacker()
-    walker.feed(encoded)
-    walker.read_array_header()
-    walker.skip()  # the tag
-    for each in dataclasses.fields(message):
-        walker.skip()
-        if each.name == field:
-            break
-    end = walker.tell()
-    return encoded[: end - len(getattr(message, field))], encoded[end:]

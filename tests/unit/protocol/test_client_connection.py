@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from tests.unit.protocol.pair import HELLO, Pair, drain
 from vectron_p2p.model.errors import NotFound
 from vectron_p2p.protocol import messages
-from vectron_p2p.protocol.client_connection import ClientConnection, encode_around, milliseconds
+from vectron_p2p.protocol.client_connection import ClientConnection
 from vectron_p2p.protocol.connection import Connection
 from vectron_p2p.protocol.errors import LocalProtocolError
 from vectron_p2p.protocol.events import Closed, ErrorResponse, Event, Request, Response
 from vectron_p2p.protocol.frames import MAX_BODY, PREFIX, Kind, encode_frame
-from vectron_p2p.protocol.registry import decode, encode
+from vectron_p2p.protocol.registry import encode
+from vectron_p2p.protocol.requests import milliseconds
 
 ASK = messages.Count("docs", None)
 ANSWER = messages.CountReply(7)
@@ -166,14 +167,3 @@ def test_a_request_that_needs_several_frames_has_no_short_way() -> None:
     with pytest.raises(LocalProtocolError):
         client.begin(bytes(MAX_BODY + 1))
     assert client.clear
-
-
-@settings(max_examples=30)
-@given(name=st.text(max_size=40), size=st.integers(0, 70_000), tail=st.lists(st.integers(0, 300), max_size=3))
-def test_what_is_around_a_field_makes_a_message_of_other_bytes(name: str, size: int, tail: list[int]) -> None:
-    upsert = messages.Upsert(name, [*tail], 3, bytes(size), [b"\x80" for _ in tail], "quorum", "op")
-    before, after = encode_around(upsert, "vectors")
-    other = messages.Upsert(name, [*tail], 3, b"\xff" * size, [b"\x80" for _ in tail], "quorum", "op")
-    assert before + bytes(size) + after == encode(upsert)
-    assert before + b"\xff" * size + after == encode(other)
-    assert decode(before + b"\xff" * size + after) == other
