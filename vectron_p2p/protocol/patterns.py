@@ -75,8 +75,8 @@ class Patterns:
 
 
 def around_bulk(message: Any) -> tuple[bytes, bytes]:
-    """The bytes of `message` before and after those in its bulk field: with as many others between, they are the message
-    that has these there.
+    """The bytes of `message` before and after those in its bulk field: with as many others between, they are the
+    message that has these there.
     """
     field = bulk_field(message)
     assert field is not None
