@@ -16,6 +16,7 @@ from vectron_p2p.model.points import Page, Point, SearchResult, WriteResult
 from vectron_p2p.protocol import messages
 
 if TYPE_CHECKING:
+    from vectron_p2p.client.flows import Attempt
     from vectron_p2p.client.steps import Flow
 
 # Queries of one request. Its owner cuts them into jobs of 64 itself, so that others get between; eight of these keep
@@ -102,8 +103,15 @@ def get(
 
 
 def search(
-    session: Session, collection: str, vector: object, point_id: object, timeout: object, **options: Any
+    session: Session,
+    collection: str,
+    vector: object,
+    point_id: object,
+    timeout: object,
+    after: Attempt | None = None,
+    **options: Any,
 ) -> Flow[SearchResult]:
+    """`after`: as `ask`."""
     if (vector is None) == (point_id is None):
         raise InvalidArgument("give exactly one of vector and id", field="vector")
     seconds = session.timeout if timeout is None else check_timeout(timeout)
@@ -114,7 +122,7 @@ def search(
     request = requests.search(
         collection, vectors=raw, count=1, dimension=dimension, point_id=point_id, timeout=seconds, **options
     )
-    reply = yield from ask(session, request, messages.SearchReply, timeout=seconds)
+    reply = yield from ask(session, request, messages.SearchReply, timeout=seconds, after=after)
     return results.search_results(reply)[0]
 
 

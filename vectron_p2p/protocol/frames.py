@@ -85,6 +85,20 @@ def encode_frame(kind: Kind, frame_id: int, body: bytes | memoryview = b"", *, m
     return b"".join((head, _LENGTH.pack(_checksum(head) & _LOW), body))
 
 
+def body_of(data: bytes, kind: Kind, frame_id: int) -> bytes | None:
+    """The body of the one frame of this kind and id that `data` is, whole and with nothing behind it; None: it is
+    something else, or damaged, which a `FrameReader` says.
+    """
+    if len(data) < _HEAD.size:
+        return None
+    length, number, flags, found, body_sum, head_sum = _HEAD.unpack_from(data)
+    if found != frame_id or number != kind or flags or length - _COUNTED != len(data) - _HEAD.size:
+        return None
+    body = data[_HEAD.size :]
+    sound = _checksum(data[: _SUMMED.size]) & _LOW == head_sum and _checksum(body) == body_sum
+    return body if sound else None
+
+
 def encode_greeting(kind: Kind, body: bytes) -> bytes:
     """The bytes of a frame before the handshake is done, in the form that never changes."""
     head = _GREETING.pack(_COUNTED + len(body), kind, 0)

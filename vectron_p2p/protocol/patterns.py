@@ -15,7 +15,7 @@ from typing import Any
 
 import msgpack
 
-from vectron_p2p.protocol.registry import bulk_field
+from vectron_p2p.protocol.registry import bulk_field, encode
 
 LEAST_BULK = 64  # bytes: below that decoding costs no more than comparing
 MAX_AROUND = 4096  # bytes kept of one request: filters are shorter, but for lists of ids
@@ -62,14 +62,7 @@ class Patterns:
         bulk = getattr(message, name)
         if len(bulk) < LEAST_BULK or len(body) - start - len(bulk) > MAX_AROUND:
             return
-        walker = msgpack.Unpacker()
-        walker.feed(memoryview(body)[start:])
-        walker.read_array_header()
-        for _ in range(1 + index):  # the tag, and the fields before
-            walker.skip()
-        first = start + walker.tell()
-        walker.skip()
-        end = start + walker.tell()
+        first, end = _span(body, start, index)
         at = end - len(bulk)  # behind the field's header
         if body[at:end] != bulk or not first < at:
             return  # a field of another form than ours
@@ -79,3 +72,27 @@ class Patterns:
         if len(alike) >= MAX_ALIKE:
             alike.clear()
         alike.append(Pattern(message, name, body[start:at], body[end:]))
+
+
+def around_bulk(message: Any) -> tuple[bytes, bytes]:
+    """The bytes of `message` before and after those in its bulk field: with as many others between, they are the
+    message that has these there.
+    """
+    field = bulk_field(message)
+    assert field is not None
+    index, name = field
+    encoded = encode(message)
+    _, end = _span(encoded, 0, index)
+    return encoded[: end - len(getattr(message, name))], encoded[end:]
+
+
+def _span(body: bytes, start: int, index: int) -> tuple[int, int]:
+    """Where field number `index` of the message that begins at `start` lies, its header included."""
+    walker = msgpack.Unpacker()
+    walker.feed(memoryview(body)[start:])
+    walker.read_array_header()
+    for _ in range(1 + index):  # the tag, and the fields before
+        walker.skip()
+    first = start + walker.tell()
+    walker.skip()
+    return first, start + walker.tell()

@@ -18,11 +18,14 @@ MAX_TIMEOUT_MS = 2**32 - 1
 
 def pack_request(message: Any, timeout: float | None, trace: int) -> bytes:
     """`timeout`: seconds; None or inf: for ever."""
+    return PREFIX.pack(milliseconds(timeout), trace) + encode(message)
+
+
+def milliseconds(timeout: float | None) -> int:
+    """What a request says of its timeout."""
     if timeout is None or math.isinf(timeout):
-        milliseconds = 0
-    else:
-        milliseconds = min(max(math.ceil(timeout * 1000), 1), MAX_TIMEOUT_MS)
-    return PREFIX.pack(milliseconds, trace) + encode(message)
+        return 0
+    return min(max(math.ceil(timeout * 1000), 1), MAX_TIMEOUT_MS)
 
 
 def read_request(request_id: int, body: bytes, patterns: Patterns | None) -> Request:
@@ -34,8 +37,8 @@ def read_request(request_id: int, body: bytes, patterns: Patterns | None) -> Req
     size = len(body) - PREFIX.size
     if size < 0:
         raise RemoteProtocolError("a request begins with its timeout and its trace")
-    milliseconds, trace = PREFIX.unpack_from(body)
-    timeout = milliseconds / 1000 if milliseconds else None
+    wait, trace = PREFIX.unpack_from(body)
+    timeout = wait / 1000 if wait else None
     if patterns is not None and (found := patterns.find(body, PREFIX.size)) is not None:
         return Request(request_id, None, timeout, size, trace, *found)
     message = decode(memoryview(body)[PREFIX.size :])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.protocol.errors import RemoteProtocolError
-from vectron_p2p.protocol.patterns import LEAST_BULK, MAX_ALIKE, MAX_AROUND, MAX_LENGTHS, Patterns
+from vectron_p2p.protocol.patterns import LEAST_BULK, MAX_ALIKE, MAX_AROUND, MAX_LENGTHS, Patterns, around_bulk
 from vectron_p2p.protocol.registry import decode, encode
 from vectron_p2p.protocol.requests import pack_request, read_request
 
@@ -108,3 +108,9 @@ def test_what_is_kept_is_bounded() -> None:
             read(patterns, replace(SEARCH, vectors=bytes(100 + length), k=k))
     assert len(patterns._known) <= MAX_LENGTHS
     assert max(map(len, patterns._known.values())) <= MAX_ALIKE
+
+
+@given(asked, st.binary(max_size=300))
+def test_what_is_around_the_bulk_makes_a_message_with_other_bytes(search: m.Search, bulk: bytes) -> None:
+    before, after = around_bulk(replace(search, vectors=bytes(len(bulk))))
+    assert before + bulk + after == encode(replace(search, vectors=bulk))
