@@ -25,7 +25,7 @@ BATCH_QUERY_BYTES = 2 * 1024 * 1024
 BATCH_QUERIES = 512
 BATCH_QUERIES_WITH_ROWS = 256  # payloads and vectors of their hits: a reply has at most 24 MiB of these
 BATCH_HITS = 20_000  # answers of one request: about 2 MiB without payloads
-FIRST_SHARE = 4  # the first request is so much smaller: it is there sooner, and no two of them end at the same time
+FIRST_SHARE = 4  # the first of several requests is so much smaller: it is there sooner, and no two end together
 BATCH_WIDTH = 2  # requests under way: one is searched while another is written or read, and no more of a node's queue
 
 
@@ -152,7 +152,8 @@ def search_batch(
         return []
     most = BATCH_QUERIES_WITH_ROWS if whole.with_payload or whole.with_vector else BATCH_QUERIES
     step = max(1, min(most, BATCH_QUERY_BYTES // (4 * dimension), BATCH_HITS // (whole.k + whole.offset)))
-    cuts = [0, *range(max(1, step // FIRST_SHARE), count, step), count]
+    first = count if count <= step else max(1, step // FIRST_SHARE)
+    cuts = [0, *range(first, count, step), count]
     blocks = [queries[start:end] for start, end in itertools.pairwise(cuts)]
     parts = [replace(whole, vectors=points.wire_bytes(block), count=len(block)) for block in blocks]
     replies = yield from ask_each(session, parts, messages.SearchReply, timeout=seconds, width=BATCH_WIDTH)
