@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ BATCH_QUERY_BYTES = 2 * 1024 * 1024
 BATCH_QUERIES = 512
 BATCH_QUERIES_WITH_ROWS = 256  # payloads and vectors of their hits: a reply has at most 24 MiB of these
 BATCH_HITS = 20_000  # answers of one request: about 2 MiB without payloads
+FIRST_SHARE = 4  # the first of several requests is so much smaller: it is there sooner, and no two end together
 BATCH_WIDTH = 2  # requests under way: one is searched while another is written or read, and no more of a node's queue
 
 
@@ -150,7 +152,9 @@ def search_batch(
         return []
     most = BATCH_QUERIES_WITH_ROWS if whole.with_payload or whole.with_vector else BATCH_QUERIES
     step = max(1, min(most, BATCH_QUERY_BYTES // (4 * dimension), BATCH_HITS // (whole.k + whole.offset)))
-    blocks = [queries[start : start + step] for start in range(0, count, step)]
+    first = count if count <= step else max(1, step // FIRST_SHARE)
+    cuts = [0, *range(first, count, step), count]
+    blocks = [queries[start:end] for start, end in itertools.pairwise(cuts)]
     parts = [replace(whole, vectors=points.wire_bytes(block), count=len(block)) for block in blocks]
     replies = yield from ask_each(session, parts, messages.SearchReply, timeout=seconds, width=BATCH_WIDTH)
     return [result for reply in replies for result in results.search_results(reply)]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     """Answers some requests, in their order, on a thread; an answer may be the `VectronError` that its caller gets."""
 
 MAX_BATCH = 128  # weight taken together: some 30 ms of a thread, which is what another collection waits for its turn
+LEAST_BATCH = 32  # taken together, though threads end at the same time if the last batches are small
 MAX_WAITING = 4_096  # weight; about a second of work of two cores
 ANSWERED_AT_ONCE = 32  # requests, before others get the loop: two milliseconds of encoding and sending
 RETRY_AFTER = 0.2
@@ -64,8 +65,8 @@ class _Group:
         self.job = job
         self.members: dict[_Waiting, None] = {}  # oldest first
 
-    def take(self, now: float) -> tuple[list[_Waiting], list[_Waiting]]:
-        """The first members up to a batch, and those among them that are too late."""
+    def take(self, now: float, most: int) -> tuple[list[_Waiting], list[_Waiting]]:
+        """The first members up to this weight, and those among them that are too late."""
         taken: list[_Waiting] = []
         late: list[_Waiting] = []
         size = 0
@@ -73,7 +74,7 @@ class _Group:
             if one.deadline <= now:
                 late.append(one)
                 continue
-            if taken and size + one.weight > MAX_BATCH:
+            if taken and size + one.weight > most:
                 break
             taken.append(one)
             size += one.weight
@@ -202,6 +203,12 @@ class SearchExecutor:
         self._dispatch()
         return partial(self._take_back, name, line, key, group, one)
 
+    def share(self, weight: int) -> int:
+        """How much of `weight` to hand over at once, so that the threads are at work as long as each other: half of
+        what each gets of all that waits (guided self-scheduling: Polychronopoulos and Kuck, 1987).
+        """
+        return (self.waiting + weight) // (2 * self._workers)
+
     def _take_back(self, name: Hashable, line: _Line, key: Hashable, group: _Group, one: _Waiting) -> None:
         one.done = None
         if one in group.members:  # what no worker has taken is not searched for nobody
@@ -298,7 +305,7 @@ class SearchExecutor:
             name, line = next(iter(self._lines.items()))
             key, group = next(iter(line.groups.items()))
             del line.groups[key]
-            taken, overdue = group.take(now)
+            taken, overdue = group.take(now, max(LEAST_BATCH, min(self.share(0), MAX_BATCH)))
             if group.members:
                 line.groups[key] = group  # what is left of it goes to the end of its line
             del self._lines[name]

@@ -47,9 +47,10 @@ log = get_logger(__name__)
 
 Queries = npt.NDArray[np.float32]
 ON_LOOP_S = 0.002  # a query that took no longer the last time may be answered by the loop, which nothing holds for 5 ms
-# Weight of one job: a larger request is cut, so that all threads share it and others get between. Half of what a job
-# may hold: at the end of a batch one thread waits for the other, and for half as long.
+# Weight of one job: a larger request is cut, so that all threads share it and others get between; towards its end into
+# smaller pieces, as one thread then waits for the other. Smaller ones than that cost more than they save.
 SLICE = MAX_BATCH // 2
+LEAST_SLICE = 16
 PARTS_AT_ONCE = 4  # of one request: one for each search thread and as many waiting, so that none is ever without work
 
 FROM_DISK = {"undecided", "checked"}  # said of a plan when payloads decide, and not the index alone
@@ -160,23 +161,30 @@ class SearchJob:
         Raises:
             VectronError: Of one of the parts.
         """
-        step = max(1, SLICE // self._weight()) * self.dimension * FLOAT_BYTES
-        parts = [
-            Part(piece, len(piece) // (self.dimension * FLOAT_BYTES), self.ticks())
-            for piece in (vectors[at : at + step] for at in range(0, len(vectors), step))
-        ]
-        if len(parts) == 1:
-            return [await self._submit(parts[0], deadline)]
-        answers: list[Answer | None] = [None] * len(parts)
-        left = iter(range(len(parts)))
+        row = self.dimension * FLOAT_BYTES
+        left, weight = len(vectors) // row, self._weight()
+        answers: list[Answer | None] = []
+
+        def cut() -> Part:
+            """The next part."""
+            nonlocal left
+            share = self._owner.searcher.share(left * weight)
+            count = min(left, max(1, min(SLICE, max(LEAST_SLICE, share)) // weight))
+            at, left = len(vectors) - left * row, left - count
+            return Part(vectors[at : at + count * row], count, self.ticks())
 
         async def some() -> None:
-            for number in left:
-                answers[number] = await self._submit(parts[number], deadline)
+            while left:
+                number = len(answers)
+                answers.append(None)
+                answers[number] = await self._submit(cut(), deadline)
 
-        async with trio.open_nursery() as nursery:
-            for _ in range(min(PARTS_AT_ONCE, len(parts))):
-                nursery.start_soon(some)
+        if left * weight <= LEAST_SLICE:
+            await some()
+        else:
+            async with trio.open_nursery() as nursery:
+                for _ in range(PARTS_AT_ONCE):
+                    nursery.start_soon(some)
         return [answer for answer in answers if answer is not None]
 
     async def _submit(self, part: Part, deadline: float) -> Answer:

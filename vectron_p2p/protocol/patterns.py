@@ -18,6 +18,7 @@ import msgpack
 from vectron_p2p.protocol.registry import bulk_field, encode
 
 LEAST_BULK = 64  # bytes: below that decoding costs no more than comparing
+MOST_BULK = 64 * 1024  # above that it is as cheap beside what is done with them
 MAX_AROUND = 4096  # bytes kept of one request: filters are shorter, but for lists of ids
 MAX_LENGTHS = 64  # lengths of requests known at once; when there are more, all are learnt anew
 MAX_ALIKE = 8  # requests of one length
@@ -60,7 +61,7 @@ class Patterns:
             return
         index, name = field
         bulk = getattr(message, name)
-        if len(bulk) < LEAST_BULK or len(body) - start - len(bulk) > MAX_AROUND:
+        if not LEAST_BULK <= len(bulk) <= MOST_BULK or len(body) - start - len(bulk) > MAX_AROUND:
             return
         first, end = _span(body, start, index)
         at = end - len(bulk)  # behind the field's header

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.protocol.errors import RemoteProtocolError
-from vectron_p2p.protocol.patterns import LEAST_BULK, MAX_ALIKE, MAX_AROUND, MAX_LENGTHS, Patterns, around_bulk
+from vectron_p2p.protocol.patterns import (
+    LEAST_BULK,
+    MAX_ALIKE,
+    MAX_AROUND,
+    MAX_LENGTHS,
+    MOST_BULK,
+    Patterns,
+    around_bulk,
+)
 from vectron_p2p.protocol.registry import decode, encode
 from vectron_p2p.protocol.requests import pack_request, read_request
 
@@ -91,6 +99,7 @@ def test_a_header_of_another_form_is_read_too() -> None:
     "message",
     [
         replace(SEARCH, vectors=bytes(LEAST_BULK - 1)),
+        replace(SEARCH, vectors=bytes(MOST_BULK + 1)),
         replace(SEARCH, filter={"a": "x" * MAX_AROUND}),
         m.Count("docs", None),
     ],
