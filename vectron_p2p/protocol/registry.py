@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 M = TypeVar("M")
 
-# An empty list costs one byte on the wire and 80 in memory. Below this size that is 5 MB at worst, for a moment; above
-# it containers are counted.
-UNCOUNTED_BYTES = 64 * 1024
+# An empty list costs one byte on the wire and 80 in memory. For what fits one frame, as the answer to a batch of queries
+# does, that is 20 MB at worst, for a moment; in longer messages containers are counted.
+UNCOUNTED_BYTES = 256 * 1024
 MAX_CONTAINERS = 65_536  # the largest replies hold some thousands (hits of many queries on many shards)
 UNWALKED_BYTES = 1024  # nested headers that claim all they can are 3 MB at worst here, for a moment
 MAX_LOOKS = 32  # combinations of types kept per class: a peer of one version sends a few
