@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
 M = TypeVar("M")
 
-# An empty list costs one byte on the wire and 80 in memory. For what fits one frame, as the answer to a batch of queries
-# does, that is 20 MB at worst, for a moment; in longer messages containers are counted.
-UNCOUNTED_BYTES = 256 * 1024
+# An empty list costs one byte on the wire and 80 in memory. Below this size that is 5 MB at worst, for a moment; above
+# it containers are counted.
+UNCOUNTED_BYTES = 64 * 1024
+SCANNED_BYTES = 256 * 1024  # up to here bytes that may begin a container are counted first: most often they are few
+_BEGINNINGS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))  # maps and arrays, short, of 16 and of 32 bits
 MAX_CONTAINERS = 65_536  # the largest replies hold some thousands (hits of many queries on many shards)
 UNWALKED_BYTES = 1024  # nested headers that claim all they can are 3 MB at worst here, for a moment
 MAX_LOOKS = 32  # combinations of types kept per class: a peer of one version sends a few
@@ -171,7 +173,7 @@ def unpack(data: bytes | bytearray | memoryview) -> Any:
         if len(data) <= UNWALKED_BYTES:
             return msgpack.unpackb(data, max_ext_len=0)
         _admit(data)
-        if len(data) <= UNCOUNTED_BYTES:
+        if len(data) <= UNCOUNTED_BYTES or (len(data) <= SCANNED_BYTES and _few_containers(bytes(data))):
             return msgpack.unpackb(data, max_ext_len=0)
         counter = _ContainerCounter()
         return msgpack.unpackb(data, max_ext_len=0, list_hook=counter, object_hook=counter)
@@ -195,6 +197,11 @@ def _admit(data: bytes | bytearray | memoryview) -> None:
     walker.skip()
     if walker.tell() != len(data):
         raise RemoteProtocolError("bytes follow the message")
+
+
+def _few_containers(data: bytes) -> bool:
+    """False does not say that there are many: any other byte may look like the beginning of one."""
+    return len(data) - len(data.translate(None, _BEGINNINGS)) <= MAX_CONTAINERS
 
 
 class _ContainerCounter:

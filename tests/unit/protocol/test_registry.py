@@ -172,6 +172,8 @@ def test_many_tiny_containers_are_refused_before_they_fill_memory() -> None:
         decode(bomb)
     fine = Tree({"a": [[] for _ in range(30_000)], "pad": "x" * 100_000})
     assert decode(encode(fine)) == fine
+    looks_like_many = Tree({"a": [{}, []], "pad": b"\x90" * 100_000})
+    assert decode(encode(looks_like_many)) == looks_like_many
 
 
 def test_what_cannot_be_sent_is_the_callers_mistake() -> None:
