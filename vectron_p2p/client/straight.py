@@ -41,6 +41,7 @@ class Form:
     def __init__(
         self,
         seconds: float,
+        where: object,
         collection: str,
         size: int,
         k: int,
@@ -50,7 +51,6 @@ class Form:
         without_payload: bool,
         without_vector: bool,
         consistency: str,
-        where: object = None,
     ) -> None:
         """`size`: bytes of the vector.
 
@@ -137,7 +137,7 @@ class StraightSearches:
             if where is None:
                 form = self._forms.get(key) or self._form(key)
             else:
-                form = Form(session.timeout, *key, where=where)  # filters differ, and cannot be looked up
+                form = Form(session.timeout, where, *key)  # filters differ, and cannot be looked up
                 if not form.fits:
                     return None
             reply = link.ask(form.body(raw, trace), now, form.timeout, patience(session))
@@ -155,7 +155,7 @@ class StraightSearches:
 
     def _form(self, key: tuple[Any, ...]) -> Form:
         """Raises InvalidArgument when there are no such searches."""
-        form = Form(self._session.timeout, *key)
+        form = Form(self._session.timeout, None, *key)
         if len(self._forms) >= MAX_FORMS:
             self._forms.clear()
         self._forms[key] = form
