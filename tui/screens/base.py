@@ -67,7 +67,7 @@ class Shared:
     turn: Callable[[], Awaitable[None]]
     """Returns when no key waits for its answer."""
     ahead: list[Callable[[], None]] = field(default_factory=list)
-    """What screens do after each event though they are not on top, so that they are there at once when they are."""
+    """What screens do after each event though they are not on top, so that they are there at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +166,8 @@ class ConsoleScreen(Screen[None]):
         self._painted = False
 
     def on_screen_resume(self) -> None:
-        laid_out = self._composed and self.query_one(TopBar).size.width == self.app.size.width
-        if laid_out:  # painted before Textual draws it: its figures are as old as its last time on top
-            self.paint()
+        if self._composed and self.query_one(TopBar).size.width == self.app.size.width:  # laid out
+            self.paint()  # before Textual draws it: its figures are as old as its last time on top
         else:
             self._paint_soon()
 
