@@ -116,7 +116,7 @@ class Connection:
             return events
         try:
             self._reader.feed(data)
-            while self.state is not State.CLOSED and (frame := self._reader.next_frame()) is not None:
+            while not self.closed and (frame := self._reader.next_frame()) is not None:
                 self._dispatch(frame, events)
         except FrameCorrupted as error:
             # As a connection that broke: what is in flight may have been done or not.
