@@ -149,7 +149,6 @@ class Collection:
         attempt: Attempt | None = None
         if self._straight is not None and (
             id is None
-            and filter is None
             and group_by is None
             and group_size is None
             and score_threshold is None
@@ -157,7 +156,7 @@ class Collection:
             and not explain
         ):
             found = self._straight.search(
-                self.name, vector, k, ef, offset, exact, with_payload, with_vector, consistency
+                self.name, vector, k, ef, offset, exact, with_payload, with_vector, consistency, filter
             )
             if isinstance(found, SearchResult):
                 return found

@@ -1,6 +1,6 @@
 """The straight way of a single search: one request on a connection that is at hand, without a flow.
 
-Nearly all searches ask what the one before asked, of another vector, over a connection that has just answered, and are
+Nearly all searches ask what one before asked, of another vector, over a connection that has just answered, and are
 answered in one piece. For these the bytes around the vector are kept (`Form`), and sending, waiting and reading are a
 few calls in a row: it is what a search costs the interpreter that many threads share. Whatever is not plain goes the
 general way, which begins here where `first` names an attempt that failed.
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from vectron_p2p.client import points, requests, results
 from vectron_p2p.client.flows import GRACE_S, Attempt, patience
 from vectron_p2p.client.steps import LinkLost
+from vectron_p2p.model.collections import MAX_DIMENSION
 from vectron_p2p.model.errors import Internal, VectronError
-from vectron_p2p.protocol.frames import PREFIX
+from vectron_p2p.protocol.frames import MAX_BODY, PREFIX
 from vectron_p2p.protocol.messages import SearchReply
 from vectron_p2p.protocol.patterns import around_bulk
 from vectron_p2p.protocol.requests import milliseconds
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
     from vectron_p2p.client.sync_transport import SocketTransport
     from vectron_p2p.model.points import SearchResult
 
+MAX_AROUND = MAX_BODY - PREFIX.size - 4 * MAX_DIMENSION
 MAX_FORMS = 64  # kinds of searches known at once; a program has a few. When there are more, all are made anew
-
-
 _EFFORT = frozenset({int, type(None)})
 
 
@@ -41,6 +41,7 @@ class Form:
     def __init__(
         self,
         seconds: float,
+        where: object,
         collection: str,
         size: int,
         k: int,
@@ -64,7 +65,7 @@ class Form:
             point_id=None,
             timeout=seconds,
             k=k,
-            filter=None,
+            filter=where,
             ef=ef,
             exact=not approximate,
             offset=offset,
@@ -77,6 +78,11 @@ class Form:
         self.before, self.after = around_bulk(request)
         self.timeout = seconds + GRACE_S
         self.milliseconds = milliseconds(self.timeout)
+
+    @property
+    def fits(self) -> bool:
+        """Whether such a search goes into one frame; with a long filter it does not."""
+        return len(self.before) + len(self.after) <= MAX_AROUND
 
     def body(self, raw: bytes, trace: int) -> bytes:
         return b"".join((PREFIX.pack(self.milliseconds, trace), self.before, raw, self.after))
@@ -101,6 +107,7 @@ class StraightSearches:
         with_payload: object,
         with_vector: object,
         consistency: object,
+        where: object = None,
     ) -> SearchResult | Attempt | None:
         """The result; None: nothing was sent, the general way has to be gone; or the attempt after which it has to."""
         raw = points.plain_bytes(vector)
@@ -116,8 +123,23 @@ class StraightSearches:
             return None
         trace = session.trace()
         try:
-            key = (collection, len(raw), k, ef, offset, not exact, not with_payload, not with_vector, consistency)
-            form = self._forms.get(key) or self._form(key)
+            key: tuple[Any, ...] = (
+                collection,
+                len(raw),
+                k,
+                ef,
+                offset,
+                not exact,
+                not with_payload,
+                not with_vector,
+                consistency,
+            )
+            if where is None:
+                form = self._forms.get(key) or self._form(key)
+            else:
+                form = Form(session.timeout, where, *key)  # filters differ, and cannot be looked up
+                if not form.fits:
+                    return None
             reply = link.ask(form.body(raw, trace), now, form.timeout, patience(session))
         except LinkLost as error:
             self._transport.drop(address)
@@ -133,7 +155,7 @@ class StraightSearches:
 
     def _form(self, key: tuple[Any, ...]) -> Form:
         """Raises InvalidArgument when there are no such searches."""
-        form = Form(self._session.timeout, *key)
+        form = Form(self._session.timeout, None, *key)
         if len(self._forms) >= MAX_FORMS:
             self._forms.clear()
         self._forms[key] = form

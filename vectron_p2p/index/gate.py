@@ -19,7 +19,8 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._sharing = 0
         self._alone = False
         self._waiting_alone = 0
@@ -35,7 +36,7 @@ class Gate:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        with self._changed:
+        with self._lock:
             if self._alone or self._waiting_alone or self._owed:
                 self._wait_shared()
             self._sharing += 1
@@ -43,7 +44,7 @@ class Gate:
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._sharing -= 1
                 if not self._sharing:
                     self._changed.notify_all()
@@ -68,7 +69,7 @@ class Gate:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        with self._changed:
+        with self._lock:
             self._waiting_alone += 1
             try:
                 while self._alone or self._sharing or self._owed:
@@ -81,7 +82,7 @@ class Gate:
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._alone = False
                 self._owed = self._waiting_shared
                 self._changed.notify_all()

@@ -39,7 +39,7 @@ class Point:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # frozen ones take three times as long to make, and a search makes many
 class Hit:
     id: PointId
     score: float

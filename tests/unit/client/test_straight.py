@@ -85,11 +85,12 @@ OPTIONS = st.fixed_dictionaries(
 @given(
     options=st.lists(OPTIONS, min_size=1, max_size=4),
     vector=st.lists(st.floats(-10, 10, width=32), min_size=1, max_size=90),
+    where=st.sampled_from([None, {}, {"year": {"$gte": 2020}}, {"a": ("x", np.int64(3))}, {"a": "x" * 70_000}]),
     trace=st.integers(1, 2**64 - 1),
     timeout=st.floats(0.001, 1e5),
 )
 def test_the_bytes_sent_are_those_of_the_general_way(
-    options: list[dict[str, Any]], vector: list[float], trace: int, timeout: float
+    options: list[dict[str, Any]], vector: list[float], where: Any, trace: int, timeout: float
 ) -> None:
     address = Address("n", 1)
     session = Session(
@@ -102,8 +103,8 @@ def test_the_bytes_sent_are_those_of_the_general_way(
         if each["k"] + each["offset"] > 10_000:
             continue
         with pytest.raises(Asked):
-            straight.search("docs", query, **each)
-        others = dict.fromkeys(("filter", "group_by", "group_size", "score_threshold"))
+            straight.search("docs", query, **each, where=where)
+        others = {"filter": where, "group_by": None, "group_size": None, "score_threshold": None}
         call = next(search(session, "docs", query, None, None, explain=False, **others, **each))
         assert isinstance(call, Call)
         client = Pair.opened().client
@@ -125,6 +126,9 @@ def test_the_bytes_sent_are_those_of_the_general_way(
         {"offset": False},
         {"offset": -1},
         {"k": 10_000, "offset": 1},
+        {"filter": 3},
+        {"filter": {"a": object()}},
+        {"filter": {1: 2}},
         {"consistency": "linearizable"},
         {"consistency": ["one"]},
     ],
@@ -173,6 +177,17 @@ def test_plain_bytes_are_those_of_the_check_or_none(values: list[float], kind: s
 def test_a_view_with_gaps_is_sent_as_its_values() -> None:
     spread = np.arange(6, dtype=np.float32)[::2]
     assert points.plain_bytes(spread) == np.array([0, 2, 4], np.float32).tobytes()
+
+
+def test_a_filter_too_long_for_one_frame_goes_the_general_way(straight_calls: list[bytes]) -> None:
+    with FakeNode(lambda _: hits(1)) as node, connect(node.target) as db:
+        docs = db.collection("docs")
+        docs.search(QUERY)
+        for ids, times in ((1000, 1), (40_000, 1), (10, 2)):
+            where = {"a": {"$in": ["x" * 8 for _ in range(ids)]}}
+            assert [hit.id for hit in docs.search(QUERY, filter=where)] == [1]
+            assert node.requests[-1].filter == where
+            assert len(straight_calls) == times
 
 
 def test_forms_are_few() -> None:

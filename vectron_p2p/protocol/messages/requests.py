@@ -199,7 +199,7 @@ class Group:
 
 
 @message(27)
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # as `model.points.Hit`: a batch has thousands
 class HitList:
     """Hits of one query, best first: parallel columns; `scores` float32 bytes; `vectors` raw rows concatenated or
     empty; `payloads` empty when not asked for.
@@ -213,7 +213,7 @@ class HitList:
 
 
 @message(28)
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SearchReply:
     results: list[HitList]
     missing_shards: list[int]
