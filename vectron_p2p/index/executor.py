@@ -11,6 +11,7 @@ Answers go to callbacks (`runtime.callbacks`), as a batch answers a hundred requ
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -217,10 +218,15 @@ class SearchExecutor:
 
     def _is_alone(self, caller: Hashable) -> bool:
         """Whether this caller, and for a while no other, asks."""
+        busy = bool(self._searched or self._lines)
         if caller != self._caller:
-            self._caller, self._alone_since = caller, self._clock.now()
+            self._caller, self._alone_since = caller, math.inf if busy else self._clock.now()
             return False
-        return not self._searched and not self._lines and self._clock.now() - self._alone_since >= LONE_S
+        if busy:
+            return False
+        now = self._clock.now()
+        self._alone_since = min(self._alone_since, now)
+        return now - self._alone_since >= LONE_S
 
     def _leave(self, name: Hashable, line: _Line, key: Hashable, group: _Group, weight: int) -> None:
         """`weight` waits no more."""

@@ -62,6 +62,7 @@ class Connection:
             raise LocalProtocolError("a client, and only a client, has a hello")
         self.side: Side = side
         self.state = State.GREETING
+        self._when_open = EXPECTED[side, State.OPEN]  # most frames: looked up once
         self.peer: Hello | Welcome | None = None
         self.accepting = True
         """Whether new requests make sense: False after a GOODBYE in either direction."""
@@ -115,7 +116,8 @@ class Connection:
             return events
         try:
             self._reader.feed(data)
-            self._drain(events)
+            while not self.closed and (frame := self._reader.next_frame()) is not None:
+                self._dispatch(frame, events)
         except FrameCorrupted as error:
             # As a connection that broke: what is in flight may have been done or not.
             reason = f"bytes changed on their way, the connection is given up: {error}"
@@ -129,14 +131,11 @@ class Connection:
             self._close(f"broken protocol: {reason}", InvalidArgument(f"broken protocol: {reason}"), events)
         return events
 
-    def _drain(self, events: list[Event]) -> None:
-        next_frame = self._reader.next_frame
-        while self.state is not State.CLOSED and (frame := next_frame()) is not None:
-            self._dispatch(frame, events)
-
     def _dispatch(self, frame: Frame, events: list[Event]) -> None:
         kind = frame.kind
-        if kind not in EXPECTED[self.side, self.state]:
+        if (self.state is not State.OPEN or kind not in self._when_open) and kind not in EXPECTED[
+            self.side, self.state
+        ]:
             raise RemoteProtocolError(f"a {self.side} in state {self.state.value} takes no {kind.name}")
         if kind in SPLITTABLE:
             if self.side == "client":
