@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Contents = Mapping[str, Mapping[str, Any]]
 
-PART_CONTAINERS = 1_000  # dicts and lists in a part: 2 ms to pack, 4 to read with their types; ordinary events are one
+PART_CONTAINERS = 500  # dicts and lists in a part: 1 ms to pack, 4 to read with their types; ordinary events are one
 COMPARED = 1_000  # values compared in one go: 1 ms
 
 

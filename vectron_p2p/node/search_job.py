@@ -305,7 +305,7 @@ class SearchJob:
         for hit in hits:
             row = rows[hit.id]
             if row is not None and row.version == hit.version:
-                complete.append(hit._replace(payload=row.payload, vector=row.vector))
+                complete.append(Scored(hit.id, hit.score, hit.version, row.payload, row.vector))
                 continue
             changed = True
             again = (
