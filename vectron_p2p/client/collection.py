@@ -148,15 +148,10 @@ class Collection:
         """
         attempt: Attempt | None = None
         if self._straight is not None and (
-            id is None
-            and group_by is None
-            and group_size is None
-            and score_threshold is None
-            and timeout is None
-            and not explain
+            id is None and group_by is None and group_size is None and score_threshold is None and not explain
         ):
             found = self._straight.search(
-                self.name, vector, k, ef, offset, exact, with_payload, with_vector, consistency, filter
+                self.name, vector, k, ef, offset, exact, with_payload, with_vector, consistency, filter, timeout
             )
             if isinstance(found, SearchResult):
                 return found

@@ -11,6 +11,7 @@ Owns no rule of its own: what is sent is what `requests.search` makes, and what 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.client import points, requests, results
@@ -40,8 +41,8 @@ class Form:
 
     def __init__(
         self,
-        seconds: float,
         where: object,
+        seconds: float,
         collection: str,
         size: int,
         k: int,
@@ -108,6 +109,7 @@ class StraightSearches:
         with_vector: object,
         consistency: object,
         where: object = None,
+        timeout: float | None = None,
     ) -> SearchResult | Attempt | None:
         """The result; None: nothing was sent, the general way has to be gone; or the attempt after which it has to."""
         raw = points.plain_bytes(vector)
@@ -117,6 +119,9 @@ class StraightSearches:
         if type(k) is not int or type(ef) not in _EFFORT or type(offset) is not int or type(consistency) is not str:
             return None
         session = self._session
+        seconds = session.timeout if timeout is None else timeout
+        if type(seconds) is not float or not 0.0 < seconds < math.inf:
+            return None
         now = session.now()
         address = session.first(now)
         if address is None or (link := self._transport.ready(address, now)) is None:
@@ -124,6 +129,7 @@ class StraightSearches:
         trace = session.trace()
         try:
             key: tuple[Any, ...] = (
+                seconds,
                 collection,
                 len(raw),
                 k,
@@ -137,7 +143,7 @@ class StraightSearches:
             if where is None:
                 form = self._forms.get(key) or self._form(key)
             else:
-                form = Form(session.timeout, where, *key)  # filters differ, and cannot be looked up
+                form = Form(where, *key)  # filters differ, and cannot be looked up
                 if not form.fits:
                     return None
             reply = link.ask(form.body(raw, trace), now, form.timeout, patience(session))
@@ -155,7 +161,7 @@ class StraightSearches:
 
     def _form(self, key: tuple[Any, ...]) -> Form:
         """Raises InvalidArgument when there are no such searches."""
-        form = Form(self._session.timeout, None, *key)
+        form = Form(None, *key)
         if len(self._forms) >= MAX_FORMS:
             self._forms.clear()
         self._forms[key] = form

@@ -83,7 +83,7 @@ def collect(
         slots = labels[:, : depth + SLACK]
         slots, ranks, distinct = _sorted(slots, _ranks(view, queries, slots, metric))
         bound = ranks[:, -1]
-        if (bound == -np.inf).any():
+        if -np.inf in bound.tolist():
             bound = np.where(ranks == -np.inf, np.inf, ranks).min(axis=1).astype(np.float32, copy=False)
         start = linked
     else:
@@ -152,11 +152,11 @@ def scores(ranks: Matrix, metric: str) -> Matrix:
 
 
 def _ranks(view: View, queries: Matrix, slots: Slots, metric: str) -> Matrix:
-    """Exact ranks of `slots`, row by row for each query."""
+    """Exact ranks of `slots`, row by row for each query; empty places come last."""
     dimension = queries.shape[1]
     if slots.size * dimension <= SCORING_FLOATS:
         found = scores(pair_scores(queries[:, None, :], _gathered(view, slots), metric), metric)
-        if slots.min(initial=0) == NONE:
+        if slots.size and NONE in slots[:, -1].tolist():
             found[slots == NONE] = -np.inf
         return found
     ranks = np.full(slots.shape, -np.inf, dtype=np.float32)

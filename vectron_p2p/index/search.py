@@ -119,7 +119,7 @@ class Searcher:
         k = min(self._request.k, width)
         view, slots, ranks = found.view, found.slots, found.ranks
         simple = self._request.score_threshold is None and k > 0
-        if simple and found.distinct and k < width and enough.all():
+        if simple and found.distinct and k < width and False not in enough.tolist():
             self._finish_plain(rows, view, slots[:, :k], ranks[:, :k])
             return rows[:0]
         if simple:

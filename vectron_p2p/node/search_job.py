@@ -89,7 +89,10 @@ def reply_of(message: m.SearchShards, answers: list[Answer], refused: dict[int, 
 
 
 def _explained(answer: Answer) -> list[dict[str, Any]]:
-    return [{"shard": shard, **plan, "queue_ms": answer.queue_ms} for shard, plan in answer.plans.items()]
+    shown = [{"shard": shard, **plan, "queue_ms": answer.queue_ms} for shard, plan in answer.plans.items()]
+    return [
+        {name: round(each, 3) if isinstance(each, float) else each for name, each in plan.items()} for plan in shown
+    ]
 
 
 class SearchJob:
@@ -305,7 +308,7 @@ class SearchJob:
         for hit in hits:
             row = rows[hit.id]
             if row is not None and row.version == hit.version:
-                complete.append(hit._replace(payload=row.payload, vector=row.vector))
+                complete.append(Scored(hit.id, hit.score, hit.version, row.payload, row.vector))
                 continue
             changed = True
             again = (
@@ -321,4 +324,4 @@ class SearchJob:
 
 
 def _ms(before: float, after: float) -> float:
-    return round((after - before) * 1000, 3)
+    return (after - before) * 1000  # rounded when it is shown: few ever are

@@ -88,9 +88,10 @@ OPTIONS = st.fixed_dictionaries(
     where=st.sampled_from([None, {}, {"year": {"$gte": 2020}}, {"a": ("x", np.int64(3))}, {"a": "x" * 70_000}]),
     trace=st.integers(1, 2**64 - 1),
     timeout=st.floats(0.001, 1e5),
+    own=st.none() | st.floats(0.001, 1e5),
 )
 def test_the_bytes_sent_are_those_of_the_general_way(
-    options: list[dict[str, Any]], vector: list[float], where: Any, trace: int, timeout: float
+    options: list[dict[str, Any]], vector: list[float], where: Any, trace: int, timeout: float, own: float | None
 ) -> None:
     address = Address("n", 1)
     session = Session(
@@ -103,9 +104,9 @@ def test_the_bytes_sent_are_those_of_the_general_way(
         if each["k"] + each["offset"] > 10_000:
             continue
         with pytest.raises(Asked):
-            straight.search("docs", query, **each, where=where)
+            straight.search("docs", query, **each, where=where, timeout=own)
         others = {"filter": where, "group_by": None, "group_size": None, "score_threshold": None}
-        call = next(search(session, "docs", query, None, None, explain=False, **others, **each))
+        call = next(search(session, "docs", query, None, own, explain=False, **others, **each))
         assert isinstance(call, Call)
         client = Pair.opened().client
         client.send_request(call.message, timeout=call.timeout, trace=call.trace)
@@ -126,6 +127,10 @@ def test_the_bytes_sent_are_those_of_the_general_way(
         {"offset": False},
         {"offset": -1},
         {"k": 10_000, "offset": 1},
+        {"timeout": 0.0},
+        {"timeout": float("nan")},
+        {"timeout": float("inf")},
+        {"timeout": True},
         {"filter": 3},
         {"filter": {"a": object()}},
         {"filter": {1: 2}},
