@@ -4,6 +4,10 @@ A feed of as many nodes and shards as asked comes in over the client's own subsc
 send: all figures of nodes and operations, and those of a share of the shards, change with each event. The console runs
 whole and draws for a terminal (whose bytes are counted and thrown away). On each main screen it first rests, with
 one event a second, then keys come at times that are not tied to the events. Only the bytes are made ahead.
+
+What counts is the time to the bytes that show what a key leads to: the screen with the figures of now, the dialog with
+its windows, the row that is chosen. A key that changes nothing, as at the end of a table, has no such bytes: it is
+waited for and left out.
 """
 
 from __future__ import annotations
@@ -20,17 +24,22 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tui.app  # before Textual, as a console is started: it says how often Textual draws
+
+# isort: split
 from _data import add_common_arguments, finish, percentile, say
 from _large_feed import REPLICAS, ROUNDS, Cluster
 from textual import events
 from textual.drivers.headless_driver import HeadlessDriver
+from textual.widgets import Input
+from textual.widgets._toast import Toast
 
-import tui.app
 from tui.app import ConsoleApp
+from tui.precedence import Precedence
 from tui.screens.base import ConsoleScreen, TableScreen
 from tui.widgets.resource_table import ResourceTable
 from vectron_p2p.client.session import Session
-from vectron_p2p.client.steps import Call, Flow
+from vectron_p2p.client.steps import Call, Flow, Sleep
 from vectron_p2p.client.watching import Watch
 from vectron_p2p.model.ids import parse_address
 from vectron_p2p.model.statistics import History
@@ -58,8 +67,9 @@ IN_TABLES = (
 class Source:
     """One connection: the client's subscription, answered with the bytes of `replies`, the parts of each event."""
 
-    def __init__(self, replies: list[list[bytes]]) -> None:
+    def __init__(self, replies: list[list[bytes]], precedence: Precedence) -> None:
         self._replies = replies
+        self._precedence = precedence
         self.events = 0
         self.decoding_s = 0.0
         """Time of the client, within that of all: nothing else runs meanwhile."""
@@ -82,7 +92,8 @@ class Source:
         subscription = Watch(session, topics, interval)
         due, told = time.monotonic(), 0
         while True:
-            event = await self._answered(subscription.next(), self._replies[0 if not told else 1 + told % ROUNDS])
+            flow = self._precedence.behind(subscription.next())  # as the console's client does
+            event = await self._answered(flow, self._replies[0 if not told else 1 + told % ROUNDS])
             self.events += 1
             told += 1
             yield event
@@ -96,6 +107,9 @@ class Source:
         """Each part is an answer of its own, as it is over a connection: others have their turn in between."""
         step = next(flow)
         for reply in replies:
+            while isinstance(step, Sleep):
+                await asyncio.sleep(step.seconds)
+                step = next(flow)
             assert isinstance(step, Call), step
             await asyncio.sleep(PART_S)
             began = time.perf_counter()
@@ -125,54 +139,62 @@ class Terminal(HeadlessDriver):
 
 
 class MeasuredConsole(ConsoleApp):
-    """Notes when a key came, and when the first drawing after it was done with all that it led to."""
+    """Notes when a key came, and when what it led to was drawn."""
 
     CSS_PATH = str(Path(tui.app.__file__).parent / "styles/app.tcss")  # else sought beside this file
 
-    def __init__(self, source: Source) -> None:
-        super().__init__([SEED], source.open)  # type: ignore[arg-type]
+    def __init__(self, source: Source, precedence: Precedence) -> None:
+        super().__init__([SEED], source.open, precedence=precedence)  # type: ignore[arg-type]
         self.repaints: dict[str, list[tuple[float, str, float]]] = {}
-        self.drawn = asyncio.Event()
+        self._held: tuple[Any, ...] | None = None
+        """What the screen showed when a key came that is not answered yet."""
+        self._answered = asyncio.Event()
+        self._shown_at = (0.0, 0.0)
+        self._toasts_seen: set[str] = set()
 
     def _display(self, screen: Any, renderable: Any) -> None:
         super()._display(screen, renderable)
-        self.drawn.set()
+        # Textual comes here too when it has found nothing to draw.
+        if renderable is not None and self._held is not None and self.state() != self._held and self.shows():
+            self._held = None
+            self._shown_at = time.perf_counter(), time.process_time()
+            self._answered.set()
 
     async def press(self, key: str, at: str) -> None:
-        """Sends a key as a terminal does, and waits for what it draws."""
+        """Sends a key as a terminal does, and waits until what it leads to is drawn."""
         assert self._driver is not None
-        before = self.state()
-        self.drawn.clear()
+        self._held = self.state()
+        self._answered.clear()
         began, used = time.perf_counter(), time.process_time()
         self._driver.process_message(events.Key(key, _character(key)))
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.drawn.wait(), NOTHING_S)
-            took, used_s = time.perf_counter() - began, time.process_time() - used
-            self.drawn.clear()
-            if took >= NOTHING_S and self.state() == before:  # nothing to do: the end of a table is reached
-                return
-            if self.state() != before and self.settled():
-                self.repaints.setdefault(at, []).append((took, key, used_s))
-                return
+        try:
+            await asyncio.wait_for(self._answered.wait(), NOTHING_S)
+        except TimeoutError:
+            self._held = None
+        else:
+            took, used_s = self._shown_at[0] - began, self._shown_at[1] - used
+            self.repaints.setdefault(at, []).append((took, key, used_s))
 
     def state(self) -> tuple[Any, ...]:
-        """What keys change."""
+        """What keys change. Toasts that go by themselves are no answer to a key."""
         screen = self.screen
         table = next(iter(screen.query(ResourceTable)), None) if isinstance(screen, TableScreen) else None
+        self._toasts_seen |= {toast.id or "" for toast in screen.query(Toast) if toast.size}
         return (
             screen,
             self.focused,
             screen.sort if isinstance(screen, TableScreen) else None,
             screen.filter if isinstance(screen, TableScreen) else None,
             table.cursor_key if table is not None else None,
-            len(self._notifications),
+            len(self._toasts_seen),
         )
 
-    def settled(self) -> bool:
-        """Whether the screen that the key led to has drawn its figures."""
+    def shows(self) -> bool:
+        """Whether the topmost screen is all there: its windows laid out, its figures as of now."""
         screen = self.screen
-        return not isinstance(screen, ConsoleScreen) or screen.composed
+        if isinstance(screen, ConsoleScreen):
+            return screen.painted and (not isinstance(self.focused, Input) or bool(self.focused.size))
+        return all(window.size for window in screen.query("VerticalScroll, Input"))
 
 
 def _character(key: str) -> str | None:
@@ -201,8 +223,9 @@ def processor_s() -> float:
 async def measure(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     say("making the feed")
     cluster = Cluster(options.nodes, options.shards, options.collections, options.changing / 100)
-    source = Source(cluster.events())
-    app = MeasuredConsole(source)
+    precedence = Precedence(time.monotonic)
+    source = Source(cluster.events(), precedence)
+    app = MeasuredConsole(source, precedence)
     app.driver_class = Terminal
     width, height = (int(part) for part in options.size.split("x"))
     running = asyncio.create_task(app.run_async(size=(width, height), mouse=False))
@@ -212,7 +235,7 @@ async def measure(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     for number, mode in enumerate(SCREENS, 1):  # a screen that is shown for the first time is made, and stays
         await asyncio.sleep(0.3)
         await app.press(str(number), "first")
-        await until(lambda: app.current_mode == mode and app.settled())  # noqa: B023  # ends in this round
+        await until(lambda: app.current_mode == mode and app.shows())  # noqa: B023  # ends in this round
     first = {f"{name}_ms": 1000 * took for took, name, _ in sorted(app.repaints.get("first", []))}
     tell("shown for the first time: " + "  ".join(f"{name} {each:.0f}" for name, each in first.items()))
     for number, mode in enumerate(SCREENS, 1):
@@ -220,7 +243,7 @@ async def measure(options: argparse.Namespace) -> dict[str, dict[str, float]]:
             continue
         await app.press("escape", "")  # the keys before may have ended with help or the palette open
         await app.press(str(number), "")
-        await until(lambda: app.current_mode == mode and app.settled())  # noqa: B023  # ends in this round
+        await until(lambda: app.current_mode == mode and app.shows())  # noqa: B023  # ends in this round
         await asyncio.sleep(2 * INTERVAL_S)
         began, used, decoded, written = time.monotonic(), processor_s(), source.decoding_s, Terminal.written
         told = source.events

@@ -7,3 +7,9 @@ Layers, low to high, each importing only those above it: `store` and `events` (w
 (domain objects to lines, cells and tones), `source` and `connection` (the one worker that feeds the store), `widgets`,
 `screens`, `dialogs`, `commands`, `app`. The first three know no Textual, so that they are tested without a terminal.
 """
+
+import os
+
+# Textual waits up to two of its frames, of 17 ms, before it draws what a key has changed a moment after something else.
+# Nothing moves by itself here, so more of them cost nothing. Read by Textual when it is imported.
+os.environ.setdefault("TEXTUAL_FPS", "240")

@@ -19,6 +19,7 @@ from tui.config import load as load_config
 from tui.connection import Connection, Timing
 from tui.dialogs.help import HelpScreen
 from tui.garbage import Garbage
+from tui.precedence import Precedence
 from tui.screens.alerts import AlertsScreen
 from tui.screens.base import ConsoleScreen, Shared, TableScreen
 from tui.screens.collections import CollectionScreen, CollectionsScreen
@@ -33,6 +34,7 @@ from tui.screens.traffic import TrafficScreen
 from tui.source import Opener, client_opener
 from tui.store import Store
 from tui.themes import DARK, LIGHT
+from tui.widgets.dimmed import Palette
 from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.ids import parse_address
 
@@ -76,11 +78,22 @@ class ConsoleApp(App[None]):
         timing: Timing | None = None,
         clock: Callable[[], float] = time.monotonic,
         config: Config | None = None,
+        precedence: Precedence | None = None,
     ) -> None:
+        """`precedence`: the one that the events of `opener` stand behind."""
         super().__init__()
         config = config or Config()
         store = Store()
-        self.connection = Connection(seeds, opener, store, timing=timing, clock=clock, changed=self._store_changed)
+        self._precedence = precedence or Precedence(clock)
+        self.connection = Connection(
+            seeds,
+            opener,
+            store,
+            timing=timing,
+            clock=clock,
+            changed=self._store_changed,
+            precedence=self._precedence,
+        )
         actions = Actions(
             self,
             self.connection,
@@ -88,7 +101,7 @@ class ConsoleApp(App[None]):
             open_points=self.open_points,
             open_like=self.open_like,
         )
-        self.shared = Shared(store, clock, actions, self.pace)
+        self.shared = Shared(store, clock, actions, self.pace, self._precedence.turn)
         self._clock = clock
         self._paint_due = False
         self._paused = False
@@ -121,12 +134,18 @@ class ConsoleApp(App[None]):
             return "paused"
         return f"every {self._pace:.0f} s" if self._pace else ""
 
+    def delay_update(self, delay: float = 0.05) -> None:
+        """Does not hold drawings back: Textual does so, after each change of screens, until those that come are ready;
+        the console's are when they come.
+        """
+
     def on_unmount(self) -> None:
         self._garbage.give_back()
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):
             self._garbage.key(self._clock())
+            self._precedence.key()
         await super().on_event(event)
 
     def _tick(self) -> None:
@@ -160,11 +179,15 @@ class ConsoleApp(App[None]):
     def _store_changed(self) -> None:
         if not self._paint_due:  # changes that come faster than painting are painted together
             self._paint_due = True
-            self.call_later(self._paint_changes)
+            self.run_worker(self._paint_changes(), group="paint")
 
-    def _paint_changes(self) -> None:
+    async def _paint_changes(self) -> None:
+        await self._precedence.turn()  # in a task of its own: keys come by way of the app's
         self._paint_due = False
         self._paint_figures()
+        for prepare in self.shared.ahead:
+            await self._precedence.turn()
+            prepare()
 
     def run_soon(self, action: str) -> None:
         """Runs an action once the palette has closed."""
@@ -221,6 +244,10 @@ class ConsoleApp(App[None]):
             columns = screen.columns if isinstance(screen, TableScreen) else ()
             self.push_screen(HelpScreen(screen.ABOUT, screen.active_bindings.values(), columns))
 
+    def action_command_palette(self) -> None:
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
+
     def action_refresh(self) -> None:
         self.connection.wake()
 
@@ -250,4 +277,6 @@ def run(connect: Sequence[str], *, read_only: bool = False) -> None:
     timing, config = Timing(), load_config()
     if read_only:
         config = replace(config, read_only=True)
-    ConsoleApp(seeds_of(connect), client_opener(timing.action), timing=timing, config=config).run()
+    precedence = Precedence(time.monotonic)
+    opener = client_opener(timing.action, precedence)
+    ConsoleApp(seeds_of(connect), opener, timing=timing, config=config, precedence=precedence).run()

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
-from anyio.lowlevel import checkpoint
 
+from tui.precedence import Precedence
 from tui.snapshot import TOPICS, Snapshots
 from tui.store import HISTORY
 from vectron_p2p.model.errors import Unavailable, VectronError
@@ -71,6 +71,7 @@ class Connection:
         timing: Timing | None = None,
         clock: Callable[[], float] = time.monotonic,
         changed: Callable[[], None] = lambda: None,
+        precedence: Precedence | None = None,
     ) -> None:
         self._seeds = tuple(dict.fromkeys(seeds))
         self._opener = opener
@@ -83,6 +84,7 @@ class Connection:
         self._past_asked = False
         self._source: ClusterSource | None = None
         self._snapshots = Snapshots()
+        self._precedence = precedence or Precedence(clock)
 
     async def perform(self, ask: Callable[[ClusterSource], Awaitable[T]]) -> T:
         """What `ask` gets from the node that is connected now.
@@ -162,9 +164,11 @@ class Connection:
             if event.lost:
                 raise _PeerFailed(event.lost)
             for _ in self._snapshots.steps(event):
-                await checkpoint()  # keys come first
+                await self._precedence.turn()
+            await self._precedence.turn()
             taken = self._snapshots.take(event)
             self._check_cluster(taken.status, address)
+            await self._precedence.turn()
             self._answers += 1
             self._source = source
             # The client may have gone on to another member by itself: what is shown is who answered.

@@ -9,9 +9,12 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from vectron_p2p.model.watching import DEFAULT_INTERVAL_S
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
+    from tui.precedence import Precedence
     from vectron_p2p.model.alerts import AlertsReport
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.ids import PointId
@@ -124,14 +127,22 @@ Opener: TypeAlias = Callable[[str], AbstractAsyncContextManager[ClusterSource]]
 """Opens a source on one `HOST:PORT`."""
 
 
-def client_opener(timeout_s: float) -> Opener:
-    """An opener of real clients, whose calls end within `timeout_s` seconds.
+def client_opener(timeout_s: float, precedence: Precedence | None = None) -> Opener:
+    """An opener of real clients, whose calls end within `timeout_s` seconds, and whose events let keys go first.
 
     Each gets one address only: the console itself chooses the peer, so that it always knows, and says, who answers.
     """
     from vectron_p2p.client.async_client import AsyncClient  # late: tests of the console need no client
+    from vectron_p2p.client.watching import AsyncEvents, Watch
+
+    class Patient(AsyncClient):
+        def watch(self, *topics: str, interval: float = DEFAULT_INTERVAL_S) -> AsyncIterator[WatchEvent]:
+            if precedence is None:
+                return super().watch(*topics, interval=interval)
+            behind = precedence.behind
+            return AsyncEvents(lambda flow: self.run(behind(flow)), Watch(self.session, topics, interval))
 
     def open_source(address: str) -> AbstractAsyncContextManager[ClusterSource]:
-        return AsyncClient(address, timeout=timeout_s)
+        return Patient(address, timeout=timeout_s)
 
     return open_source

@@ -254,7 +254,7 @@ class Store:
 
 def traffic_figures(operations: Iterable[OperationStatistics]) -> dict[str, float]:
     """Requests of clients on points per second, and the slowest of their p99 in milliseconds, over the last minute."""
-    minute = [each for each in operations if on_points(each) and each.window_s == WINDOWS_S[0]]
+    minute = [each for each in operations if each.window_s == WINDOWS_S[0] and on_points(each)]
     return {"requests": sum(each.rate for each in minute), "p99": max((each.p99_ms for each in minute), default=0.0)}
 
 

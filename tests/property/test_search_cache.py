@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.unit.index.doubles import brute, make, row
 from tests.unit.node.beginning import begun
 from vectron_p2p.model.ids import PointId
-from vectron_p2p.node.search_cache import SearchCache, key_of, options_of
+from vectron_p2p.node.search_cache import SearchCache, options_of
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query.scoring import Matrix
 from vectron_p2p.runtime.callbacks import awaited
@@ -68,7 +68,7 @@ class World:
         replica: Any = SimpleNamespace(index=self.index)
         with scope:
             message = asking(query)
-            key = key_of(options_of(message), message.vectors)
+            key = options_of(message), message.vectors
             reply = await awaited(partial(self.cache.begin, key, [replica], partial(begun, look)))
             found = reply.results[0][0].ids
             possible = [brute(state, GRID[query], K, "l2") for state in self.states[began:]]

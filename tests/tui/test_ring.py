@@ -18,6 +18,7 @@ from vectron_p2p.model.nodes import ShardInfo
 
 if TYPE_CHECKING:
     from tui.render.table import Row
+    from vectron_p2p.model.nodes import ClusterInfo
     from vectron_p2p.model.statistics import ReplicaStatistics
 
 NODES = [node(1, zone="b"), node(2, zone="a"), node(3, zone="b"), node(4, zone="a", state="draining")]
@@ -27,7 +28,7 @@ MOVES = [MoveInfo("docs", 1, "n4", "n2", "both", "copy", rows=450, total=1000)]
 
 
 def test_nodes_stand_by_zone_and_the_strip_has_a_column_for_each():
-    placed = ring.placement(INFO)
+    placed = ring.Places().placement(INFO)
     assert [(share.node.name, share.letter, share.replicas) for share in placed.shares] == [
         ("n2", "a", 1),
         ("n4", "b", 1),
@@ -40,7 +41,7 @@ def test_nodes_stand_by_zone_and_the_strip_has_a_column_for_each():
 
 
 def test_shares_and_how_even_they_are():
-    placed = ring.placement(INFO)
+    placed = ring.Places().placement(INFO)
     lines = [plain(each) for each in ring.shares(placed, 76, 8)]
     assert "n2" in lines[0]
     assert "↓1" in lines[0]
@@ -58,14 +59,14 @@ def test_more_nodes_than_lines_show_the_fullest_and_the_emptiest():
     info = cluster(
         *(shard("docs", at, *(replica(1 + (at + step) % 20) for step in range(3))) for at in range(40)), nodes=many
     )
-    lines = [plain(each) for each in ring.shares(ring.placement(info), 76, 7)]
+    lines = [plain(each) for each in ring.shares(ring.Places().placement(info), 76, 7)]
     assert len(lines) == 7
     assert "34 nodes between these" in lines[-1]
 
 
 def test_a_very_large_cluster_names_the_owners():
     info = cluster(shard("docs", 0, replica(1), replica(2)), nodes=[node(number) for number in range(1, 101)])
-    row = ring.Rows().table(info, [], ring.placement(info), []).rows[0]
+    row = ring.Rows().table(info, [], ring.Places().placement(info), []).rows[0]
     assert row.cells["owners"].text == "n1 n2"
 
 
@@ -96,7 +97,7 @@ def test_what_has_not_changed_is_taken_over():
 
     def drawn(replicas: dict[str, ReplicaStatistics]) -> dict[str, Row]:
         info = snapshots.take(dataclasses.replace(told, view={**told.view, "shards": replicas})).cluster
-        return {row.key: row for row in rows.table(info, [], ring.placement(info), []).rows}
+        return {row.key: row for row in rows.table(info, [], ring.Places().placement(info), []).rows}
 
     replicas = dict(told.view["shards"])
     first = drawn(replicas)
@@ -108,3 +109,14 @@ def test_what_has_not_changed_is_taken_over():
     fewer = drawn({key: each for key, each in replicas.items() if not key.startswith(f"{shard}/")})
     assert list(fewer) == [each for each in first if each != shard]
     assert list(drawn(replicas)) == list(first)
+
+
+def test_places_counted_on_are_as_if_counted_anew():
+    def info(*shards: ShardInfo) -> ClusterInfo:
+        return cluster(*shards, nodes=NODES)
+
+    still = shard("docs", 0, replica(1), replica(2), replica(3))
+    done = ShardInfo("docs", 1, [replica(1), replica(2), replica(3)])
+    places = ring.Places()
+    for each in (info(still, MOVING), info(still, done), info(still), info(MOVING), info(still, done)):
+        assert places.placement(each) == ring.Places().placement(each)

@@ -371,6 +371,19 @@ async def test_the_last_line_has_help_and_quit_at_80_columns_and_takes_clicks(fa
         await until(lambda: len(app.screen_stack) == 1)
 
 
+async def test_keys_never_take_more_than_the_line(fake):
+    async with console(fake) as (app, pilot):
+        await pilot.press("2")
+        await settle(app, pilot)
+        keys = app.screen.query_one(KeyBar)
+        for keys.compact in (False, True):
+            for width in range(100):
+                fitting = keys.fitting(width)
+                assert sum(len(written) + len(label) + 3 - keys.compact for _, written, label in fitting) <= width + 1
+        assert [label for _, _, label in keys.fitting(8)] == ["Help"]
+        assert keys.fitting(3) == []
+
+
 async def test_the_mouse_sorts_and_chooses(fake):
     async with console(fake) as (app, pilot):
         await pilot.press("2")

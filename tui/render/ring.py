@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from tui.render import format as fmt
 from tui.render import marks
 from tui.render.collections import health
-from tui.render.table import Cell, Column, LazyCells, Row, Sort, Table, cell
+from tui.render.table import Cell, Column, LazyCells, Row, Sort, SortValue, Table, cell
 from tui.render.text import Line, Span, Tone, clip, line
 
 if TYPE_CHECKING:
@@ -52,19 +52,44 @@ class Placement:
         return sum(share.replicas for share in self.shares) / len(taking) if taking else 0.0
 
 
-def placement(info: ClusterInfo) -> Placement:
-    owned = Counter(replica.node for shard in info.shards for replica in shard.replicas)
-    coming = Counter(shard.coming for shard in info.shards if shard.coming)
-    leaving = Counter(shard.leaving for shard in info.shards if shard.leaving)
-    members = (node for node in info.nodes if node.state not in GONE or owned[node.id])
-    nodes = sorted(members, key=lambda node: (node.zone, node.name))
-    letters = LETTERS.ljust(len(nodes), " ")
-    return Placement(
-        tuple(
-            Share(node, letter, owned[node.id], coming[node.id], leaving[node.id])
-            for node, letter in zip(nodes, letters, strict=False)
+class Places:
+    """Counts what nodes own. Shards that are the same objects as before need not be counted again."""
+
+    def __init__(self) -> None:
+        self._shards: Sequence[ShardInfo] = ()
+        self._owned: Counter[str] = Counter()
+        self._coming: Counter[str] = Counter()
+        self._leaving: Counter[str] = Counter()
+
+    def placement(self, info: ClusterInfo) -> Placement:
+        if len(info.shards) == len(self._shards):
+            for shard, held in zip(info.shards, self._shards, strict=True):
+                if shard is not held:
+                    self._count(held, -1)
+                    self._count(shard, 1)
+        else:
+            for counter in (self._owned, self._coming, self._leaving):
+                counter.clear()
+            for shard in info.shards:
+                self._count(shard, 1)
+        self._shards = info.shards
+        members = (node for node in info.nodes if node.state not in GONE or self._owned[node.id])
+        nodes = sorted(members, key=lambda node: (node.zone, node.name))
+        letters = LETTERS.ljust(len(nodes), " ")
+        return Placement(
+            tuple(
+                Share(node, letter, self._owned[node.id], self._coming[node.id], self._leaving[node.id])
+                for node, letter in zip(nodes, letters, strict=False)
+            )
         )
-    )
+
+    def _count(self, shard: ShardInfo, times: int) -> None:
+        for replica in shard.replicas:
+            self._owned[replica.node] += times
+        if shard.coming:
+            self._coming[shard.coming] += times
+        if shard.leaving:
+            self._leaving[shard.leaving] += times
 
 
 def summary(placed: Placement, moves: Sequence[MoveInfo]) -> Line:
@@ -180,7 +205,7 @@ class Rows:
         def made(shard: ShardInfo) -> Row:
             move = moving.get((shard.collection, shard.shard))
             subject: _Subject = (shard, wanted.get(shard.collection, 0), move, names)
-            return Row(f"{shard.collection}/{shard.shard}", LazyCells(_MAKERS, subject))
+            return Row(f"{shard.collection}/{shard.shard}", LazyCells(_MAKERS, subject, _VALUES))
 
         given = (wanted, moving, nodes)
         if given == self._given and len(info.shards) == len(self._shards):
@@ -202,14 +227,22 @@ def _owners(subject: _Subject) -> Cell:
     return _strip(shard, names.order, names.letters) if names.order else _names(shard, names.names)
 
 
+def _most_points(subject: _Subject) -> float:
+    return float(max([replica.points for replica in subject[0].replicas], default=-1))
+
+
+def _most_bytes(subject: _Subject) -> float:
+    return float(max([replica.bytes for replica in subject[0].replicas], default=-1))
+
+
 def _points(subject: _Subject) -> Cell:
-    points = max((replica.points for replica in subject[0].replicas), default=-1)
-    return cell(fmt.count(points), sort=float(points))
+    points = _most_points(subject)
+    return cell(fmt.count(points), sort=points)
 
 
 def _size(subject: _Subject) -> Cell:
-    size = max((replica.bytes for replica in subject[0].replicas), default=-1)
-    return cell(fmt.size(size), sort=float(size))
+    size = _most_bytes(subject)
+    return cell(fmt.size(size), sort=size)
 
 
 _MAKERS: dict[str, Callable[[_Subject], Cell]] = {
@@ -222,6 +255,14 @@ _MAKERS: dict[str, Callable[[_Subject], Cell]] = {
     "size": _size,
 }
 """A cell of each column; what cells show of a shard is made of its row only when it is drawn or sorted by."""
+
+_VALUES: dict[str, Callable[[_Subject], SortValue]] = {
+    "collection": lambda subject: subject[0].collection.casefold(),
+    "shard": lambda subject: float(subject[0].shard),
+    "points": _most_points,
+    "size": _most_bytes,
+}
+"""By what its cells are sorted."""
 
 
 def _strip(shard: ShardInfo, order: Sequence[str], letters: dict[str, str]) -> Cell:

@@ -7,7 +7,7 @@ order of the source; the columns left out when space is short are those of the l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tui.render.text import Line, Span, Tone, plain
@@ -51,20 +51,39 @@ def cell(text: str, tone: Tone = Tone.NORMAL, *, sort: SortValue | None = None) 
     return Cell((Span(text, tone),), text.casefold() if sort is None else sort)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
+    """Never changed: a row whose figures change is another one."""
+
     key: str
     cells: Mapping[str, Cell]
+    _folded: str | None = field(default=None, init=False, compare=False, repr=False)
+
+    @property
+    def folded(self) -> str:
+        """All its texts, as filters look at them: made once, which takes 20 µs, so that each letter takes a tenth."""
+        if self._folded is None:
+            cells = self.cells
+            self._folded = "\n".join([cells[key].text for key in cells]).casefold()
+        return self._folded
 
 
 class LazyCells(Mapping[str, Cell]):
     """Cells made when they are looked at: of thousands of rows a screenful is seen, and one column sorted by."""
 
-    __slots__ = ("_made", "_makers", "_subject")
+    __slots__ = ("_made", "_makers", "_subject", "_values")
 
-    def __init__(self, makers: Mapping[str, Callable[[Any], Cell]], subject: Any) -> None:
-        """`makers`: of the cell of each column, from `subject`."""
+    def __init__(
+        self,
+        makers: Mapping[str, Callable[[Any], Cell]],
+        subject: Any,
+        values: Mapping[str, Callable[[Any], SortValue]] | None = None,
+    ) -> None:
+        """`makers`: of the cell of each column, from `subject`. `values`: where what a column is sorted by is had for
+        less than a cell.
+        """
         self._makers = makers
+        self._values = values or {}
         self._subject = subject
         self._made: dict[str, Cell] | None = None
 
@@ -75,6 +94,10 @@ class LazyCells(Mapping[str, Cell]):
         if found is None:
             found = self._made[key] = self._makers[key](self._subject)
         return found
+
+    def sort_value(self, key: str) -> SortValue:
+        value = self._values.get(key)
+        return self[key].sort if value is None else value(self._subject)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._makers)
@@ -121,32 +144,59 @@ def _matches(word: str, row: Row, labels: Mapping[str, str]) -> bool:
     name = labels.get(name, name)
     if equals and name in row.cells:
         return value in row.cells[name].text.casefold()
-    return any(word in item.text.casefold() for item in row.cells.values())
+    return word in row.folded
 
 
-def _sort_key(item: Cell) -> tuple[bool, float, str]:
-    value = item.sort
+def _value(row: Row, column: str) -> SortValue:
+    cells = row.cells
+    return cells.sort_value(column) if isinstance(cells, LazyCells) else cells[column].sort
+
+
+def _sort_key(value: SortValue) -> tuple[bool, float, str]:
+    """Figures go before words."""
     return (True, 0.0, value) if isinstance(value, str) else (False, float(value), "")
 
 
 class SortKeys:
-    """By what rows are sorted: made once for a row, as long as one column is sorted by."""
+    """Puts rows in order. Where those of the time before are there again, but for some that are new with the same
+    values to sort by, they stand as they stood: of thousands a few change in a second.
+    """
 
     def __init__(self) -> None:
-        self._column = ""
-        self._made: dict[str, tuple[Row, tuple[bool, float, str]]] = {}
+        self._sort: Sort | None = None
+        self._rows: Sequence[Row] = ()
+        self._values: list[SortValue] = []
+        self._order: list[int] = []
 
-    def sort(self, rows: list[Row], sort: Sort) -> None:
-        before = self._made if sort.column == self._column else {}
-        self._column, self._made = sort.column, {}
-        keys = []
-        for row in rows:
-            held = before.get(row.key)
-            if held is None or held[0] is not row:
-                held = (row, _sort_key(row.cells[sort.column]))
-            self._made[row.key] = held
-            keys.append(held[1])
-        rows[:] = [rows[place] for place in sorted(range(len(rows)), key=keys.__getitem__, reverse=sort.reverse)]
+    def sort(self, rows: Sequence[Row], sort: Sort) -> list[Row]:
+        if not self._unmoved(rows, sort):
+            self._order = _order(self._values, reverse=sort.reverse)
+        self._sort, self._rows = sort, rows
+        return [rows[place] for place in self._order]
+
+    def _unmoved(self, rows: Sequence[Row], sort: Sort) -> bool:
+        """Takes the values of `rows`; whether they are those of before."""
+        column, before = sort.column, self._sort
+        if before is None or before.column != column or len(rows) != len(self._rows):
+            self._values = [_value(row, column) for row in rows]
+            return False
+        unmoved = sort == before
+        for place, (row, held) in enumerate(zip(rows, self._rows, strict=True)):
+            if row is not held:
+                value = _value(row, column)
+                if value != self._values[place]:
+                    self._values[place] = value
+                    unmoved = False
+        return unmoved
+
+
+def _order(values: list[SortValue], *, reverse: bool) -> list[int]:
+    """The places of `values`, in their order."""
+    kinds = set(map(type, values))
+    if kinds <= {str} or kinds <= {float, int}:
+        return sorted(range(len(values)), key=values.__getitem__, reverse=reverse)
+    keys = [_sort_key(value) for value in values]
+    return sorted(range(len(keys)), key=keys.__getitem__, reverse=reverse)
 
 
 def arrange(
@@ -160,7 +210,7 @@ def arrange(
     labels = {column.label.casefold().replace(" ", "_"): column.key for column in columns if column.label}
     kept = [row for row in rows if wanted.accepts(row, labels)] if wanted.text.strip() else list(rows)
     if sort is not None:
-        (keys or SortKeys()).sort(kept, sort)
+        kept = (keys or SortKeys()).sort(kept, sort)
     return kept
 
 
@@ -172,16 +222,35 @@ class Fitted:
     width: int
 
 
-def fit(columns: Sequence[Column], rows: Iterable[Row], width: int, least: Mapping[str, int]) -> list[Fitted]:
-    """The columns that fit into `width`, each as wide as its longest text.
-
-    `least` holds widths that columns keep once they had them: a table that jumps as figures change cannot be read.
+class Widths:
+    """The longest text that was ever seen in each column: a table that jumps as figures change cannot be read. A row
+    is looked at once.
     """
-    sample = list(rows)
-    natural: dict[str, int] = {}
-    for column in columns:
-        longest = max((len(row.cells[column.key].text) for row in sample), default=0)
-        natural[column.key] = max(len(column.label) + 1, min(longest, column.most), least.get(column.key, 0))
+
+    def __init__(self) -> None:
+        self._longest: dict[str, int] = {}
+        self._measured: dict[str, Row] = {}
+
+    def measure(self, columns: Sequence[Column], rows: Sequence[Row], on_show: range) -> None:
+        """Looks at the first ones of `rows`, and at those on show."""
+        before = self._measured
+        shown = (rows[place] for place in on_show if MEASURED <= place < len(rows))
+        self._measured = {row.key: row for row in (*rows[:MEASURED], *shown)}
+        for key, row in self._measured.items():
+            if before.get(key) is not row:
+                for column in columns:
+                    length = len(row.cells[column.key].text)
+                    if length > self._longest.get(column.key, 0):
+                        self._longest[column.key] = length
+
+    def natural(self, column: Column) -> int:
+        """What it takes to show all of it."""
+        return max(len(column.label) + 1, min(self._longest.get(column.key, 0), column.most))
+
+
+def fit(columns: Sequence[Column], widths: Widths, width: int) -> list[Fitted]:
+    """The columns that fit into `width`, each as wide as its longest text."""
+    natural = {column.key: widths.natural(column) for column in columns}
     chosen: set[str] = set()
     left = width
     for column in sorted(columns, key=lambda item: item.priority):
@@ -193,11 +262,6 @@ def fit(columns: Sequence[Column], rows: Iterable[Row], width: int, least: Mappi
         chosen.add(column.key)
         left -= need
     return [Fitted(column, natural[column.key]) for column in columns if column.key in chosen]
-
-
-def sample(rows: Sequence[Row], on_show: range) -> list[Row]:
-    """The rows by which columns are fitted: the first ones, and those on show."""
-    return [*rows[:MEASURED], *(rows[place] for place in on_show if MEASURED <= place < len(rows))]
 
 
 def next_sort(columns: Sequence[Column], sort: Sort, step: int) -> Sort:

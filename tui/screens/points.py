@@ -17,7 +17,7 @@ from textual.widgets import Input, Label
 from tui.bindings import POINTS
 from tui.dialogs.form import Field
 from tui.render import points as render
-from tui.render.table import Column, Filter, Row, arrange, fit
+from tui.render.table import Column, Filter, Row, Widths, arrange, fit
 from tui.render.text import Line, Tone, line
 from tui.screens.base import ConsoleScreen, Shared
 from tui.screens.point import PointScreen
@@ -126,7 +126,9 @@ class PointsScreen(ConsoleScreen):
         table = self.query_one(ResourceTable)
         width = (table.size.width or self.size.width - 2) - 1
         columns: tuple[Column, ...] = shown.columns
-        fitted = fit(columns, rows, width, {})
+        widths = Widths()
+        widths.measure(columns, rows, range(len(rows)))
+        fitted = fit(columns, widths, width)
         table.show(fitted, rows, render.DEFAULT_SORT, self.app.theme)
 
     def _invitation(self) -> list[Line]:

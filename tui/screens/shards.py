@@ -35,8 +35,18 @@ class ShardsScreen(TableScreen):
     def __init__(self, shared: Shared, *, mode: str = "") -> None:
         super().__init__(shared, mode=mode)
         self._rows_of_shards = ring.Rows()
+        self._places = ring.Places()
         self._placed: tuple[ClusterInfo, ring.Placement] | None = None
         self._made: tuple[object, object, object, Table] | None = None
+
+    def on_mount(self) -> None:
+        self.shared.ahead.append(self._prepare)
+
+    def _prepare(self) -> None:
+        """Thousands of rows are counted and put in order as they change, not all at once when a key asks for them."""
+        info = self.shared.store.cluster.value
+        if info is not None:
+            self._in_order(self._table(info))
 
     def feeds(self) -> list[Feed[Any]]:
         return [self.shared.store.cluster]
@@ -47,7 +57,7 @@ class ShardsScreen(TableScreen):
     def _placement(self, info: ClusterInfo) -> ring.Placement:
         """Counted once for each event."""
         if self._placed is None or self._placed[0] is not info:
-            self._placed = info, ring.placement(info)
+            self._placed = info, self._places.placement(info)
         return self._placed[1]
 
     def draw(self, now: float) -> None:

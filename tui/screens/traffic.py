@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tui.bindings import TRAFFIC
 from tui.render import traffic
 from tui.render.panels import draw
+from tui.render.table import Widths
 from tui.render.text import line
 from tui.screens.base import Shared, Shown, TableScreen, names_of
 from tui.widgets.panels import Panel
@@ -91,7 +92,7 @@ class TrafficScreen(TableScreen):
     def action_view(self) -> None:
         self._view = VIEWS[(VIEWS.index(self._view) + 1) % len(VIEWS)]
         self.sort = SORTS[self._view]
-        self._widths.clear()
+        self._widths = Widths()
         self.paint()
 
     def action_window(self) -> None:

@@ -6,23 +6,59 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from rich.segment import Segment
+from textual.command import CommandPalette
 from textual.renderables.background_screen import BackgroundScreen
 from textual.screen import ModalScreen, ScreenResultType
+from textual.strip import Strip
+from textual.visual import Visual
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderResult
     from rich.style import Style
     from textual.color import Color
+    from textual.css.styles import RulesMap
+    from textual.geometry import Region
+    from textual.screen import Screen
+    from textual.style import Style as VisualStyle
+    from textual.visual import RenderOptions
 
 STYLES = 512  # a screen has some thirty
 
 
-class _Below(BackgroundScreen):
-    """As Textual draws it, which mixes the colours of every piece of text anew: half of the time to open a dialog."""
+class _Below(Visual):
+    """As Textual draws it, which makes segments of the lines, mixes the colours of each anew, and makes lines of them
+    again: half of the time to open a dialog.
+    """
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for text, style, control in console.render(self.screen._compositor, options):
-            yield Segment(text, _dimmed(style, self.color), control)
+    def __init__(self, below: BackgroundScreen) -> None:
+        self._screen = below.screen
+        self._color = below.color
+        self._lines: list[Strip] = []
+
+    def render_strips(self, width: int, height: int | None, style: VisualStyle, options: RenderOptions) -> list[Strip]:
+        if not self._lines:
+            self._lines = [self._line(strip) for strip in self._screen._compositor.render_strips()]
+        return self._lines[:height]
+
+    def _line(self, strip: Strip) -> Strip:
+        """Neighbours that look alike become one: each piece costs again when the windows above are cut out."""
+        pieces: list[Segment] = []
+        texts: list[str] = []
+        before: Style | None = None
+        for text, look, _ in strip:
+            dimmed = _dimmed(look, self._color)
+            if dimmed is not before and texts:
+                pieces.append(Segment("".join(texts), before))
+                texts = []
+            before = dimmed
+            texts.append(text)
+        pieces.append(Segment("".join(texts), before))
+        return Strip(pieces, strip.cell_length)
+
+    def get_optimal_width(self, rules: RulesMap, container_width: int) -> int:
+        return container_width
+
+    def get_height(self, rules: RulesMap, width: int) -> int:
+        return self._screen.size.height
 
 
 @lru_cache(STYLES)
@@ -31,9 +67,34 @@ def _dimmed(style: Style | None, color: Color) -> Style | None:
     return segment.style
 
 
-class Dialog(ModalScreen[ScreenResultType]):
-    """A modal screen."""
+class _Dimming:
+    """For modal screens. What lies below is looked at again only when it says that it has changed."""
+
+    _below: tuple[Screen[Any], Color, _Below] | None = None
 
     def render(self) -> Any:
-        below = super().render()
-        return _Below(below.screen, below.color) if isinstance(below, BackgroundScreen) else below
+        below = super().render()  # type: ignore[misc]  # a screen's
+        if not isinstance(below, BackgroundScreen):
+            return below
+        if self._below is None or self._below[:2] != (below.screen, below.color):
+            self._below = below.screen, below.color, _Below(below)
+        return self._below[2]
+
+    def refresh(self, *regions: Region, **how: bool) -> Any:
+        if regions:  # of the screen below
+            self._below = None
+        return super().refresh(*regions, **how)  # type: ignore[misc]
+
+    def on_screen_resume(self) -> None:
+        self._below = None
+
+    def on_resize(self) -> None:
+        self._below = None
+
+
+class Dialog(_Dimming, ModalScreen[ScreenResultType]):
+    """A modal screen."""
+
+
+class Palette(_Dimming, CommandPalette):
+    """Textual's, over such a screen."""

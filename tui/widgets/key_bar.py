@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
 KEPT = ("help", "quit", "back")
-"""Actions whose keys are shown in any case: the way on, and the ways out."""
+"""Actions whose keys give way last, and the first of them at the very last: the way on, and the ways out."""
 
 
 class KeyBar(Widget, can_focus=False):
@@ -60,11 +60,11 @@ class KeyBar(Widget, can_focus=False):
         """The keys that there is room for."""
         chosen = dict(zip(self._actions, self._keys, strict=True))
         gap = 2 if self._compact else 3
-        for action in reversed(self._actions):
+        going = [action for action in reversed(self._actions) if action not in KEPT]
+        for action in (*going, *(action for action in reversed(KEPT) if action in chosen)):
             if sum(len(written) + len(label) + gap for _, written, label in chosen.values()) <= width + 1:
                 break
-            if action not in KEPT:
-                del chosen[action]
+            del chosen[action]
         return list(chosen.values())
 
     def render_line(self, y: int) -> Strip:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -221,17 +222,21 @@ def _label(item: Fitted, sort: Sort | None) -> str:
 
 def _cell(segments: list[Segment], cell: Cell, item: Fitted, theme: str) -> None:
     """Adds what `cell` looks like in its column."""
-    strip = Strip([Segment(span.text, tone_style(theme, span.tone)) for span in cell.spans])
-    width = strip.cell_length
-    if width > item.width:  # in cells of the terminal: some characters take two
-        cut = strip.crop(0, item.width - 1)
+    width = 0  # in cells of the terminal: some characters take two
+    for span in cell.spans:
+        width += cell_len(span.text)
+    pieces = [Segment(span.text, tone_style(theme, span.tone)) for span in cell.spans]
+    if width > item.width:
+        cut = Strip(pieces, width).crop(0, item.width - 1)
         last = list(cut)[-1].style if cut else None
-        strip = Strip([*cut, Segment("…".ljust(item.width - cut.cell_length), last)])
+        pieces = [*cut, Segment("…".ljust(item.width - cut.cell_length), last)]
         width = item.width
     blank = " " * (item.width - width)
     left, right = (EDGE + blank, EDGE) if item.column.right else (EDGE, blank + EDGE)
+    if segments:  # one with the blanks of the column before
+        left = segments.pop().text + left
     segments.append(Segment(left))
-    segments.extend(strip)
+    segments += pieces
     segments.append(Segment(right))
 
 

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vectron_p2p.client import operations, point_operations, sync_upload
 from vectron_p2p.model.collections import CollectionInfo, check_name
+from vectron_p2p.model.points import SearchResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from vectron_p2p.client.flows import Attempt
     from vectron_p2p.client.sync_client import Client
     from vectron_p2p.model.ids import PointId
-    from vectron_p2p.model.points import Page, Point, SearchResult, UploadReport, WriteResult
+    from vectron_p2p.model.points import Page, Point, UploadReport, WriteResult
 
 Level = Literal["one", "quorum", "all"]
 PointLevel = Literal["one", "quorum", "all", "linearizable"]
@@ -27,6 +29,7 @@ class Collection:
     def __init__(self, client: Client, name: str) -> None:
         self._client = client
         self._session = client.session
+        self._straight = client.straight
         self.name = check_name(name)
 
     def __repr__(self) -> str:
@@ -143,12 +146,23 @@ class Collection:
             timeout: Seconds; what arrived by then is returned with `partial`. None: the client's.
             explain: Return the plan of each shard.
         """
+        attempt: Attempt | None = None
+        if self._straight is not None and (
+            id is None and group_by is None and group_size is None and score_threshold is None and not explain
+        ):
+            found = self._straight.search(
+                self.name, vector, k, ef, offset, exact, with_payload, with_vector, consistency, filter, timeout
+            )
+            if isinstance(found, SearchResult):
+                return found
+            attempt = found
         flow = point_operations.search(
             self._session,
             self.name,
             vector,
             id,
             timeout,
+            attempt,
             k=k,
             filter=filter,
             ef=ef,

@@ -23,7 +23,7 @@ Must not know sockets, threads, clocks or randomness but through the session.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from vectron_p2p.client.leases import unsettled
 from vectron_p2p.client.steps import SILENCE_S, UNDONE, Call, Flow, LinkLost, Sleep, Together
@@ -53,8 +53,28 @@ DIAL_ELSEWHERE_S = 1.0  # ... when another address may answer
 SILENCE_ELSEWHERE_S = 1.0  # a ping unanswered, when another address may answer; no loop of a node is blocked so long
 
 
+class Attempt(NamedTuple):
+    """A first attempt that was made without a flow, and failed."""
+
+    address: Address
+    started: float
+    trace: int
+    error: VectronError | LinkLost
+
+
+def patience(session: Session) -> float:
+    """How long an attempt waits for the answer to a ping."""
+    return SILENCE_S if len(session.addresses) == 1 else SILENCE_ELSEWHERE_S
+
+
 def ask(
-    session: Session, message: Any, reply_type: type[R], *, timeout: float | None = None, spread: int | None = None
+    session: Session,
+    message: Any,
+    reply_type: type[R],
+    *,
+    timeout: float | None = None,
+    spread: int | None = None,
+    after: Attempt | None = None,
 ) -> Flow[R]:
     """Send `message` to one node after another until one answers with a `reply_type`.
 
@@ -64,14 +84,15 @@ def ask(
         reply_type: The class of a sound answer.
         timeout: Seconds for everything together; None for the client's.
         spread: Number of the seed to begin with, instead of the preferred node.
+        after: The first attempt, if there was one: this goes on as if it had made that itself.
 
     Raises:
         VectronError: The node's own, or Unavailable/DeadlineExceeded when none answered in time; with the trace id
         under which the nodes know of all attempts.
     """
-    trace = session.trace()
+    trace = session.trace() if after is None else after.trace
     try:
-        return (yield from _ask(session, message, reply_type, timeout, spread, trace))
+        return (yield from _ask(session, message, reply_type, timeout, spread, trace, after))
     except VectronError as error:
         if trace and not error.trace and not isinstance(error, Unavailable):  # that one of ours: no node knows of it
             error.trace = f"{trace:016x}"
@@ -79,10 +100,19 @@ def ask(
 
 
 def _ask(
-    session: Session, message: Any, reply_type: type[R], timeout: float | None, spread: int | None, trace: int
+    session: Session,
+    message: Any,
+    reply_type: type[R],
+    timeout: float | None,
+    spread: int | None,
+    trace: int,
+    after: Attempt | None,
 ) -> Flow[R]:
     attempts = _Attempts(session, session.timeout if timeout is None else timeout, spread)
     pause = 0.0
+    if after is not None:
+        attempts.resume(after, message)
+        pause = yield from attempts.failed(after.address, after.error)
     while True:
         left = attempts.time_left(pause)
         if pause:
@@ -91,20 +121,11 @@ def _ask(
             pause = 0.0
         address = attempts.next_address()
         request = attempts.request(message, left)
-        alone = len(session.addresses) == 1
-        dial, silence = (DIAL_S, SILENCE_S) if alone else (DIAL_ELSEWHERE_S, SILENCE_ELSEWHERE_S)
+        dial = DIAL_S if len(session.addresses) == 1 else DIAL_ELSEWHERE_S
         try:
-            reply = yield Call(address, request, left + GRACE_S, min(dial, left), silence, trace)
-        except LinkLost as error:
-            session.lost(address)
-            pause = attempts.after_loss(address, error)
-        except VectronError as error:
-            session.answered(address, prefer=False)
-            try:
-                pause = attempts.after_refusal(error)
-            except VectronError:
-                yield from attempts.out_of_reach_of_the_lost()
-                raise
+            reply = yield Call(address, request, left + GRACE_S, min(dial, left), patience(session), trace)
+        except (LinkLost, VectronError) as error:
+            pause = yield from attempts.failed(address, error)
         else:
             session.answered(address, prefer=spread is None)
             yield from attempts.out_of_reach_of_the_lost()
@@ -134,6 +155,24 @@ class _Attempts:
         self.message: Any = None
         self.conditional = False
         self.last: Exception | None = None
+
+    def resume(self, after: Attempt, message: Any) -> None:
+        """Takes an attempt over that was made already."""
+        self.started = after.started
+        self.untried = [address for address in self.untried if address != after.address]
+        self.request(message, self.timeout)
+
+    def failed(self, address: Address, error: LinkLost | VectronError) -> Flow[float]:
+        """The pause after an attempt that failed; raises what the call ends with when trying again cannot help."""
+        if isinstance(error, LinkLost):
+            self.session.lost(address)
+            return self.after_loss(address, error)
+        self.session.answered(address, prefer=False)
+        try:
+            return self.after_refusal(error)
+        except VectronError:
+            yield from self.out_of_reach_of_the_lost()
+            raise
 
     def request(self, message: Any, left: float) -> Any:
         """`message` as it is to be sent in this attempt."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vectron_p2p.client.leases import FRESH_S, leased
 from vectron_p2p.client.results import parse_addresses
 from vectron_p2p.client.steps import LinkLost
-from vectron_p2p.protocol.connection import Connection
+from vectron_p2p.protocol.client_connection import ClientConnection
 from vectron_p2p.protocol.events import Closed, Event, HandshakeDone
 from vectron_p2p.protocol.messages import Hello, Welcome
 
@@ -28,7 +28,7 @@ class Link:
         self.address = address
         self.said = (session.generation, session.epoch)
         """The catalog epoch this connection was opened with."""
-        self.connection = Connection("client", hello=Hello([], "client", session.cluster, None, 0, 0, *self.said))
+        self.connection = ClientConnection(Hello([], "client", session.cluster, None, 0, 0, *self.said))
         self._session = session
         self._greeted = 0.0
         self._ahead: float | None = None
@@ -38,11 +38,14 @@ class Link:
         """Whether requests may go out, the node was told the highest epoch seen (it pulls the catalog before it says
         that it knows no such collection), and its clock is known.
         """
+        return self.current_at(self._session.now())
+
+    def current_at(self, now: float) -> bool:
         session = self._session
         return (
             self.connection.accepting
             and self.said >= (session.generation, session.epoch)
-            and (self._ahead is None or session.now() - self._greeted < FRESH_S)
+            and (self._ahead is None or now - self._greeted < FRESH_S)
         )
 
     def leased(self, message: Any) -> tuple[Any, float]:

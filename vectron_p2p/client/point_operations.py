@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from vectron_p2p.model.points import Page, Point, SearchResult, WriteResult
 from vectron_p2p.protocol import messages
 
 if TYPE_CHECKING:
+    from vectron_p2p.client.flows import Attempt
     from vectron_p2p.client.steps import Flow
 
 # Queries of one request. Its owner cuts them into jobs of 64 itself, so that others get between; eight of these keep
@@ -23,6 +25,7 @@ BATCH_QUERY_BYTES = 2 * 1024 * 1024
 BATCH_QUERIES = 512
 BATCH_QUERIES_WITH_ROWS = 256  # payloads and vectors of their hits: a reply has at most 24 MiB of these
 BATCH_HITS = 20_000  # answers of one request: about 2 MiB without payloads
+FIRST_SHARE = 4  # the first of several requests is so much smaller: it is there sooner, and no two end together
 BATCH_WIDTH = 2  # requests under way: one is searched while another is written or read, and no more of a node's queue
 
 
@@ -100,8 +103,15 @@ def get(
 
 
 def search(
-    session: Session, collection: str, vector: object, point_id: object, timeout: object, **options: Any
+    session: Session,
+    collection: str,
+    vector: object,
+    point_id: object,
+    timeout: object,
+    after: Attempt | None = None,
+    **options: Any,
 ) -> Flow[SearchResult]:
+    """`after`: as `ask`."""
     if (vector is None) == (point_id is None):
         raise InvalidArgument("give exactly one of vector and id", field="vector")
     seconds = session.timeout if timeout is None else check_timeout(timeout)
@@ -112,7 +122,7 @@ def search(
     request = requests.search(
         collection, vectors=raw, count=1, dimension=dimension, point_id=point_id, timeout=seconds, **options
     )
-    reply = yield from ask(session, request, messages.SearchReply, timeout=seconds)
+    reply = yield from ask(session, request, messages.SearchReply, timeout=seconds, after=after)
     return results.search_results(reply)[0]
 
 
@@ -142,8 +152,10 @@ def search_batch(
         return []
     most = BATCH_QUERIES_WITH_ROWS if whole.with_payload or whole.with_vector else BATCH_QUERIES
     step = max(1, min(most, BATCH_QUERY_BYTES // (4 * dimension), BATCH_HITS // (whole.k + whole.offset)))
-    blocks = [queries[start : start + step] for start in range(0, count, step)]
-    parts = [replace(whole, vectors=points.wire_bytes(block), count=len(block)) for block in blocks]
+    first = count if count <= step else max(1, step // FIRST_SHARE)
+    cuts = [0, *range(first, count, step), count]
+    blocks = [queries[start:end] for start, end in itertools.pairwise(cuts)]
+    parts = [replace(whole, vectors=points.wire_bytes(block), count=len(block), together=True) for block in blocks]
     replies = yield from ask_each(session, parts, messages.SearchReply, timeout=seconds, width=BATCH_WIDTH)
     return [result for reply in replies for result in results.search_results(reply)]
 

@@ -8,6 +8,7 @@ float32.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -34,6 +35,7 @@ REQUEST_BYTES = (
 REQUEST_ROWS = 8192  # payload-less small vectors would otherwise be 100,000 rows: too long a turn for a node's loop
 ROW_OVERHEAD = 16  # msgpack headers of id and payload, int id
 EMPTY_PAYLOAD = pack_payload(None)
+WIRE = np.dtype("<f4")
 ROW_KEYS = frozenset({"id", "vector", "payload"})
 
 
@@ -207,9 +209,23 @@ def _finite(array: npt.NDArray[Any]) -> Matrix:
     return array
 
 
+def plain_bytes(vector: object) -> bytes | None:
+    """`wire_bytes(check_vector(vector))` of what nearly all queries are; None: `check_vector` has to look at it."""
+    if (
+        type(vector) is np.ndarray
+        and vector.ndim == 1
+        and vector.dtype == WIRE
+        and 1 <= vector.size <= MAX_DIMENSION
+        # Any inf or NaN makes the sum of squares one. Of all ways to see it this does not let go of the interpreter.
+        and math.isfinite(np.vdot(vector, vector))
+    ):
+        return vector.tobytes()
+    return None
+
+
 def wire_bytes(matrix: Matrix) -> bytes:
     """Raw little-endian float32."""
-    return matrix.astype("<f4", copy=False).tobytes()
+    return matrix.astype(WIRE, copy=False).tobytes()
 
 
 def row_bytes(data: Columns) -> Iterator[int]:

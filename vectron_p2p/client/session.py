@@ -106,6 +106,11 @@ class Session:
             route.sort(key=lambda address: lost.get(address, now) > now)
         return route
 
+    def first(self, now: float) -> Address | None:
+        """The address that `route` begins with; None while it is one that was lost."""
+        address = self._preferred
+        return None if self._lost_until and self._lost_until.get(address, now) > now else address
+
     def answered(self, address: Address, *, prefer: bool = True) -> None:
         """`address` gave an answer."""
         self._lost_until.pop(address, None)

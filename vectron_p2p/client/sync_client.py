@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 import time
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.client.collection import Collection
     from vectron_p2p.client.steps import Flow
+    from vectron_p2p.client.straight import StraightSearches
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.logs import LogRecord, LogRecords
     from vectron_p2p.model.moves import MovesReport
@@ -81,6 +83,13 @@ class Client(AlertCalls):
     def close(self) -> None:
         """Closes connections, or stops the embedded node. Further calls raise."""
         self._transport.close()
+
+    @functools.cached_property
+    def straight(self) -> StraightSearches | None:
+        """The straight way of searches; None: every call goes the general way, as to a node in this process."""
+        from vectron_p2p.client.straight import StraightSearches  # with it comes numpy, as with `collection`
+
+        return StraightSearches(self.session, self._transport) if isinstance(self._transport, SocketTransport) else None
 
     def create_collection(
         self,

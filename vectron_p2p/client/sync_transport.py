@@ -2,8 +2,9 @@
 
 A call has a connection to itself while it lasts (threads never wait for each other), taken from a pool of idle ones. It
 is a generator that pauses between request and answer, so one thread may have several under way.
-The sockets are non-blocking and waited for with poll, which costs two system calls less per request than socket
-timeouts.
+Sockets are waited for with poll, for as long as is asked, and read and written without waiting. But most requests are
+small and answered soon: `BlockingLink.ask` writes such a one and waits in the read itself, up to when there would be
+something else to do. Between threads that share an interpreter the system calls are most of what a request costs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import math
 import select
 import socket
+import struct
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from vectron_p2p.client.session import Session
     from vectron_p2p.model.ids import Address
 
+ANSWER_BYTES = 16 * 1024  # room for what is most often one small answer; of a larger one the rest is read after it
+LOOK_AFTER_S = 0.1  # a connection that was idle for less is not looked at: what ended it since then ends the call
+_WAIT = struct.pack("@ll", 0, int(PING_AFTER_S * 1_000_000))  # a struct timeval
+NOW = socket.MSG_DONTWAIT
+
 IDLE_LINKS = 8  # kept per node: as many threads as a bulk load uses; more are closed when they come back
 
 
@@ -33,6 +40,8 @@ class BlockingLink:
     """One open connection, used by one thread at a time."""
 
     def __init__(self, address: Address, session: Session, *, timeout: float) -> None:
+        self.used = 0.0
+        """When it was last given back."""
         self._link = Link(address, session)
         self._connection = self._link.connection
         deadline = time.monotonic() + timeout
@@ -42,7 +51,8 @@ class BlockingLink:
             raise self._link.lost(error, sent=False) from error
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._socket.setblocking(False)
+            self._socket.settimeout(None)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _WAIT)
             self._readable, self._writable = select.poll(), select.poll()
             self._readable.register(self._socket, select.POLLIN)
             self._writable.register(self._socket, select.POLLOUT)
@@ -75,16 +85,56 @@ class BlockingLink:
         silence = Silence(time.monotonic())
         silence.sent(size)
         yield
+        return self._answer(request_id, None, deadline, silence, patience)
+
+    def ask(self, body: bytes, now: float, timeout: float, patience: float) -> Any:
+        """As `exchange`, of a request in bytes (see `ClientConnection.begin`) that changes nothing; `ready` must hold.
+
+        Args:
+            body: The request.
+            now: The time.
+            timeout: More than `PING_AFTER_S`.
+            patience: As there.
+        """
+        request_id, frame = self._connection.begin(body)
+        sent, data = 0, None
+        try:
+            sent = self._socket.send(frame, NOW)
+            if sent == len(frame):
+                data = self._socket.recv(ANSWER_BYTES)  # waits PING_AFTER_S at most
+                if (message := self._connection.answer(request_id, data)) is not None:
+                    return message
+        except BlockingIOError:  # no room for it, or no answer yet
+            pass
+        except OSError as error:
+            raise self._link.lost(error, sent=True) from error
+        deadline = now + timeout
+        silence = Silence(now)
+        self._write(frame[sent:], deadline, patience, sent=True)
+        silence.sent(len(frame))
+        if data is not None:
+            silence.heard(time.monotonic())
+        return self._answer(request_id, data, deadline, silence, patience)
+
+    def _answer(self, request_id: int, data: bytes | None, deadline: float, silence: Silence, patience: float) -> Any:
+        """The answer to that request; `data`: what was read already."""
         while True:
-            for event in self._connection.receive(self._read(deadline, silence, patience)):
+            if data is None:
+                data = self._read(deadline, silence, patience)
+            for event in self._connection.receive(data):
                 if isinstance(event, Response) and event.id == request_id:
                     return event.message
                 if isinstance(event, ErrorResponse) and event.id == request_id:
                     raise event.error
                 if isinstance(event, Closed):
                     raise self._link.closed(event, sent=True)
+            data = None
             if self._connection.pending_bytes:  # answers to the node's pings
                 self._flush(deadline, patience, sent=True)
+
+    def ready(self, now: float) -> bool:
+        """Whether `ask` may be called at `now`; costs no system call."""
+        return now - self.used < LOOK_AFTER_S and self._link.current_at(now) and self._connection.clear
 
     @property
     def usable(self) -> bool:
@@ -94,7 +144,7 @@ class BlockingLink:
         events: list[Event] = []
         try:
             while not any(isinstance(event, Closed) for event in events):
-                events = self._connection.receive(self._socket.recv(READ_BYTES))
+                events = self._connection.receive(self._socket.recv(READ_BYTES, NOW))
         except BlockingIOError:
             return self._link.current
         except OSError:
@@ -138,7 +188,7 @@ class BlockingLink:
         if not self._readable.poll(max(0, math.ceil((min(deadline, until) - now) * 1000))):
             return None
         try:
-            return self._socket.recv(READ_BYTES)
+            return self._socket.recv(READ_BYTES, NOW)
         except BlockingIOError:
             return None
         except OSError as error:
@@ -151,20 +201,22 @@ class BlockingLink:
         return self._link.lost("no greeting in time", sent=False)
 
     def _flush(self, deadline: float, patience: float, *, sent: bool) -> None:
-        stall = PING_AFTER_S + patience
         while data := self._connection.data_to_send():
-            view = memoryview(data)
-            while view:
-                try:
-                    view = view[self._socket.send(view) :]
-                except BlockingIOError:
-                    left = deadline - time.monotonic()
-                    if left <= 0:
-                        raise self._late(sent=sent) from None
-                    if not self._writable.poll(math.ceil(min(left, stall) * 1000)) and left > stall:
-                        raise self._link.lost("it takes no data", sent=sent) from None
-                except OSError as error:
-                    raise self._link.lost(error, sent=sent) from error
+            self._write(data, deadline, patience, sent=sent)
+
+    def _write(self, data: bytes, deadline: float, patience: float, *, sent: bool) -> None:
+        view, stall = memoryview(data), PING_AFTER_S + patience
+        while view:
+            try:
+                view = view[self._socket.send(view, NOW) :]
+            except BlockingIOError:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise self._late(sent=sent) from None
+                if not self._writable.poll(math.ceil(min(left, stall) * 1000)) and left > stall:
+                    raise self._link.lost("it takes no data", sent=sent) from None
+            except OSError as error:
+                raise self._link.lost(error, sent=sent) from error
 
 
 class SocketTransport:
@@ -190,10 +242,21 @@ class SocketTransport:
             left = deadline - time.monotonic()
             return (yield from link.exchange(step.message, left, step.silence_timeout, step.trace))
         except LinkLost:
-            self._drop(step.address)  # the others to that node are most likely dead too
+            self.drop(step.address)  # the others to that node are most likely dead too
             raise
         finally:
-            self._give_back(step.address, link)  # which closes it if its answer was not waited for
+            self.give_back(step.address, link)  # which closes it if its answer was not waited for
+
+    def ready(self, address: Address, now: float) -> BlockingLink | None:
+        """A connection to `ask` over, to be given back; None: that call must go by `exchange`."""
+        try:
+            link = self._idle[address].pop()
+        except (KeyError, IndexError):
+            return None
+        if link.ready(now):
+            return link
+        self._idle[address].append(link)  # `exchange` looks at it
+        return None
 
     def _take(self, address: Address) -> BlockingLink | None:
         idle = self._idle.get(address)
@@ -205,9 +268,13 @@ class SocketTransport:
                 link.close()
         return None
 
-    def _give_back(self, address: Address, link: BlockingLink) -> None:
-        idle = self._idle.setdefault(address, [])
+    def give_back(self, address: Address, link: BlockingLink) -> None:
+        """Keeps an idle connection for the next call; closes one that owes an answer."""
+        idle = self._idle.get(address)
+        if idle is None:
+            idle = self._idle.setdefault(address, [])
         if link.idle and len(idle) < IDLE_LINKS and not self._closed:
+            link.used = time.monotonic()
             idle.append(link)
             self._drop_if_closed(address)
         else:
@@ -215,9 +282,10 @@ class SocketTransport:
 
     def _drop_if_closed(self, address: Address) -> None:
         if self._closed:  # another thread closed the client meanwhile: nobody would come for these
-            self._drop(address)
+            self.drop(address)
 
-    def _drop(self, address: Address) -> None:
+    def drop(self, address: Address) -> None:
+        """Closes the idle connections to `address`."""
         idle = self._idle.get(address)
         while idle:
             with contextlib.suppress(IndexError):
@@ -227,4 +295,4 @@ class SocketTransport:
         """Closes idle connections; those in use are closed when their calls end."""
         self._closed = True
         for address in list(self._idle):
-            self._drop(address)
+            self.drop(address)

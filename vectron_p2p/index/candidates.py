@@ -33,7 +33,8 @@ class Found(NamedTuple):
     """Live candidates at one moment, best first.
 
     `bound`: per query the rank down to which nothing is missing but what a graph does not reach; -inf: all is here.
-    `scanned`: points that were scanned, not asked of the graph.
+    `scanned`: points that were scanned, not asked of the graph. `distinct`: no query has two candidates of one rank,
+    or more than one empty place (false may also mean that nobody looked).
     """
 
     view: View
@@ -42,6 +43,7 @@ class Found(NamedTuple):
     bound: Matrix
     live: int
     scanned: int
+    distinct: bool
 
 
 def collect(
@@ -63,9 +65,11 @@ def collect(
         with mutex:
             view, live, linked = layer.table.view(), layer.table.live, layer.linked_to
         if plan.kind == "graph" and layer.graph is not None:
-            labels, rough = layer.graph.search(queries, plan.fetch)
+            labels = layer.graph.search(queries, plan.fetch)
+            if wanted is None and live == view.end:  # every label is a hit, and those behind are never looked at
+                labels = labels[:, : depth + SLACK]
             if layer.postings:
-                labels = _with_postings(layer, labels, rough)
+                labels = _with_postings(layer, labels)
     chosen = None if wanted is None else wanted(view)
     if chosen is not None and live < view.end:
         chosen = chosen & view.alive_between(0, view.end)
@@ -77,15 +81,19 @@ def collect(
         elif live < view.end:
             labels = _only(labels, view.alive(np.maximum(labels, 0)))
         slots = labels[:, : depth + SLACK]
-        ranks = _ranks(view, queries, slots, metric)
-        bound = np.where(ranks == -np.inf, np.inf, ranks).min(axis=1, initial=np.inf).astype(np.float32, copy=False)
+        slots, ranks, distinct = _sorted(slots, _ranks(view, queries, slots, metric))
+        bound = ranks[:, -1]
+        if -np.inf in bound.tolist():
+            bound = np.where(ranks == -np.inf, np.inf, ranks).min(axis=1).astype(np.float32, copy=False)
         start = linked
     else:
         slots, ranks = np.empty((len(queries), 0), dtype=np.int64), np.empty((len(queries), 0), dtype=np.float32)
-        bound = np.full(len(queries), -np.inf, dtype=np.float32)
+        bound, distinct = np.full(len(queries), -np.inf, dtype=np.float32), False
         start = 0
+    if start >= view.end:
+        return Found(view, slots, ranks, bound, live, 0, distinct)
     alive = view.alive_between(start, view.end) if chosen is None else chosen[start:]
-    scanned = int(np.count_nonzero(alive)) if start < view.end else 0
+    scanned = int(np.count_nonzero(alive))
     if scanned:
         lists = scan(queries, blocks_of_range(view.rows, alive, start, view.end), depth, metric)
         more = _padded([found for found, _ in lists])
@@ -93,7 +101,8 @@ def collect(
         if scanned > depth:
             bound = np.maximum(bound, -np.partition(-more_ranks, depth - 1, axis=1)[:, depth - 1])
         slots, ranks = np.concatenate([slots, more], axis=1), np.concatenate([ranks, more_ranks], axis=1)
-    return Found(view, *_sorted(slots, ranks), bound, live, scanned)
+        slots, ranks, distinct = _sorted(slots, ranks)
+    return Found(view, slots, ranks, bound, live, scanned, distinct)
 
 
 def collect_from(view: View, queries: Matrix, blocks: Iterator[Block], metric: str, *, depth: int) -> Found:
@@ -107,15 +116,20 @@ def collect_from(view: View, queries: Matrix, blocks: Iterator[Block], metric: s
 
     bound = np.full(len(queries), -np.inf, dtype=np.float32)
     found = _padded([best for best, _ in scan(queries, counting(), depth, metric)])
-    return Found(view, *_sorted(found, _ranks(view, queries, found, metric)), bound, sum(counted), sum(counted))
+    slots, ranks, distinct = _sorted(found, _ranks(view, queries, found, metric))
+    return Found(view, slots, ranks, bound, sum(counted), sum(counted), distinct)
 
 
-def _sorted(slots: Slots, ranks: Matrix) -> tuple[Slots, Matrix]:
-    if (ranks[:, 1:] > ranks[:, :-1]).any():
+def _sorted(slots: Slots, ranks: Matrix) -> tuple[Slots, Matrix, bool]:
+    """Best first, and whether the ranks of each query are seen to differ from each other."""
+    before, after = ranks[:, :-1], ranks[:, 1:]
+    if (before > after).all():  # the graph's own order, nearly always
+        return slots, ranks, True
+    if (after > before).any():
         order = np.argsort(-ranks, axis=1, kind="stable")
         row = np.arange(len(ranks))[:, None]
         slots, ranks = slots[row, order], ranks[row, order]
-    return slots, ranks
+    return slots, ranks, False
 
 
 def ordered(view: View, slots: Slots, ranks: Matrix, k: int) -> tuple[Slots, Matrix]:
@@ -138,13 +152,12 @@ def scores(ranks: Matrix, metric: str) -> Matrix:
 
 
 def _ranks(view: View, queries: Matrix, slots: Slots, metric: str) -> Matrix:
-    """Exact ranks of `slots`, row by row for each query."""
+    """Exact ranks of `slots`, row by row for each query; empty places come last."""
     dimension = queries.shape[1]
     if slots.size * dimension <= SCORING_FLOATS:
         found = scores(pair_scores(queries[:, None, :], _gathered(view, slots), metric), metric)
-        empty = slots == NONE
-        if empty.any():
-            found[empty] = -np.inf
+        if slots.size and NONE in slots[:, -1].tolist():
+            found[slots == NONE] = -np.inf
         return found
     ranks = np.full(slots.shape, -np.inf, dtype=np.float32)
     columns = max(1, min(slots.shape[1], SCORING_FLOATS // dimension))
@@ -182,7 +195,7 @@ def _padded(lists: list[Slots]) -> Slots:
     return matrix
 
 
-def _with_postings(layer: Layer, labels: Slots, ranks: Matrix) -> Slots:
+def _with_postings(layer: Layer, labels: Slots) -> Slots:
     """Labels that several slots share replaced by all those slots, each row still best first. The gate is shared."""
     shared = layer.has_posting[np.maximum(labels, 0)] & (labels != NONE)
     if not shared.any():

@@ -11,6 +11,7 @@ Answers go to callbacks (`runtime.callbacks`), as a batch answers a hundred requ
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     """Answers some requests, in their order, on a thread; an answer may be the `VectronError` that its caller gets."""
 
 MAX_BATCH = 128  # weight taken together: some 30 ms of a thread, which is what another collection waits for its turn
+LEAST_BATCH = 32  # taken together, though threads end at the same time if the last batches are small
 MAX_WAITING = 4_096  # weight; about a second of work of two cores
 ANSWERED_AT_ONCE = 32  # requests, before others get the loop: two milliseconds of encoding and sending
 RETRY_AFTER = 0.2
@@ -64,8 +66,8 @@ class _Group:
         self.job = job
         self.members: dict[_Waiting, None] = {}  # oldest first
 
-    def take(self, now: float) -> tuple[list[_Waiting], list[_Waiting]]:
-        """The first members up to a batch, and those among them that are too late."""
+    def take(self, now: float, most: int) -> tuple[list[_Waiting], list[_Waiting]]:
+        """The first members up to this weight, and those among them that are too late."""
         taken: list[_Waiting] = []
         late: list[_Waiting] = []
         size = 0
@@ -73,7 +75,7 @@ class _Group:
             if one.deadline <= now:
                 late.append(one)
                 continue
-            if taken and size + one.weight > MAX_BATCH:
+            if taken and size + one.weight > most:
                 break
             taken.append(one)
             size += one.weight
@@ -165,6 +167,7 @@ class SearchExecutor:
         done: Done,
         *,
         lone: Hashable = None,
+        calm: Callable[[], bool] = lambda: True,
     ) -> TakeBack:
         """Gives `done` the answer of `job` to `request`; those under one `key` may share one call of the first one's
         job. Or an error: `Overloaded` (too much waits), `DeadlineExceeded` (not begun in time), `Unavailable` (the
@@ -174,10 +177,10 @@ class SearchExecutor:
             name: The line that it waits in.
             weight: What it costs, in ordinary queries.
             deadline: After it nobody wants the answer.
-            lone: The caller, if this is a query of a fraction of a millisecond which waits for no lock, and the only
-                one that it has asked.
+            lone: The caller, if this is a query of a fraction of a millisecond, and the only one that it has asked.
+            calm: Whether it would wait for no lock now.
         """
-        if self._on_loop and lone is not None and self._nursery is not None and self._is_alone(lone):
+        if self._on_loop and lone is not None and self._is_alone(lone) and self._nursery is not None and calm():
             done(_answered(job, request))
             return nothing
         line = self._lines.get(name)
@@ -201,6 +204,12 @@ class SearchExecutor:
         self._dispatch()
         return partial(self._take_back, name, line, key, group, one)
 
+    def share(self, weight: int) -> int:
+        """How much of `weight` to hand over at once, so that the threads are at work as long as each other: half of
+        what each gets of all that waits (guided self-scheduling: Polychronopoulos and Kuck, 1987).
+        """
+        return (self.waiting + weight) // (2 * self._workers)
+
     def _take_back(self, name: Hashable, line: _Line, key: Hashable, group: _Group, one: _Waiting) -> None:
         one.done = None
         if one in group.members:  # what no worker has taken is not searched for nobody
@@ -209,10 +218,15 @@ class SearchExecutor:
 
     def _is_alone(self, caller: Hashable) -> bool:
         """Whether this caller, and for a while no other, asks."""
-        now = self._clock.now()
+        busy = bool(self._searched or self._lines)
         if caller != self._caller:
-            self._caller, self._alone_since = caller, now
-        return not self._searched and not self._lines and now - self._alone_since >= LONE_S
+            self._caller, self._alone_since = caller, math.inf if busy else self._clock.now()
+            return False
+        if busy:
+            return False
+        now = self._clock.now()
+        self._alone_since = min(self._alone_since, now)
+        return now - self._alone_since >= LONE_S
 
     def _leave(self, name: Hashable, line: _Line, key: Hashable, group: _Group, weight: int) -> None:
         """`weight` waits no more."""
@@ -297,7 +311,7 @@ class SearchExecutor:
             name, line = next(iter(self._lines.items()))
             key, group = next(iter(line.groups.items()))
             del line.groups[key]
-            taken, overdue = group.take(now)
+            taken, overdue = group.take(now, max(LEAST_BATCH, min(self.share(0), MAX_BATCH)))
             if group.members:
                 line.groups[key] = group  # what is left of it goes to the end of its line
             del self._lines[name]

@@ -170,9 +170,7 @@ class FilteredSearcher(Searcher):
             enough = np.zeros(len(rows), dtype=np.bool_)
         else:
             enough = (found.slots[:, need - 1] != NONE) & (found.ranks[:, want - 1] >= found.bound)
-        self._finish_many(found, rows, enough)
-        left: Ints = rows[~enough]
-        return left
+        return self._finish_many(found, rows, enough)
 
     def _matching(self, view: View) -> Iterator[Block]:
         """The rows that pass: copied together, those below the copy's end, and picked one by one, the others."""

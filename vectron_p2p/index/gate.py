@@ -19,7 +19,8 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._sharing = 0
         self._alone = False
         self._waiting_alone = 0
@@ -33,20 +34,22 @@ class Gate:
         """Whether who comes to share it now would not wait."""
         return not (self._alone or self._waiting_alone or self._owed)
 
-    @contextmanager
-    def shared(self) -> Iterator[None]:
-        with self._changed:
+    def shared(self) -> Shared:
+        """To be entered once."""
+        return Shared(self)
+
+    def enter_shared(self) -> None:
+        with self._lock:
             if self._alone or self._waiting_alone or self._owed:
                 self._wait_shared()
             self._sharing += 1
             self.shared_entries += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._sharing -= 1
-                if not self._sharing:
-                    self._changed.notify_all()
+
+    def leave_shared(self) -> None:
+        with self._lock:
+            self._sharing -= 1
+            if not self._sharing:
+                self._changed.notify_all()
 
     def _wait_shared(self) -> None:
         self._waiting_shared += 1
@@ -68,7 +71,7 @@ class Gate:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        with self._changed:
+        with self._lock:
             self._waiting_alone += 1
             try:
                 while self._alone or self._sharing or self._owed:
@@ -81,7 +84,22 @@ class Gate:
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._alone = False
                 self._owed = self._waiting_shared
                 self._changed.notify_all()
+
+
+class Shared:
+    """A share of a gate while it is entered; no generator, as every search takes one."""
+
+    __slots__ = ("_gate",)
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def __enter__(self) -> None:
+        self._gate.enter_shared()
+
+    def __exit__(self, *_: object) -> None:
+        self._gate.leave_shared()

@@ -62,9 +62,10 @@ class Graph:
         self._index.add_items(rows, labels, num_threads=threads)
         self.count += len(labels)
 
-    def search(self, queries: Matrix, fetch: int) -> tuple[Labels, Matrix]:
-        """The `fetch` labels found nearest to each query with a beam of `fetch`, best first, and their ranks (higher is
-        better: inner product, or minus the squared distance). Unfilled places have label -1 and rank -inf.
+    def search(self, queries: Matrix, fetch: int) -> Labels:
+        """The `fetch` labels found nearest to each query with a beam of `fetch`, best first; -1 in unfilled places.
+
+        Without their distances, which are rounded in other ways than scores are.
         """
         if self.count and len(queries):
             try:
@@ -72,15 +73,13 @@ class Graph:
             except RuntimeError:  # one query could not be filled, and the whole batch is lost
                 pass
         labels = np.full((len(queries), fetch), NONE, dtype=np.int64)
-        ranks = np.full((len(queries), fetch), -np.inf, dtype=np.float32)
         for row in range(len(queries) if self.count else 0):
             found = self._query_one(queries[row : row + 1], min(fetch, self.count))
             if found is not None:
-                width = found[0].shape[1]
-                labels[row, :width], ranks[row, :width] = found[0][0], found[1][0]
-        return labels, ranks
+                labels[row, : found.shape[1]] = found[0]
+        return labels
 
-    def _query_one(self, query: Matrix, fetch: int) -> tuple[Labels, Matrix] | None:
+    def _query_one(self, query: Matrix, fetch: int) -> Labels | None:
         for attempt in (fetch, max(1, fetch // 2)):
             try:
                 return self._query(query, attempt)
@@ -88,10 +87,9 @@ class Graph:
                 continue  # too few reachable from where this beam went; the caller scans if half does not do either
         return None
 
-    def _query(self, queries: Matrix, fetch: int) -> tuple[Labels, Matrix]:
-        labels, distances = self._index.knn_query(queries, k=fetch, num_threads=1)
-        ranks = np.negative(distances) if self._space == "l2" else np.subtract(1.0, distances, dtype=np.float32)
-        return labels.view(np.int64), ranks
+    def _query(self, queries: Matrix, fetch: int) -> Labels:
+        labels: Labels = self._index.knn_query(queries, k=fetch, num_threads=1)[0].view(np.int64)
+        return labels
 
     def save(self, path: Path) -> None:
         """Write to `path`; not synced. Holds the interpreter lock throughout: for a forked child. Exclusive."""

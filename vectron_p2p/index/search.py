@@ -79,13 +79,14 @@ class Searcher:
         return [hits for hits in self._hits if hits is not None], self._plan
 
     def _search(self, plan: planner.Plan) -> None:
-        rows = np.arange(len(self._queries))
-        for attempt in (plan, planner.Plan("exact", plan.ef, 0)):
-            left = [self._attempt(attempt, part, plan) for part in self._turns(rows, attempt)]
-            rows = left[0] if len(left) == 1 else np.concatenate(left)
-            if not len(rows):
-                return
-            self._plan["rescanned"] = len(rows)  # dead labels, or points that the graph does not reach
+        left = self._attempts(plan, np.arange(len(self._queries)), plan)
+        if len(left):  # dead labels, or points that the graph does not reach
+            self._plan["rescanned"] = len(left)
+            self._attempts(planner.Plan("exact", plan.ef, 0), left, plan)
+
+    def _attempts(self, attempt: planner.Plan, rows: Ints, plan: planner.Plan) -> Ints:
+        left = [self._attempt(attempt, part, plan) for part in self._turns(rows, attempt)]
+        return left[0] if len(left) == 1 else np.concatenate(left)
 
     def _turns(self, rows: Ints, plan: planner.Plan) -> list[Ints]:
         """`rows` in as many parts as turns at the gate, so that none is long, however wide the beam is."""
@@ -107,30 +108,40 @@ class Searcher:
         elif found.slots.shape[1] < want:
             enough = np.zeros(len(rows), dtype=np.bool_)
         else:
-            enough = (found.slots[:, want - 1] != NONE) & (found.ranks[:, want - 1] >= found.bound)
-        self._finish_many(found, rows, enough)
-        left: Ints = rows[~enough]
-        return left
+            enough = found.ranks[:, want - 1] >= found.bound  # an empty place is below any bound
+        return self._finish_many(found, rows, enough)
 
-    def _finish_many(self, found: Found, rows: Ints, enough: Mask) -> None:
-        """`_finish` for all rows of `found` that have `enough`; in one go for those without ties and empty places."""
-        k = min(self._request.k, found.slots.shape[1])
-        view, ranks = found.view, found.ranks
-        if self._request.score_threshold is None and k:
+    def _finish_many(self, found: Found, rows: Ints, enough: Mask) -> Ints:
+        """`_finish` for all rows of `found` that have `enough`, in one go for those without ties and empty places;
+        returns the others.
+        """
+        width = found.slots.shape[1]
+        k = min(self._request.k, width)
+        view, slots, ranks = found.view, found.slots, found.ranks
+        simple = self._request.score_threshold is None and k > 0
+        if simple and found.distinct and k < width and False not in enough.tolist():
+            self._finish_plain(rows, view, slots[:, :k], ranks[:, :k])
+            return rows[:0]
+        if simple:
             ties = (ranks[:, 1 : k + 1] == ranks[:, : ranks[:, 1 : k + 1].shape[1]]).any(axis=1)
-            plain = enough & (found.slots[:, k - 1] != NONE) & ~ties
+            plain = enough & (slots[:, k - 1] != NONE) & ~ties
         else:
             plain = np.zeros_like(enough)
         for at in (enough & ~plain).nonzero()[0].tolist():
-            self._finish(int(rows[at]), view, *ordered(view, found.slots[at], ranks[at], self._request.k))
+            self._finish(int(rows[at]), view, *ordered(view, slots[at], ranks[at], self._request.k))
         chosen = plain.nonzero()[0]
         if len(chosen):
-            flat = found.slots[chosen, :k].ravel()
-            ids, versions = view.ids_of(flat), view.versions_of(flat)
-            found_scores = scores(ranks[chosen, :k], self._metric)
-            for place, row in enumerate(rows[chosen].tolist()):
-                part = slice(place * k, place * k + k)
-                self._hits[row] = Hits(ids[part], found_scores[place], versions[part])
+            self._finish_plain(rows[chosen], view, slots[chosen, :k], ranks[chosen, :k])
+        left: Ints = rows[~enough]
+        return left
+
+    def _finish_plain(self, rows: Ints, view: View, slots: Slots, ranks: Matrix) -> None:
+        """The hits of several rows, all as they are."""
+        k = slots.shape[1]
+        flat = slots.ravel()
+        ids, versions = view.ids_of(flat), view.versions_of(flat)
+        for row, first, found in zip(rows.tolist(), range(0, len(flat), k), scores(ranks, self._metric), strict=True):
+            self._hits[row] = Hits(ids[first : first + k], found, versions[first : first + k])
 
     def _finish(self, row: int, view: View, slots: Slots, ranks: Matrix) -> None:
         threshold = self._request.score_threshold

@@ -39,7 +39,7 @@ class Point:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # frozen ones take three times as long to make, and a search makes many
 class Hit:
     id: PointId
     score: float
@@ -104,6 +104,10 @@ class SearchResult:
     def as_dict(self) -> dict[str, Any]:
         """The fields by name, in their order, the values as they are."""
         return {name: getattr(self, name) for name in self.FIELDS}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """With its hits, and not with those of the whole batch."""
+        return SearchResult, (self.hits, self.partial, self.missing_shards, self.took_ms, self.plan, self.groups)
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)

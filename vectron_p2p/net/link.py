@@ -105,8 +105,7 @@ class Link:
         On a quiet connection they go out at once: waking the writer costs a round of the scheduler, a fifth of what a
         small request takes in all. On a busy one the writer is woken, and takes what others queue until its turn along.
         """
-        if self._idle and self.core.in_flight <= 1 and 0 < self.core.pending_bytes <= EAGER_BYTES:
-            data = self.core.data_to_send()
+        if self._idle and (data := self.core.last_data(EAGER_BYTES)):
             sent = self.stream.send_nowait(data)
             self.bytes_out += sent
             if sent == len(data):
@@ -123,21 +122,25 @@ class Link:
             await self._room.wait()
 
     async def _read(self, handle: Callable[[Event, trio.Nursery], None], tasks: trio.Nursery) -> None:
-        core, stream, clock = self.core, self.stream, self._clock
-        while not core.closed:
-            try:
-                data = await stream.receive_some(RECEIVE_BYTES)
-            except ConnectionLost as error:
-                self.reason = self.reason or str(error)
-                core.stop()
-                return
+        core, clock = self.core, self._clock
+
+        def take(data: bytes) -> bool:
             self.heard = clock.now()
             self.bytes_in += len(data)
             for event in core.receive(data):
                 handle(event, tasks)
             if core.pending_bytes:
                 self.wake()
-                await self.room()  # who does not read our answers is not read either
+            return not core.closed and core.pending_bytes <= HIGH_WATER
+
+        while not core.closed:
+            try:
+                await self.stream.receive_each(RECEIVE_BYTES, take)
+            except ConnectionLost as error:
+                self.reason = self.reason or str(error)
+                core.stop()
+                return
+            await self.room()  # who does not read our answers is not read either
 
     async def _write(self) -> None:
         core, stream = self.core, self.stream

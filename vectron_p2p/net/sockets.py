@@ -16,9 +16,12 @@ import trio
 
 from vectron_p2p.model.ids import Address
 from vectron_p2p.net.interfaces import MAX_PACKET, ConnectionLost, ConnectionRefused
+from vectron_p2p.net.readiness import Readiness
 from vectron_p2p.observability.logs import get_logger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vectron_p2p.runtime import Clock
 
 log = get_logger(__name__)
@@ -64,10 +67,11 @@ async def _wait(wait: Any, sock: socket.socket) -> None:
 class SocketStream:
     """A TCP connection."""
 
-    def __init__(self, sock: socket.socket, remote: Address) -> None:
+    def __init__(self, sock: socket.socket, remote: Address, readiness: Readiness) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = sock
+        self._readiness = readiness
         self._remote = remote
         self._drained = True
         self._fairness = _Fairness()
@@ -114,7 +118,22 @@ class SocketStream:
                 await self._fairness.did_not_wait()
                 return data
 
+    async def receive_each(self, max_bytes: int, take: Callable[[bytes], bool]) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if not Readiness.available:
+            while take(data := await self.receive_some(max_bytes)) and data:
+                pass
+            return
+        self._drained = False
+        try:
+            await self._readiness.read(self._socket, max_bytes, take)
+        except trio.ClosedResourceError as error:
+            raise ConnectionLost("closed here") from error
+        except OSError as error:
+            raise self._lost(error) from error
+
     async def aclose(self) -> None:
+        self._readiness.closing(self._socket)
         _close(self._socket)
         await trio.lowlevel.checkpoint()
 
@@ -125,8 +144,9 @@ class SocketStream:
 class SocketEndpoint:
     """A TCP and a UDP socket on one port."""
 
-    def __init__(self, streams: socket.socket, packets: socket.socket, clock: Clock) -> None:
+    def __init__(self, streams: socket.socket, packets: socket.socket, clock: Clock, readiness: Readiness) -> None:
         self._streams = streams
+        self._readiness = readiness
         self._packets = packets
         self._clock = clock
         self._address = Address(*streams.getsockname()[:2])
@@ -154,7 +174,7 @@ class SocketEndpoint:
                     await trio.lowlevel.checkpoint()
             else:
                 try:
-                    return SocketStream(sock, Address(*source[:2]))
+                    return SocketStream(sock, Address(*source[:2]), self._readiness)
                 except OSError:  # reset between accept and setsockopt
                     sock.close()
 
@@ -213,6 +233,7 @@ class RealNetwork:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._readiness = Readiness()
 
     async def listen(self, address: Address) -> SocketEndpoint:
         family, target = (await _lookup(address))[0]
@@ -234,7 +255,7 @@ class RealNetwork:
                 if address.port or error.errno != errno.EADDRINUSE:
                     raise OSError(error.errno, f"cannot listen on {address}: {_words(error)}") from error
             else:
-                return SocketEndpoint(streams, packets, self._clock)
+                return SocketEndpoint(streams, packets, self._clock, self._readiness)
         raise OSError(errno.EADDRINUSE, f"no port on {address.host} is free for TCP and UDP")
 
     async def connect(self, address: Address, *, timeout: float) -> SocketStream:
@@ -243,7 +264,7 @@ class RealNetwork:
             try:
                 for family, target in await _lookup(address):
                     try:
-                        return await _dial(family, target, address)
+                        return SocketStream(await _dial(family, target), address, self._readiness)
                     except OSError as error:
                         last = error
             except OSError as error:  # the name cannot be resolved
@@ -260,7 +281,7 @@ async def _lookup(address: Address) -> list[tuple[int, Any]]:
     return [(entry[0], entry[4]) for entry in found]
 
 
-async def _dial(family: int, target: Any, address: Address) -> SocketStream:
+async def _dial(family: int, target: Any) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
@@ -273,7 +294,7 @@ async def _dial(family: int, target: Any, address: Address) -> SocketStream:
         if sock.getsockname() == sock.getpeername():
             # Linux may connect a loopback port in the ephemeral range to itself when nobody listens on it.
             raise OSError(errno.ECONNREFUSED, "connected to itself")
-        return SocketStream(sock, address)
+        return sock
     except BaseException:
         _close(sock)
         raise

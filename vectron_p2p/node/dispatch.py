@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from vectron_p2p.node.recovery import Recovery
     from vectron_p2p.node.slow_requests import SlowRequests
     from vectron_p2p.node.status import Status
+    from vectron_p2p.protocol.events import Request
     from vectron_p2p.runtime import Clock
     from vectron_p2p.runtime.callbacks import Done, TakeBack
 
@@ -52,36 +53,48 @@ class Service(Protocol):
 class _Quick:
     """One request that is being answered without a task."""
 
-    __slots__ = ("_caller", "_done", "_limiter", "_slow", "_trace", "_watch", "began", "take_back")
+    __slots__ = ("_began", "_caller", "_done", "_limiter", "_request", "_slow", "_trace", "take_back")
 
     def __init__(
-        self, slow: SlowRequests, limiter: Limiter, message: Any, caller: Caller, trace: int, done: Done
+        self,
+        slow: SlowRequests,
+        limiter: Limiter,
+        request: Request,
+        caller: Caller,
+        began: float,
+        trace: int,
+        done: Done,
     ) -> None:
         self._slow = slow
-        self._caller = caller
-        self._watch = slow.watch(message, caller.address)
         self._limiter = limiter
+        self._request = request
+        self._caller = caller
+        self._began = began
         self._trace = trace
         self._done = done
-        self.began = self._watch.begin()
         self.take_back: TakeBack = nothing
 
     def done(self, answer: Any) -> None:
         if answer is None:
-            self._limiter.put_off(self._watch.message, self._caller.address)
+            self._limiter.put_off(self._request.like, self._caller.address)
         else:
             self._limiter.leave()
-            error = answer if isinstance(answer, VectronError) else None
-            tracing.begin(self._trace)  # of whichever task this is called by
-            self._slow.ended(self._watch, error)
-            tracing.begin(0)
-            if error is not None:
-                error.trace = tracing.text(self._trace)
+            if isinstance(answer, VectronError):
+                answer.trace = tracing.text(self._trace)
+            if self._slow.is_slow(self._began):
+                self._log(answer)
         self._done(answer)
 
     def cancel(self) -> None:
         self._limiter.leave()
         self.take_back()
+
+    def _log(self, answer: Any) -> None:
+        watch = self._slow.watch(self._request.message, self._caller.address)
+        watch.began = self._began
+        tracing.begin(self._trace)  # of whichever task this is called by
+        self._slow.ended(watch, answer if isinstance(answer, VectronError) else None)
+        tracing.begin(0)
 
 
 class Dispatch:
@@ -134,27 +147,27 @@ class Dispatch:
         with self._slow.watch(message, caller.address, owner=True):
             return await self.serve_peer(message)
 
-    def begin(
-        self, message: Any, caller: Caller, deadline: float, trace: int, done: Done, alone: bool
-    ) -> TakeBack | None:
-        """Has a request answered that needs no task, if it is one: see `net.rpc.Quick`."""
-        if type(message) is not m.Search or message.count != 1 or not self._serving():
+    def begin(self, request: Request, caller: Caller, began: float, done: Done, alone: bool) -> TakeBack | None:
+        """Has a request answered that needs no task, if it is one: see `net.serving.Quick`."""
+        asked = request.like
+        if type(asked) is not m.Search or asked.count != 1 or not self._serving():
             return None
         state = self._catalog.state
         if caller.hello.generation == state.generation and caller.hello.epoch > state.epoch:
             return None
-        trace = trace or self._traces()
+        trace = request.trace or self._traces()
         try:
-            self._limiter.enter(message, caller.address)
+            self._limiter.enter(asked, caller.address)
         except Overloaded as error:
             error.trace = tracing.text(trace)
             done(error)
             return nothing
-        quick = _Quick(self._slow, self._limiter, message, caller, trace, done)
+        quick = _Quick(self._slow, self._limiter, request, caller, began, trace, done)
+        timeout = DEFAULT_TIMEOUT if request.timeout is None else min(request.timeout, DEFAULT_TIMEOUT)
         lone = caller.address if alone else None
-        take_back = self._searches.begin(message, min(deadline, quick.began + DEFAULT_TIMEOUT), quick.done, lone=lone)
+        take_back = self._searches.begin(request, began, began + timeout, quick.done, lone=lone)
         if take_back is None:
-            self._limiter.put_off(message, caller.address)
+            self._limiter.put_off(asked, caller.address)
             return None
         quick.take_back = take_back
         return quick.cancel

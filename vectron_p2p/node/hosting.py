@@ -51,12 +51,14 @@ def lanes() -> dict[str, Lane]:
         "disk": Lane(4),  # each waits for its shard's fsync most of the time
         "read": Lane(2),  # short gets, which must not stand behind an fsync
         "admit": Lane(1),  # checks of large batches: Python code, which more threads would not speed up
-        "search": Lane(min(cores, 4)),  # more than cores would only share them
+        # More than cores would only share them. They stand back for event loops, also those of other nodes on the
+        # machine, which need a core for a moment: three nodes on two cores had a lag of 25-40 ms (p99), now 10-22.
+        "search": Lane(min(cores, 4), nice=5),
         "notify": Lane(2),  # a receiver of alerts that hangs keeps one
-        # One linking turn at a time, on all cores. It stands back a little: at 0 the loop waits for cores while points
-        # come in (a lag of 19 ms, p99, instead of 9); at 5 searches wait longer for the graph, which a turn has to
-        # itself (8 searchers beside 1,000 points/s got 0.5 of what they get without, instead of 0.6).
-        "index": Lane(1, nice=2),
+        # One linking turn at a time, on all cores. It stands back for searches, but by little: a turn has the graph to
+        # itself, and searches wait for it (3 more, and 8 searchers beside 1,000 points/s got 0.5 of what they get
+        # without, instead of 0.6).
+        "index": Lane(1, nice=7),
     }
 
 

@@ -71,7 +71,8 @@ class Limiter:
         Raises:
             Overloaded: It is too much; nothing was done, and nothing follows.
         """
-        self._admit(weight(message), caller)
+        if self._under_way >= self._at_once or self._node is not None or self._connections is not None:
+            self._admit(weight(message), caller)
         self._under_way += 1
 
     def leave(self) -> None:
@@ -81,6 +82,8 @@ class Limiter:
     def put_off(self, message: Any, caller: Address) -> None:
         """It was let in, and comes again: then it counts."""
         self._under_way -= 1
+        if self._node is None and self._connections is None:
+            return
         cost, now = weight(message), self._clock.now()
         if self._node is not None:
             self._node.take(-cost, now)

@@ -16,7 +16,7 @@ from vectron_p2p.model.errors import VectronError
 from vectron_p2p.model.statistics import CLIENT, PEER, WINDOWS_S, ConnectionStatistics, NodeStatistics
 from vectron_p2p.node.services.health import LoopHealth
 from vectron_p2p.node.services.sampler import Bytes, Sampler
-from vectron_p2p.observability.meter import Meter
+from vectron_p2p.observability.meter import Meter, OperationMeter
 from vectron_p2p.protocol import messages as m
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vectron_p2p.node.services.hints import Hints
     from vectron_p2p.runtime import Clock
 
-HELD = (m.WatchNext,)
+HELD = frozenset({m.WatchNext})
 """Requests that wait for news: how long says nothing of the node."""
 
 MAX_CALLERS = 100  # connections listed, the busiest first: 4,096 may be open, and nobody reads more than a screen
@@ -58,16 +58,15 @@ class Requests:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._names: dict[type, str] = {}
+        self._meters: dict[tuple[str, type, str], OperationMeter] = {}
         self.meter = Meter(clock.now())
 
     def answered(
         self, message: Any, caller: Caller, seconds: float, error: VectronError | None, bytes_in: int, bytes_out: int
     ) -> None:
         """One that came over the network."""
-        if isinstance(message, HELD):
-            return
-        self.count(message, caller.role, seconds, error=error, bytes_in=bytes_in, bytes_out=bytes_out)
+        if type(message) not in HELD:
+            self.count(message, caller.role, seconds, error=error, bytes_in=bytes_in, bytes_out=bytes_out)
 
     def count(
         self,
@@ -80,12 +79,13 @@ class Requests:
         bytes_out: int = 0,
     ) -> None:
         """One of `kind`, however it came. Of what a peer asks nothing is its fault alone: nodes are one program."""
-        rejected = kind == CLIENT and isinstance(error, VectronError) and error.callers_fault
+        rejected = error is not None and kind == CLIENT and isinstance(error, VectronError) and error.callers_fault
         cls = type(message)
-        name = self._names.get(cls)
-        if name is None:
-            name = VARIANTS[cls](message) if cls in VARIANTS else self._names.setdefault(cls, operation_name(cls))
-        self.meter.operation(kind, name).record(
+        variant = VARIANTS[cls](message) if cls in VARIANTS else ""
+        meter = self._meters.get((kind, cls, variant))
+        if meter is None:
+            meter = self._meters[kind, cls, variant] = self.meter.operation(kind, variant or operation_name(cls))
+        meter.record(
             self._clock.now(),
             seconds,
             failed=error is not None,
@@ -104,7 +104,7 @@ class Requests:
             failed = error
             raise
         finally:
-            if not isinstance(message, HELD):
+            if type(message) not in HELD:
                 self.count(message, kind, self._clock.now() - began, error=failed)
 
 

@@ -6,14 +6,13 @@ acknowledged here could have changed is not served any more, and there is nothin
 before the search begins: an answer that saw more than they say is of no use later, one that saw less would be wrong.
 
 Equal queries that come while the first of them is being answered wait for its answer. Only what is asked a second time
-is kept: queries that never come again, which is what most searches are, cost 16 bytes each for a while.
+is kept: of queries that never come again, which is what most searches are, a hash is kept for a while.
 
 Owns no opinion of who may answer: whoever asks has made sure that these replicas may (no learners, no fences passed).
 """
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,12 +26,14 @@ if TYPE_CHECKING:
     from vectron_p2p.node.replica import Replica
     from vectron_p2p.runtime.callbacks import Done, TakeBack
 
-    Revisions = tuple[tuple[int, int], ...]
+    Key = tuple[bytes, bytes]
+    """What is asked: see `options_of`; and of which vector."""
+    Revisions = list[tuple[int, int]]
     Search = Callable[[Done], TakeBack]
     """Begins a search, of which the answer is a `ShardsReply` or an error."""
 
 LARGEST_SHARE = 16  # an answer larger than this part of the room would drive out too many others
-REMEMBERED = 8_192  # queries asked once, twice over: 2 MB, and some seconds of a busy node
+REMEMBERED = 8_192  # queries asked once, twice over: 1 MB, and some seconds of a busy node
 ANSWER_BYTES, HIT_BYTES = 900, 190  # of Python objects, besides the bytes that they hold
 NOT_ASKED = {"epoch", "vectors", "count", "explain"}  # by which node and when; hashed as they are; 1; never kept
 
@@ -48,28 +49,22 @@ class _Kept(NamedTuple):
 class _Asking:
     """One query that is being answered, from the cache, by a search of its own or by the search for an equal one."""
 
-    __slots__ = ("done", "key", "replicas", "search", "take_back")
+    __slots__ = ("done", "key", "others", "replicas", "revisions", "search", "take_back")
 
-    def __init__(self, key: bytes, replicas: Sequence[Replica], search: Search, done: Done) -> None:
+    def __init__(self, key: Key, replicas: Sequence[Replica], search: Search, done: Done) -> None:
         self.key = key
         self.replicas = replicas
         self.search = search
         self.done: Done = done
         self.take_back: TakeBack = nothing
         """Changes: who waited for another's answer may have to search."""
+        self.revisions: Revisions = []
+        """Of the replicas when the search began."""
+        self.others: dict[_Asking, None] = {}
+        """Equal queries that wait for its answer."""
 
     def cancel(self) -> None:
         self.take_back()
-
-
-class _Flight:
-    """A search under way, and the equal queries that wait for its answer."""
-
-    __slots__ = ("leader", "others")
-
-    def __init__(self, leader: _Asking) -> None:
-        self.leader = leader
-        self.others: dict[_Asking, None] = {}
 
 
 class SearchCache:
@@ -83,12 +78,13 @@ class SearchCache:
         self.shared = 0
         """Queries that were answered by the search for an equal one."""
         self.misses = 0
-        self._kept: dict[bytes, _Kept] = {}
-        self._flights: dict[tuple[bytes, Revisions], _Flight] = {}
-        self._once: dict[bytes, None] = {}
-        self._once_before: dict[bytes, None] = {}
+        self._kept: dict[Key, _Kept] = {}
+        self._flights: dict[Key, _Asking] = {}
+        """Searches under way, the newest of each key."""
+        self._once: set[int] = set()
+        self._once_before: set[int] = set()
 
-    def begin(self, key: bytes | None, replicas: Sequence[Replica], search: Search, done: Done) -> TakeBack:
+    def begin(self, key: Key | None, replicas: Sequence[Replica], search: Search, done: Done) -> TakeBack:
         """Gives `done` the reply to the query of `key`, which `replicas` may answer: one kept, or what `search` finds.
         Not to be changed. None: what is not kept.
         """
@@ -99,59 +95,68 @@ class SearchCache:
         return asking.cancel
 
     def _begin(self, asking: _Asking) -> None:
-        key, revisions = asking.key, tuple([replica.index.revision for replica in asking.replicas])
+        key, revisions = asking.key, [replica.index.revision for replica in asking.replicas]
         kept = self._kept.get(key)
         if kept is not None and kept.revisions == revisions:
             self.hits += 1
             self._kept[key] = self._kept.pop(key)
             asking.done(kept.reply)
             return
-        flight = self._flights.get((key, revisions))
-        if flight is not None:
-            flight.others[asking] = None
-            asking.take_back = partial(flight.others.pop, asking, None)
+        first = self._flights.get(key)
+        if first is not None and first.revisions == revisions:
+            first.others[asking] = None
+            asking.take_back = partial(first.others.pop, asking, None)
             return
         self.misses += 1
-        flight = self._flights[key, revisions] = _Flight(asking)
-        take_back = asking.search(partial(self._landed, flight, revisions))
-        if self._flights.get((key, revisions)) is flight:  # not answered at once
-            asking.take_back = partial(self._given_up, flight, revisions, take_back)
+        self._flights[key] = asking
+        asking.revisions = revisions
+        take_back = asking.search(partial(self._landed, asking))
+        if asking.revisions:  # not answered at once
+            asking.take_back = partial(self._given_up, asking, take_back)
 
-    def _landed(self, flight: _Flight, revisions: Revisions, answer: m.ShardsReply | Exception) -> None:
-        key = flight.leader.key
-        del self._flights[key, revisions]
-        flight.leader.take_back = nothing
+    def _land(self, first: _Asking) -> Revisions:
+        if self._flights.get(first.key) is first:
+            del self._flights[first.key]
+        revisions, first.revisions = first.revisions, []
+        return revisions
+
+    def _landed(self, first: _Asking, answer: m.ShardsReply | Exception) -> None:
+        revisions = self._land(first)
+        first.take_back = nothing
         if isinstance(answer, Exception) or any(answer.refused):
-            flight.leader.done(answer)
-            self._ask_again(flight)
+            first.done(answer)
+            self._ask_again(first)
             return
-        if self._asked_before(key):
-            self._keep(key, _Kept(revisions, answer, _size(answer)))
-        flight.leader.done(answer)
-        for asking in list(flight.others):
-            self.shared += 1
-            asking.take_back = nothing
-            asking.done(answer)
+        if self._asked_before(first.key):
+            self._keep(first.key, _Kept(revisions, answer, _size(first.key, answer)))
+        first.done(answer)
+        if first.others:
+            for asking in list(first.others):
+                self.shared += 1
+                asking.take_back = nothing
+                asking.done(answer)
 
-    def _given_up(self, flight: _Flight, revisions: Revisions, take_back: TakeBack) -> None:
-        del self._flights[flight.leader.key, revisions]
+    def _given_up(self, first: _Asking, take_back: TakeBack) -> None:
+        self._land(first)
         take_back()
-        self._ask_again(flight)
+        self._ask_again(first)
 
-    def _ask_again(self, flight: _Flight) -> None:
+    def _ask_again(self, first: _Asking) -> None:
         """It came to nothing that others could use: they ask for themselves."""
-        for asking in list(flight.others):
+        for asking in list(first.others):
             self._begin(asking)
 
-    def _asked_before(self, key: bytes) -> bool:
-        if key in self._kept or key in self._once or key in self._once_before:
+    def _asked_before(self, key: Key) -> bool:
+        """By its hash: two that share one are kept a query too early, no more."""
+        digest = hash(key)
+        if digest in self._once or digest in self._once_before or key in self._kept:
             return True
-        self._once[key] = None
+        self._once.add(digest)
         if len(self._once) >= REMEMBERED:
-            self._once, self._once_before = {}, self._once
+            self._once, self._once_before = set(), self._once
         return False
 
-    def _keep(self, key: bytes, kept: _Kept) -> None:
+    def _keep(self, key: Key, kept: _Kept) -> None:
         self._drop(key)
         if kept.size > self.max_bytes // LARGEST_SHARE:
             return
@@ -160,7 +165,7 @@ class SearchCache:
         while self.bytes > self.max_bytes:
             self._drop(next(iter(self._kept)))
 
-    def _drop(self, key: bytes) -> None:
+    def _drop(self, key: Key) -> None:
         kept = self._kept.pop(key, None)
         if kept is not None:
             self.bytes -= kept.size
@@ -171,16 +176,9 @@ def options_of(message: m.SearchShards) -> bytes:
     return repr(_options(message)).encode("utf-8", "surrogatepass")
 
 
-def key_of(options: bytes, vector: bytes) -> bytes:
-    """A hash that nobody can find collisions of: an answer to another query would look like one to this."""
-    digest = hashlib.blake2b(vector, digest_size=16)
-    digest.update(options)
-    return digest.digest()
-
-
-def _size(reply: m.ShardsReply) -> int:
+def _size(key: Key, reply: m.ShardsReply) -> int:
     """About the memory that it takes."""
-    size = ANSWER_BYTES
+    size = ANSWER_BYTES + len(key[1])
     for lists in reply.results:
         for hits in lists:
             size += HIT_BYTES * len(hits.ids) + len(hits.scores) + len(hits.vectors)

@@ -24,7 +24,7 @@ from vectron_p2p.catalog.placement import shard_of
 from vectron_p2p.index.executor import MAX_BATCH
 from vectron_p2p.model.errors import InvalidArgument, Unavailable, VectronError
 from vectron_p2p.node.hit_lists import columns_of, score_row, scored_of, to_hit_list
-from vectron_p2p.node.search_cache import key_of, options_of
+from vectron_p2p.node.search_cache import options_of
 from vectron_p2p.observability.logs import get_logger
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query import planner
@@ -47,9 +47,10 @@ log = get_logger(__name__)
 
 Queries = npt.NDArray[np.float32]
 ON_LOOP_S = 0.002  # a query that took no longer the last time may be answered by the loop, which nothing holds for 5 ms
-# Weight of one job: a larger request is cut, so that all threads share it and others get between. Half of what a job
-# may hold: at the end of a batch one thread waits for the other, and for half as long.
+# Weight of one job: a larger request is cut, so that all threads share it and others get between; towards its end into
+# smaller pieces, as one thread then waits for the other. Smaller ones than that cost more than they save.
 SLICE = MAX_BATCH // 2
+LEAST_SLICE = 16
 PARTS_AT_ONCE = 4  # of one request: one for each search thread and as many waiting, so that none is ever without work
 
 FROM_DISK = {"undecided", "checked"}  # said of a plan when payloads decide, and not the index alone
@@ -88,7 +89,10 @@ def reply_of(message: m.SearchShards, answers: list[Answer], refused: dict[int, 
 
 
 def _explained(answer: Answer) -> list[dict[str, Any]]:
-    return [{"shard": shard, **plan, "queue_ms": answer.queue_ms} for shard, plan in answer.plans.items()]
+    shown = [{"shard": shard, **plan, "queue_ms": answer.queue_ms} for shard, plan in answer.plans.items()]
+    return [
+        {name: round(each, 3) if isinstance(each, float) else each for name, each in plan.items()} for plan in shown
+    ]
 
 
 class SearchJob:
@@ -109,6 +113,9 @@ class SearchJob:
         self._rows = message.with_payload or message.with_vector
         self._took = math.inf
         """Seconds for a query the last time; inf: not known, or it may have to wait for the disk."""
+        self._weighed: tuple[list[int], int] = [], 0
+        """What a query costs, and of how many points in each replica."""
+        self._none_refused: list[dict[str, Any] | None] = [None] * len(message.shards)
         self._options = options_of(message)
         # What requests must have in common. Equal filters share one look at the index and one scan of the matches.
         self.key = (*self.replicas, self._options)
@@ -119,11 +126,11 @@ class SearchJob:
         Args:
             lone: The caller, if it asks nothing else meanwhile.
         """
-        key = None if self._message.explain else key_of(self._options, vector)
+        key = None if self._message.explain else (self._options, vector)
         return self._owner.cache.begin(key, self.replicas, partial(self._search_one, vector, deadline, lone), done)
 
     def _search_one(self, vector: bytes, deadline: float, lone: Hashable, done: Done) -> TakeBack:
-        if lone is not None and (self._took > ON_LOOP_S or not all(each.index.calm for each in self.replicas)):
+        if self._took > ON_LOOP_S:
             lone = None
         return self._owner.searcher.begin(
             self._message.collection,
@@ -134,11 +141,20 @@ class SearchJob:
             deadline,
             partial(self._answered, done),
             lone=lone,
+            calm=self._calm,
         )
+
+    def _calm(self) -> bool:
+        return all(each.index.calm for each in self.replicas)
 
     def _answered(self, done: Done, answer: Answer | Exception) -> None:
         try:
-            done(answer if isinstance(answer, Exception) else reply_of(self._message, [answer], {}))
+            if isinstance(answer, Exception):
+                done(answer)
+            elif answer.refused or self._message.explain:
+                done(reply_of(self._message, [answer], {}))
+            else:
+                done(m.ShardsReply(answer.results, self._none_refused, None))
         except Exception:  # a defect of ours on the way back to one caller: others wait for their answers behind it
             log.exception("answer_lost", collection=self._message.collection)
 
@@ -148,23 +164,30 @@ class SearchJob:
         Raises:
             VectronError: Of one of the parts.
         """
-        step = max(1, SLICE // self._weight()) * self.dimension * FLOAT_BYTES
-        parts = [
-            Part(piece, len(piece) // (self.dimension * FLOAT_BYTES), self.ticks())
-            for piece in (vectors[at : at + step] for at in range(0, len(vectors), step))
-        ]
-        if len(parts) == 1:
-            return [await self._submit(parts[0], deadline)]
-        answers: list[Answer | None] = [None] * len(parts)
-        left = iter(range(len(parts)))
+        row = self.dimension * FLOAT_BYTES
+        left, weight = len(vectors) // row, self._weight()
+        answers: list[Answer | None] = []
+
+        def cut() -> Part:
+            """The next part."""
+            nonlocal left
+            share = self._owner.searcher.share(left * weight)
+            count = min(left, max(1, min(SLICE, max(LEAST_SLICE, share)) // weight))
+            at, left = len(vectors) - left * row, left - count
+            return Part(vectors[at : at + count * row], count, self.ticks())
 
         async def some() -> None:
-            for number in left:
-                answers[number] = await self._submit(parts[number], deadline)
+            while left:
+                number = len(answers)
+                answers.append(None)
+                answers[number] = await self._submit(cut(), deadline)
 
-        async with trio.open_nursery() as nursery:
-            for _ in range(min(PARTS_AT_ONCE, len(parts))):
-                nursery.start_soon(some)
+        if left * weight <= LEAST_SLICE:
+            await some()
+        else:
+            async with trio.open_nursery() as nursery:
+                for _ in range(PARTS_AT_ONCE):
+                    nursery.start_soon(some)
         return [answer for answer in answers if answer is not None]
 
     async def _submit(self, part: Part, deadline: float) -> Answer:
@@ -175,13 +198,15 @@ class SearchJob:
 
     def _weight(self) -> int:
         """Of one query."""
-        message = self._message
-        return sum(
-            planner.weight(
-                k=message.k, ef=message.ef, exact=message.exact, points=each.index.live, dimension=self.dimension
-            )
-            for each in self.replicas
-        )
+        points = [each.index.live for each in self.replicas]
+        if points != self._weighed[0]:
+            message, dimension = self._message, self.dimension
+            each = [
+                planner.weight(k=message.k, ef=message.ef, exact=message.exact, points=live, dimension=dimension)
+                for live in points
+            ]
+            self._weighed = points, sum(each)
+        return self._weighed[1]
 
     def run(self, parts: list[Part]) -> Sequence[Answer | VectronError]:
         """The answers to `parts`, in their order. On a search thread, or the loop for a lone query."""
@@ -283,7 +308,7 @@ class SearchJob:
         for hit in hits:
             row = rows[hit.id]
             if row is not None and row.version == hit.version:
-                complete.append(hit._replace(payload=row.payload, vector=row.vector))
+                complete.append(Scored(hit.id, hit.score, hit.version, row.payload, row.vector))
                 continue
             changed = True
             again = (
@@ -299,4 +324,4 @@ class SearchJob:
 
 
 def _ms(before: float, after: float) -> float:
-    return round((after - before) * 1000, 3)
+    return (after - before) * 1000  # rounded when it is shown: few ever are

@@ -68,6 +68,9 @@ class SlowRequests:
         """A block in which `message` of `client` is answered; as an owner's part of another node's work, if so."""
         return Watch(self, message, client, owner=owner)
 
+    def is_slow(self, began: float) -> bool:
+        return self._clock.now() - began >= self._threshold
+
     def ended(self, watch: Watch, error: BaseException | None) -> None:
         now = self._clock.now()
         took = now - watch.began
@@ -132,13 +135,8 @@ class Watch:
         self.began = 0.0
         self.parts: Sequence[Part] = ()
 
-    def begin(self) -> float:
-        """When it began, now. `ended` of the log follows, for who cannot use a block."""
-        self.began = self._log._clock.now()
-        return self.began
-
     def __enter__(self) -> None:
-        self.begin()
+        self.began = self._log._clock.now()
         if not self.owner:
             self.parts = parts.gather()
 

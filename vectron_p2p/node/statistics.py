@@ -20,7 +20,6 @@ from vectron_p2p.model.moves import MoveInfo
 from vectron_p2p.model.statistics import (
     FIGURES,
     WINDOWS_S,
-    ClusterStatistics,
     CollectionTotals,
     History,
     NodeStatistics,
@@ -119,20 +118,27 @@ class Statistics:
         """What all nodes say now."""
         return await self._ask(self._catalog.state.current(), m.GetNodeStatistics(replicas))
 
-    async def cluster(self, *, replicas: bool) -> ClusterStatistics:
-        """All of it, added up."""
+    async def cluster(self, *, replicas: bool) -> dict[str, Any]:
+        """All of it, added up, as the fields of `ClusterStatistics`: of thousands of replicas, objects that only become
+        plain values again would hold the loop.
+        """
         replies = await self.gather(replicas=replicas)
         state = self._catalog.state
         shown = await replica_fields(state, replies) if replicas else {}
-        return ClusterStatistics(
-            at=self._clock.wall(),
-            answered_by=self._peers.me,
-            epoch=state.epoch,
-            nodes=list(self.nodes(replies)),
-            operations=await operations_of_all(replies),
-            collections=await collection_totals(state, shown.values()) if replicas else [],
-            replicas=[ReplicaStatistics(**each) for each in shown.values()],
-        )
+        nodes = []
+        for each in self.nodes(replies):
+            nodes.append(dataclasses.asdict(each))
+            await trio.lowlevel.checkpoint()
+        totals = await collection_totals(state, shown.values()) if replicas else []
+        return {
+            "at": self._clock.wall(),
+            "answered_by": self._peers.me,
+            "epoch": state.epoch,
+            "nodes": nodes,
+            "operations": [dataclasses.asdict(each) for each in await operations_of_all(replies)],
+            "collections": [dataclasses.asdict(each) for each in totals],
+            "replicas": list(shown.values()),
+        }
 
     def nodes(self, replies: Replies) -> Iterator[NodeStatistics]:
         """Every current member, with what it says."""
@@ -157,7 +163,7 @@ class Statistics:
         )
 
     async def _answer_statistics(self, message: m.GetStatistics, timeout: float) -> m.StatisticsReply:
-        return m.StatisticsReply(dataclasses.asdict(await self.cluster(replicas=message.replicas)))
+        return m.StatisticsReply(await self.cluster(replicas=message.replicas))
 
     # --- the past ---------------------------------------------------------------------------------------------------
 
@@ -238,10 +244,13 @@ def _together(kind: str, operation: str, window_s: int, parts: list[dict[str, An
     )
 
 
-async def replica_fields(state: ClusterState, replies: Replies) -> dict[str, dict[str, Any]]:
+async def replica_fields(
+    state: ClusterState, replies: Replies, before: Mapping[str, dict[str, Any]] | None = None
+) -> dict[str, dict[str, Any]]:
     """The fields of `ReplicaStatistics` of every replica that the catalog names, with what its node says of it, by
-    collection/shard/node, in the order of collections and shards.
+    collection/shard/node, in the order of collections and shards. Those that are as `before` are the same objects.
     """
+    before = before or {}
     said: dict[tuple[str, str, int], dict[str, Any]] = {}
     for node, reply in replies.items():
         said |= {(node, each["collection"], each["shard"]): each for each in reply.replicas}
@@ -264,7 +273,9 @@ async def replica_fields(state: ClusterState, replies: Replies) -> dict[str, dic
                     fields["moving"] = "leaving" if node == move.leaving else "coming"
                     fields["moved_rows"] = progress.get("rows", 0)
                     fields["move_rows"] = progress.get("total", -1)
-                found[f"{collection.name}/{index}/{node}"] = fields
+                key = f"{collection.name}/{index}/{node}"
+                held = before.get(key)
+                found[key] = held if held == fields else fields
                 if len(found) % SLICE == 0:
                     await trio.lowlevel.checkpoint()
     return found

@@ -2,13 +2,15 @@
 
 Owns the gathering: nodes are asked once for all topics and subscribers that want it within `SHARED_S`, one gathering at
 a time. A topic is added by its name and a function (`add`). Invariant: others get their turn after each node,
-collection or `SLICE` replicas, for a large cluster has thousands of values.
+collection or `SLICE` replicas, for a large cluster has thousands of values. Freeing them in one go takes long too: what
+has not changed is taken over, and what nobody reads any more is let go piece by piece.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -18,7 +20,7 @@ from vectron_p2p.node.reports import ReplicaFigures
 from vectron_p2p.node.statistics import collection_totals, move_infos, operations_of_all, replica_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from vectron_p2p.catalog.state import ClusterState
     from vectron_p2p.node.catalog import Catalog
@@ -36,17 +38,28 @@ GATHERED = frozenset({"statistics", "operations", "moves"}) | WITH_REPLICAS
 class Look:
     """What readings of topics see: the answers of the nodes, and what is made of them for several topics."""
 
-    def __init__(self, replies: Replies) -> None:
+    def __init__(self, replies: Replies, before: dict[str, dict[str, Any]] | None = None) -> None:
+        """`before`: the replicas of the look before this one."""
         self.replies = replies
+        self.readers = 0
+        self.current = True
         self._turn = trio.Lock()
-        self._replicas: tuple[ClusterState, dict[str, dict[str, Any]]] | None = None
+        self._state: ClusterState | None = None
+        self.shown = before or {}
 
     async def replicas(self, state: ClusterState) -> dict[str, dict[str, Any]]:
         """As `replica_fields`, made once for each state."""
         async with self._turn:
-            if self._replicas is None or self._replicas[0] is not state:
-                self._replicas = state, await replica_fields(state, self.replies)
-            return self._replicas[1]
+            if self._state is not state:
+                self.shown = await replica_fields(state, self.replies, self.shown)
+                self._state = state
+            return self.shown
+
+    async def let_go(self) -> None:
+        """To be called when there is no reader any more, and will be none."""
+        while self.replies:
+            self.replies.popitem()
+            await trio.lowlevel.checkpoint()
 
 
 class _Gathering:
@@ -59,12 +72,28 @@ class _Gathering:
         self._begun = float("-inf")
         self._look = Look({})
 
-    async def look(self) -> Look:
+    @asynccontextmanager
+    async def look(self) -> AsyncIterator[Look]:
+        """To be read within the block."""
+        look = await self._take()
+        look.readers += 1
+        try:
+            yield look
+        finally:
+            look.readers -= 1
+        if not (look.readers or look.current):
+            await look.let_go()
+
+    async def _take(self) -> Look:
         async with self._turn:
             now = self._clock.now()
             if now - self._begun >= SHARED_S:
-                self._look = Look(await self._gather())
+                replies, before = await self._gather(), self._look
+                self._look = Look(replies, before.shown)
                 self._begun = now
+                before.current = False
+                if not before.readers:
+                    await before.let_go()
             return self._look
 
 
@@ -99,10 +128,10 @@ class Topics:
     async def read(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The values of these topics now."""
         wanted = GATHERED.intersection(names)
-        look = Look({})
-        if wanted:
-            look = await (self._whole if wanted & WITH_REPLICAS else self._plain).look()
-        return {name: await self._readers[name](look) for name in names}
+        if not wanted:
+            return {name: await self._readers[name](Look({})) for name in names}
+        async with (self._whole if wanted & WITH_REPLICAS else self._plain).look() as look:
+            return {name: await self._readers[name](look) for name in names}
 
     async def _cluster(self, look: Look) -> dict[str, Any]:
         return {"": dataclasses.asdict(await self._reports.cluster(replicas=False, shards=False))}

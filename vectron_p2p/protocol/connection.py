@@ -16,9 +16,8 @@ when to ping and when silence has lasted too long.
 from __future__ import annotations
 
 import contextlib
-import math
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vectron_p2p.model.errors import Internal, InvalidArgument, Overloaded, Unavailable, VectronError
 from vectron_p2p.protocol.errors import FrameCorrupted, LocalProtocolError, RemoteProtocolError
@@ -30,22 +29,24 @@ from vectron_p2p.protocol.events import (
     Goodbye,
     HandshakeDone,
     Note,
-    Request,
     Response,
 )
-from vectron_p2p.protocol.frames import MAX_BODY, MAX_MESSAGE, PREFIX, SPLITTABLE, Frame, FrameReader, Kind, Reassembly
+from vectron_p2p.protocol.frames import MAX_BODY, MAX_MESSAGE, SPLITTABLE, Frame, FrameReader, Kind, Reassembly
 from vectron_p2p.protocol.messages import Hello, Welcome
 from vectron_p2p.protocol.outgoing import Outgoing
 from vectron_p2p.protocol.registry import decode, encode
+from vectron_p2p.protocol.requests import pack_request, read_request
 from vectron_p2p.protocol.states import EXPECTED, Side, State
 from vectron_p2p.protocol.wire_errors import decode_error, encode_error
+
+if TYPE_CHECKING:
+    from vectron_p2p.protocol.patterns import Patterns
 
 PROTOCOL_VERSIONS = (3,)
 """Versions this software speaks; frames have checksums since 3. The handshake itself never changes form."""
 
 MAGIC = b"vctrn"  # opens both greetings: a stranger is told apart before anything of his is decoded
 MAX_IN_FLIGHT = 1024  # requests per connection: far above any sane client, far below what tasks would cost
-MAX_TIMEOUT_MS = 2**32 - 1
 MAX_REASON = 500
 
 
@@ -61,11 +62,14 @@ class Connection:
             raise LocalProtocolError("a client, and only a client, has a hello")
         self.side: Side = side
         self.state = State.GREETING
+        self._when_open = EXPECTED[side, State.OPEN]  # most frames: looked up once
         self.peer: Hello | Welcome | None = None
         self.accepting = True
         """Whether new requests make sense: False after a GOODBYE in either direction."""
         self._hello = hello
         self._max_in_flight = max_in_flight
+        self.known: Patterns | None = None
+        """Requests that the server has seen; shared by its connections."""
         self._reader = FrameReader()
         self._parts = Reassembly()
         self._out = Outgoing()
@@ -94,12 +98,16 @@ class Connection:
         """The bytes to write next, b"" when there are none; call again after each write."""
         return self._out.take()
 
+    def last_data(self, at_most: int) -> bytes:
+        """As `data_to_send`, when all that is queued is so little and at most one request is in flight; else b""."""
+        return self._out.take() if self._out.pending <= at_most and len(self._in_flight) <= 1 else b""
+
     # --- bytes in -----------------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> list[Event]:
         """Takes what the stream gave; b"" is its end."""
         events: list[Event] = []
-        if self.closed:
+        if self.state is State.CLOSED:
             return events
         if not data:
             cut = " in the middle of a frame" if self._reader.held else ""
@@ -108,7 +116,8 @@ class Connection:
             return events
         try:
             self._reader.feed(data)
-            self._drain(events)
+            while not self.closed and (frame := self._reader.next_frame()) is not None:
+                self._dispatch(frame, events)
         except FrameCorrupted as error:
             # As a connection that broke: what is in flight may have been done or not.
             reason = f"bytes changed on their way, the connection is given up: {error}"
@@ -122,13 +131,11 @@ class Connection:
             self._close(f"broken protocol: {reason}", InvalidArgument(f"broken protocol: {reason}"), events)
         return events
 
-    def _drain(self, events: list[Event]) -> None:
-        while not self.closed and (frame := self._reader.next_frame()) is not None:
-            self._dispatch(frame, events)
-
     def _dispatch(self, frame: Frame, events: list[Event]) -> None:
         kind = frame.kind
-        if kind not in EXPECTED[self.side, self.state]:
+        if (self.state is not State.OPEN or kind not in self._when_open) and kind not in EXPECTED[
+            self.side, self.state
+        ]:
             raise RemoteProtocolError(f"a {self.side} in state {self.state.value} takes no {kind.name}")
         if kind in SPLITTABLE:
             if self.side == "client":
@@ -136,9 +143,12 @@ class Connection:
                     return
             elif frame.id in self._in_flight:
                 raise RemoteProtocolError(f"id {frame.id} is in use")
-            body = self._parts.add(frame)
-            if body is None:
-                return
+            body = frame.body
+            if frame.more or frame.id in self._parts:
+                whole = self._parts.add(frame)
+                if whole is None:
+                    return
+                body = whole
             if kind is Kind.REQUEST:
                 self._take_request(frame.id, body, events)
             elif kind is Kind.RESPONSE:
@@ -204,14 +214,11 @@ class Connection:
             self.respond_error(request_id, Unavailable("this node is stopping; ask another"))
             return
         try:
-            if len(body) < PREFIX.size:
-                raise RemoteProtocolError("a request begins with its timeout and its trace")
-            message = decode(memoryview(body)[PREFIX.size :])
+            request = read_request(request_id, body, self.known)
         except RemoteProtocolError as error:
             self.respond_error(request_id, InvalidArgument(f"this request cannot be understood: {error}"))
             return
-        (milliseconds, trace), size = PREFIX.unpack_from(body), len(body) - PREFIX.size
-        events.append(Request(request_id, message, milliseconds / 1000 if milliseconds else None, size, trace))
+        events.append(request)
 
     def _take_response(self, request_id: int, body: bytes, events: list[Event]) -> None:
         del self._in_flight[request_id]
@@ -308,7 +315,7 @@ class Connection:
         self._finish(request_id)
 
     def _finish(self, request_id: int) -> bool:
-        if self.closed:
+        if self.state is State.CLOSED:
             self._in_flight.pop(request_id, None)
             return False
         if request_id not in self._in_flight:
@@ -326,11 +333,7 @@ class Connection:
         """
         if not self.accepting:
             raise LocalProtocolError("the server takes no new requests")
-        if timeout is None or math.isinf(timeout):
-            milliseconds = 0
-        else:
-            milliseconds = min(max(math.ceil(timeout * 1000), 1), MAX_TIMEOUT_MS)
-        request_id = self._send(Kind.REQUEST, PREFIX.pack(milliseconds, trace) + encode(message))
+        request_id = self._send(Kind.REQUEST, pack_request(message, timeout, trace))
         self._in_flight[request_id] = True
         return request_id
 

@@ -30,6 +30,8 @@ from vectron_p2p.protocol.errors import FrameCorrupted, RemoteProtocolError
 
 HEADER = struct.Struct(">IBBQ")
 SUMS = struct.Struct(">QI")  # after the header: the body's checksum, and that of the header and the body's checksum
+_HEAD = struct.Struct(HEADER.format + SUMS.format[1:])
+_SUMMED = struct.Struct(HEADER.format + "Q")  # what the header's checksum is of
 _LENGTH = struct.Struct(">I")
 _ID = struct.Struct(">Q")
 _GREETING = struct.Struct(">IBB")  # the header of a greeting before its checksum
@@ -62,6 +64,8 @@ class Kind(enum.IntEnum):
 SPLITTABLE = frozenset({Kind.REQUEST, Kind.RESPONSE, Kind.NOTE})
 
 _KINDS = {int(kind): kind for kind in Kind}
+_LOW = 0xFFFFFFFF  # of a checksum, the bits that a header has room for
+_checksum = xxhash.xxh3_64_intdigest
 
 
 class Frame(NamedTuple):
@@ -71,23 +75,28 @@ class Frame(NamedTuple):
     body: bytes
 
 
-def _checksum(data: bytes | memoryview) -> int:
-    return int(xxhash.xxh3_64_intdigest(data))
-
-
-def _header_checksum(head: bytes) -> int:
-    return int(xxhash.xxh3_64_intdigest(head)) & 0xFFFFFFFF
-
-
 def _greeting_checksum(head: bytes, body: bytes) -> int:
     return int(xxhash.xxh3_64_intdigest(head + body)) or 1  # greetings are short; 0 stands for none
 
 
 def encode_frame(kind: Kind, frame_id: int, body: bytes | memoryview = b"", *, more: bool = False) -> bytes:
     """The bytes of one frame; `body` is at most `MAX_BODY` long."""
-    head = HEADER.pack(_COUNTED + len(body), kind, MORE if more else 0, frame_id)
-    head += _ID.pack(_checksum(body))
-    return b"".join((head, _LENGTH.pack(_header_checksum(head)), body))
+    head = _SUMMED.pack(_COUNTED + len(body), kind, MORE if more else 0, frame_id, _checksum(body))
+    return b"".join((head, _LENGTH.pack(_checksum(head) & _LOW), body))
+
+
+def body_of(data: bytes, kind: Kind, frame_id: int) -> bytes | None:
+    """The body of the one frame of this kind and id that `data` is, whole and with nothing behind it; None: it is
+    something else, or damaged, which a `FrameReader` says.
+    """
+    if len(data) < _HEAD.size:
+        return None
+    length, number, flags, found, body_sum, head_sum = _HEAD.unpack_from(data)
+    if found != frame_id or number != kind or flags or length - _COUNTED != len(data) - _HEAD.size:
+        return None
+    body = data[_HEAD.size :]
+    sound = _checksum(data[: _SUMMED.size]) & _LOW == head_sum and _checksum(body) == body_sum
+    return body if sound else None
 
 
 def encode_greeting(kind: Kind, body: bytes) -> bytes:
@@ -103,20 +112,26 @@ class FrameReader:
     frames have the form of greetings.
     """
 
-    __slots__ = ("_buffer", "limit")
+    __slots__ = ("_at", "_buffer", "limit")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""
+        self._at = 0  # where the next frame begins
         self.limit = MAX_GREETING
 
     @property
     def held(self) -> int:
         """Bytes of an incomplete frame."""
-        return len(self._buffer)
+        return len(self._buffer) - self._at
 
     def feed(self, data: bytes) -> None:
         """Adds what the stream gave. Drain `next_frame` after each feed: what is held then is less than one frame."""
-        self._buffer += data
+        if not self._buffer:
+            self._buffer = data  # most often whole frames: nothing to copy
+        elif isinstance(self._buffer, bytearray):
+            self._buffer += data
+        else:
+            self._buffer = bytearray(self._buffer) + data
 
     def next_frame(self) -> Frame | None:
         """The next complete frame, None when it is not all there.
@@ -127,56 +142,76 @@ class FrameReader:
         """
         if self.limit == MAX_GREETING:
             return self._next_greeting()
-        buffer = self._buffer
-        start = HEADER.size + SUMS.size
+        buffer, at = self._buffer, self._at
+        if not buffer:
+            return None
+        start = at + _HEAD.size
         if len(buffer) < start:
+            self._keep()
             return None
-        body_sum, head_sum = SUMS.unpack_from(buffer, HEADER.size)
-        if _header_checksum(bytes(buffer[: start - _LENGTH.size])) != head_sum:
+        length, number, flags, frame_id, body_sum, head_sum = _HEAD.unpack_from(buffer, at)
+        if _checksum(buffer[at : at + _SUMMED.size]) & _LOW != head_sum:
             raise FrameCorrupted("the checksum of a frame's header is wrong")
-        kind, more, frame_id, size = self._header()
-        end = start + size
+        kind = self._kind(length, number, flags)
+        end = start + length - _COUNTED
         if len(buffer) < end:
+            self._keep()
             return None
-        with memoryview(buffer) as view:
-            body = bytes(view[start:end])
+        body = bytes(buffer[start:end]) if type(buffer) is bytes else bytes(memoryview(buffer)[start:end])
         if _checksum(body) != body_sum:
             raise FrameCorrupted(f"the checksum of a {kind.name} frame is wrong")
-        del buffer[:end]  # cheap: CPython moves the start of a bytearray, not its content
-        return Frame(kind, more, frame_id, body)
+        if end == len(buffer):
+            self._buffer, self._at = b"", 0
+        else:
+            self._at = end
+        return Frame(kind, flags == MORE, frame_id, body)
 
-    def _header(self) -> tuple[Kind, bool, int, int]:
-        """Kind, whether it goes on, id, and the length of the body."""
-        length, number, flags, frame_id = HEADER.unpack_from(self._buffer)
-        self._check_length(length)
+    def _keep(self) -> None:
+        """What is left is no whole frame."""
+        at, self._at = self._at, 0
+        if at == len(self._buffer):
+            self._buffer = b""
+        elif isinstance(self._buffer, bytearray):
+            del self._buffer[:at]  # cheap: CPython moves the start of a bytearray, not its content
+        else:
+            self._buffer = self._buffer[at:]
+
+    def _kind(self, length: int, number: int, flags: int) -> Kind:
+        """What a frame of such a header is, checked."""
+        if not _COUNTED <= length <= _COUNTED + self.limit:
+            self._refuse_length(length)
         kind = _KINDS.get(number)
         if kind is None or flags & ~MORE:
             raise RemoteProtocolError(f"no frame has kind {number} and flags {flags}")
         if flags and (kind not in SPLITTABLE or length - _COUNTED != MAX_BODY):
             # Only full frames go on: thousands of tiny pieces would cost more to keep than their bytes.
             raise RemoteProtocolError(f"a {kind.name} frame of {length - _COUNTED} bytes cannot go on in another")
-        return kind, bool(flags), frame_id, length - _COUNTED
+        return kind
 
     def _next_greeting(self) -> Frame | None:
-        buffer = self._buffer
-        if len(buffer) < HEADER.size:
+        buffer, at = self._buffer, self._at
+        if len(buffer) < at + HEADER.size:
             # Four bytes are enough to refuse a stranger who speaks another protocol and then waits.
-            if len(buffer) >= _LENGTH.size:
-                self._check_length(_LENGTH.unpack_from(buffer)[0])
+            if len(buffer) >= at + _LENGTH.size:
+                length = _LENGTH.unpack_from(buffer, at)[0]
+                if not _COUNTED <= length <= _COUNTED + self.limit:
+                    self._refuse_length(length)
+            self._keep()
             return None
-        kind, more, checksum, size = self._header()
-        end = HEADER.size + size
+        length, number, flags, checksum = HEADER.unpack_from(buffer, at)
+        kind = self._kind(length, number, flags)
+        end = at + _LENGTH.size + length
         if len(buffer) < end:
+            self._keep()
             return None
-        body = bytes(buffer[HEADER.size : end])
-        if checksum and _greeting_checksum(bytes(buffer[: _GREETING.size]), body) != checksum:
+        body = bytes(buffer[at + HEADER.size : end])
+        if checksum and _greeting_checksum(bytes(buffer[at : at + _GREETING.size]), body) != checksum:
             raise FrameCorrupted(f"the checksum of a {kind.name} frame is wrong")
-        del buffer[:end]
-        return Frame(kind, more, checksum, body)
+        self._at = end
+        return Frame(kind, flags == MORE, checksum, body)
 
-    def _check_length(self, length: int) -> None:
-        if not _COUNTED <= length <= _COUNTED + self.limit:
-            raise RemoteProtocolError(f"a frame has {_COUNTED} to {_COUNTED + self.limit} bytes, not {length}")
+    def _refuse_length(self, length: int) -> None:
+        raise RemoteProtocolError(f"a frame has {_COUNTED} to {_COUNTED + self.limit} bytes, not {length}")
 
 
 class Reassembly:

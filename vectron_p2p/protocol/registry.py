@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgpack
 
 from vectron_p2p.protocol.errors import LocalProtocolError, RemoteProtocolError
-from vectron_p2p.protocol.validation import Rule, compile_rule
+from vectron_p2p.protocol.validation import Convert, compile_rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,31 +28,31 @@ M = TypeVar("M")
 # An empty list costs one byte on the wire and 80 in memory. Below this size that is 5 MB at worst, for a moment; above
 # it containers are counted.
 UNCOUNTED_BYTES = 64 * 1024
+SCANNED_BYTES = 256 * 1024  # up to here bytes that may begin a container are counted first: most often they are few
+_BEGINNINGS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))  # maps and arrays, short, of 16 and of 32 bits
 MAX_CONTAINERS = 65_536  # the largest replies hold some thousands (hits of many queries on many shards)
+UNWALKED_BYTES = 1024  # nested headers that claim all they can are 3 MB at worst here, for a moment
+MAX_LOOKS = 32  # combinations of types kept per class: a peer of one version sends a few
 UNPACKER_BYTES = 32 * 1024 * 1024 + 64  # what one check may be fed: the largest message of `frames` and its tag
 
 
 class _Schema:
     """How one class is taken apart and put together."""
 
-    __slots__ = ("cls", "getter", "names", "required", "rules", "tag", "takes_apart")
+    __slots__ = ("bulk", "cls", "fields", "looks", "names", "required", "rules", "tag")
 
-    def __init__(self, tag: int, cls: type) -> None:
+    def __init__(self, tag: int, cls: type, bulk: str | None) -> None:
         hints = typing.get_type_hints(cls)
         entries = fields(cls)
         self.tag = tag
         self.cls = cls
         self.names = tuple(entry.name for entry in entries)
         self.rules = tuple(compile_rule(hints[name], f"{cls.__name__}.{name}", _nested_decoder) for name in self.names)
+        self.looks: dict[tuple[type, ...], tuple[tuple[int, Convert], ...]] = {}
+        """By the types of all values, those that take more than a look at their type."""
         self.required = sum(1 for entry in entries if entry.default is MISSING and entry.default_factory is MISSING)
-        self.takes_apart = tuple(i for i, rule in enumerate(self.rules) if rule.rebuilds)
-        self.getter = _getter(self.names)
-
-    def values(self, message: Any) -> list[Any]:
-        values = self.getter(message)
-        for index in self.takes_apart:
-            values[index] = _plain(values[index])
-        return values
+        self.fields = _getter(self.names)
+        self.bulk = None if bulk is None else (self.names.index(bulk), bulk)
 
     def build(self, values: list[Any]) -> Any:
         """The message of these field values (the tag already cut off).
@@ -60,42 +60,62 @@ class _Schema:
         Raises:
             RemoteProtocolError: A field is missing or of another type.
         """
-        if len(values) < self.required:
-            text = f"{self.cls.__name__} has {self.required} required fields, these are {len(values)}"
-            raise RemoteProtocolError(text)
-        rules: tuple[Rule, ...] = self.rules
-        for index, (value, rule) in enumerate(zip(values, rules, strict=False)):
-            if type(value) not in rule.exact:
-                values[index] = rule.convert(value)
-        if len(values) > len(rules):
-            del values[len(rules) :]
+        if len(values) > len(self.rules):
+            del values[len(self.rules) :]
+        kinds = tuple(map(type, values))
+        looks = self.looks.get(kinds)
+        if looks is None:
+            looks = self._looks(kinds)
+        for index, convert in looks:
+            values[index] = convert(values[index])
         return self.cls(*values)
 
+    def _looks(self, kinds: tuple[type, ...]) -> tuple[tuple[int, Convert], ...]:
+        if len(kinds) < self.required:
+            text = f"{self.cls.__name__} has {self.required} required fields, these are {len(kinds)}"
+            raise RemoteProtocolError(text)
+        looks = tuple(
+            (index, rule.convert_of(kind))
+            for index, (kind, rule) in enumerate(zip(kinds, self.rules, strict=False))
+            if kind not in rule.exact
+        )
+        if len(self.looks) < MAX_LOOKS:
+            self.looks[kinds] = looks
+        return looks
 
-def _getter(names: tuple[str, ...]) -> Callable[[Any], list[Any]]:
+
+def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
     if not names:
-        return lambda _: []
+        return lambda _: ()
     if len(names) == 1:
         one = operator.attrgetter(names[0])
-        return lambda message: [one(message)]
-    many = operator.attrgetter(*names)
-    return lambda message: list(many(message))
+        return lambda message: (one(message),)
+    return operator.attrgetter(*names)
 
 
 _by_tag: dict[int, _Schema] = {}
 _by_class: dict[type, _Schema] = {}
 
 
-def message(tag: int) -> Callable[[type[M]], type[M]]:
-    """Class decorator, above `@dataclass`: gives the class its number on the wire, which is never reused."""
+def message(tag: int, *, bulk: str | None = None) -> Callable[[type[M]], type[M]]:
+    """Class decorator, above `@dataclass`: gives the class its number on the wire, which is never reused.
+
+    Args:
+        bulk: The field of bytes in which messages that are alike otherwise differ (see `patterns`).
+    """
 
     def register(cls: type[M]) -> type[M]:
         if tag in _by_tag:
             raise TypeError(f"tag {tag} of {cls.__name__} is taken by {_by_tag[tag].cls.__name__}")
-        _by_tag[tag] = _by_class[cls] = _Schema(tag, cls)
+        _by_tag[tag] = _by_class[cls] = _Schema(tag, cls, bulk)
         return cls
 
     return register
+
+
+def bulk_field(message: Any) -> tuple[int, str] | None:
+    """The number and the name of the message's bulk field, if it has one."""
+    return _by_class[type(message)].bulk
 
 
 def _nested_decoder(cls: type) -> Callable[[Any], Any] | None:
@@ -103,12 +123,12 @@ def _nested_decoder(cls: type) -> Callable[[Any], Any] | None:
     return None if schema is None else schema.build
 
 
-def _plain(value: Any) -> Any:
-    """`value` with each message in it as the list of its fields."""
-    if type(value) is list:
-        return [_plain(item) for item in value]
+def _fields(value: Any) -> tuple[Any, ...]:
+    """A nested message as msgpack meets it: the array of its fields."""
     schema = _by_class.get(type(value))
-    return value if schema is None else schema.values(value)
+    if schema is None:
+        raise TypeError(f"a {type(value).__name__} is no value of a message")
+    return schema.fields(value)
 
 
 def encode(message: Any) -> bytes:
@@ -121,7 +141,7 @@ def encode(message: Any) -> bytes:
     if schema is None:
         raise LocalProtocolError(f"{type(message).__name__} is no message class")
     try:
-        packed: bytes = msgpack.packb([schema.tag, *schema.values(message)])
+        packed: bytes = msgpack.packb((schema.tag, *schema.fields(message)), default=_fields)
     except (TypeError, ValueError, OverflowError) as error:
         raise LocalProtocolError(f"{type(message).__name__} cannot be sent: {error}") from error
     return packed
@@ -150,13 +170,17 @@ def unpack(data: bytes | bytearray | memoryview) -> Any:
         RemoteProtocolError: The bytes are no single msgpack value, or one that is out of proportion.
     """
     try:
+        if len(data) <= UNWALKED_BYTES:
+            return msgpack.unpackb(data, max_ext_len=0)
         _admit(data)
-        if len(data) <= UNCOUNTED_BYTES:
+        if len(data) <= UNCOUNTED_BYTES or (len(data) <= SCANNED_BYTES and _few_containers(bytes(data))):
             return msgpack.unpackb(data, max_ext_len=0)
         counter = _ContainerCounter()
         return msgpack.unpackb(data, max_ext_len=0, list_hook=counter, object_hook=counter)
     except RemoteProtocolError:
         raise
+    except msgpack.ExtraData:
+        raise RemoteProtocolError("bytes follow the message") from None
     except Exception as error:  # ValueError and its own kinds, by the version of msgpack; BufferFull, OverflowError
         raise RemoteProtocolError(f"no valid msgpack: {str(error) or type(error).__name__}") from error
 
@@ -173,6 +197,11 @@ def _admit(data: bytes | bytearray | memoryview) -> None:
     walker.skip()
     if walker.tell() != len(data):
         raise RemoteProtocolError("bytes follow the message")
+
+
+def _few_containers(data: bytes) -> bool:
+    """False does not say that there are many: any other byte may look like the beginning of one."""
+    return len(data) - len(data.translate(None, _BEGINNINGS)) <= MAX_CONTAINERS
 
 
 class _ContainerCounter:

@@ -105,12 +105,10 @@ def _as_float32(values: Any, field: str) -> Matrix:
 
 
 def _check_values(matrix: Matrix, metric: str | None, field: str) -> None:
-    flat = matrix.reshape(-1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        square = float(flat @ flat)
-    if not square < MAX_COMPONENT**2:  # one look clears nearly all: no component is NaN, infinite or too large
+    squares = np.einsum("ij,ij->i", matrix, matrix).tolist()
+    if not sum(squares) < MAX_COMPONENT**2:  # one look clears nearly all: no component is NaN, infinite or too large
         _check_large(matrix, metric, field)
-    if metric == "cosine" and (len(matrix) > 1 or not square):
+    if metric == "cosine" and 0.0 in squares:  # of tiny components the squares may be 0, too
         zero = ~matrix.any(axis=1)
         if zero.any():
             row = int(np.flatnonzero(zero)[0])
@@ -130,7 +128,8 @@ def _check_large(matrix: Matrix, metric: str | None, field: str) -> None:
 def normalise(matrix: Matrix) -> Matrix:
     """The rows of `matrix` scaled to length 1; a zero row stays zero."""
     squares = np.einsum("ij,ij->i", matrix, matrix)
-    if not len(squares) or (squares.min() > _SAFE_SQUARES[0] and squares.max() < _SAFE_SQUARES[1]):  # NaN is neither
+    values = squares.tolist()
+    if not values or (min(values) > _SAFE_SQUARES[0] and max(values) < _SAFE_SQUARES[1]):
         return np.asarray(matrix / np.sqrt(squares)[:, None], dtype=np.float32)
     wide = matrix.astype(np.float64)
     exact = np.sqrt(np.einsum("ij,ij->i", wide, wide))

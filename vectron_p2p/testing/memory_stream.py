@@ -10,6 +10,8 @@ import trio
 from vectron_p2p.net.interfaces import ConnectionLost
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vectron_p2p.model.ids import Address
     from vectron_p2p.testing.network import MemoryNetwork
 
@@ -145,6 +147,10 @@ class MemoryStream:
             if data is not None:
                 return data
             await self.incoming.wait()
+
+    async def receive_each(self, max_bytes: int, take: Callable[[bytes], bool]) -> None:
+        while take(data := await self.receive_some(max_bytes)) and data:
+            pass
 
     async def aclose(self) -> None:
         if not self._broken:

@@ -73,7 +73,7 @@ async def test_the_requests_of_a_batch_keep_their_order_whichever_is_answered_fi
     kept_waiting = iter([NO_ANSWER])
 
     def answer(message: messages.Search) -> Any:
-        return next(kept_waiting, _numbered(message)) if message.count == 512 else _numbered(message)
+        return next(kept_waiting, _numbered(message)) if message.count == 128 else _numbered(message)
 
     with FakeNode(answer) as node:
         async with AsyncClient(node.target, retry=FAST) as db, anyio.create_task_group() as group:
@@ -85,12 +85,12 @@ async def test_the_requests_of_a_batch_keep_their_order_whichever_is_answered_fi
 
             group.start_soon(break_off)
             results = await db.collection("docs").search_batch(TWO_PARTS, with_payload=False)
-    assert [result.took_ms for result in results] == [512.0] * 512 + [88.0] * 88
+    assert [result.took_ms for result in results] == [128.0] * 128 + [472.0] * 472
 
 
 async def test_a_failed_request_of_a_batch_cancels_the_other() -> None:
     def answer(message: messages.Search) -> Any:
-        if message.count == 88:
+        if message.count == 472:
             raise NotFound("no such collection", field="collection")
         return NO_ANSWER
 
@@ -98,7 +98,7 @@ async def test_a_failed_request_of_a_batch_cancels_the_other() -> None:
         async with AsyncClient(node.target) as db:
             with pytest.raises(NotFound):
                 await db.collection("docs").search_batch(TWO_PARTS, with_payload=False)
-        assert sorted(message.count for message in node.requests) == [88, 512]
+        assert sorted(message.count for message in node.requests) == [128, 472]
 
 
 async def test_a_cancelled_batch_cancels_all_its_requests() -> None:
@@ -115,7 +115,7 @@ async def test_a_cancelled_batch_cancels_all_its_requests() -> None:
 
 
 async def test_a_batch_that_is_late_says_how_much_of_it_was_done() -> None:
-    with FakeNode(lambda message: NO_ANSWER if message.count == 88 else _numbered(message)) as node:
+    with FakeNode(lambda message: NO_ANSWER if message.count == 472 else _numbered(message)) as node:
         async with AsyncClient(node.target) as db:
             with pytest.raises(DeadlineExceeded, match="1 of 2 parts"):
                 await db.collection("docs").search_batch(TWO_PARTS, with_payload=False, timeout=0.2)

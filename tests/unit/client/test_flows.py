@@ -430,7 +430,7 @@ def test_a_search_without_timeout_has_that_of_the_client() -> None:
     assert world.calls[0].message.timeout == 12.0
 
 
-@pytest.mark.parametrize(("with_payload", "sizes"), [(False, [512, 512, 1]), (True, [256] * 7 + [209])])
+@pytest.mark.parametrize(("with_payload", "sizes"), [(False, [128, 512, 385]), (True, [64] + [256] * 7 + [145])])
 def test_a_batch_is_cut_into_requests_that_a_node_takes(with_payload: bool, sizes: list[int]) -> None:
     nothing = messages.HitList([], b"", [], [], b"")
     world = World(lambda call: messages.SearchReply([nothing] * call.message.count, [], 1.0, None))

@@ -54,24 +54,24 @@ def test_two_requests_of_a_batch_are_under_way_at_once() -> None:
 
     with FakeNode(answer) as node, connect(node.target) as db:
         results = db.collection("docs").search_batch(TWO_PARTS, with_payload=False)
-        assert [result.took_ms for result in results] == [512.0] * 512 + [88.0] * 88
+        assert [result.took_ms for result in results] == [128.0] * 128 + [472.0] * 472
         assert len(node.hellos) == 2
         db.collection("docs").search_batch(TWO_PARTS, with_payload=False)
         assert len(node.hellos) == 2  # both connections are used again
 
 
 def test_a_part_of_a_batch_may_be_partial() -> None:
-    with FakeNode(lambda message: _numbered(message, *([3] if message.count == 88 else []))) as node:
+    with FakeNode(lambda message: _numbered(message, *([3] if message.count == 472 else []))) as node:
         with connect(node.target) as db:
             results = db.collection("docs").search_batch(TWO_PARTS, with_payload=False)
-    assert [result.partial for result in results] == [False] * 512 + [True] * 88
+    assert [result.partial for result in results] == [False] * 128 + [True] * 472
 
 
 def test_a_failed_request_of_a_batch_ends_the_other_and_leaves_no_connection_that_owes_an_answer() -> None:
     def answer(message: messages.Search) -> Any:
-        if message.count == 512:
+        if message.count == 128:
             raise NotFound("no such collection", field="collection")
-        return NO_ANSWER if message.count == 88 else _numbered(message)
+        return NO_ANSWER if message.count == 472 else _numbered(message)
 
     with FakeNode(answer) as node, connect(node.target) as db:
         with pytest.raises(NotFound):
@@ -84,16 +84,16 @@ def test_the_second_request_of_a_batch_is_tried_again_by_itself() -> None:
     broken = iter([HANG_UP])
 
     def answer(message: messages.Search) -> Any:
-        return next(broken, _numbered(message)) if message.count == 88 else _numbered(message)
+        return next(broken, _numbered(message)) if message.count == 472 else _numbered(message)
 
     with FakeNode(answer) as node, connect(node.target, retry=FAST) as db:
         assert len(db.collection("docs").search_batch(TWO_PARTS, with_payload=False)) == 600
-        assert sorted(message.count for message in node.requests) == [88, 88, 512]
+        assert sorted(message.count for message in node.requests) == [128, 472, 472]
 
 
 def test_a_batch_of_which_one_request_is_late_is_late() -> None:
     def answer(message: messages.Search) -> Any:
-        return NO_ANSWER if message.count == 88 else _numbered(message)
+        return NO_ANSWER if message.count == 472 else _numbered(message)
 
     with FakeNode(answer) as node, connect(node.target) as db:
         with pytest.raises(DeadlineExceeded, match="1 of 2 parts"):

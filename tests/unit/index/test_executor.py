@@ -89,12 +89,12 @@ async def test_a_batch_is_bounded_and_what_is_left_waits_its_turn() -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(searches.run)
         async with trio.open_nursery() as callers:
-            for _ in range(4):
+            for _ in range(7):
                 callers.start_soon(lambda: ask_for(searches, one, MATRIX[:60]))
                 await trio.testing.wait_all_tasks_blocked()
             executor.gate.set()
         nursery.cancel_scope.cancel()
-    assert [len(args[0]) for _, args in executor.jobs] == [1, 2, 1]
+    assert [len(args[0]) for _, args in executor.jobs] == [1, 2, 2, 1, 1], "the last ones are smaller"
 
 
 async def test_waiting_is_bounded() -> None:

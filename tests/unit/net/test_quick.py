@@ -13,6 +13,7 @@ from vectron_p2p.model.errors import DeadlineExceeded, Internal, NotFound
 from vectron_p2p.net.interfaces import ConnectionLost
 from vectron_p2p.net.link import HIGH_WATER
 from vectron_p2p.net.rpc import Caller, RpcConnection
+from vectron_p2p.protocol.events import Request
 from vectron_p2p.protocol.messages import Count, CountReply, MerkleLeaves, MerkleLeavesReply
 from vectron_p2p.runtime.callbacks import Done, TakeBack
 
@@ -29,12 +30,11 @@ class Quick:
         self.asked: list[tuple[float, int, bool]] = []
         self.taken_back = 0
 
-    def __call__(
-        self, message: Any, caller: Caller, deadline: float, trace: int, done: Done, alone: bool
-    ) -> TakeBack | None:
+    def __call__(self, request: Request, caller: Caller, began: float, done: Done, alone: bool) -> TakeBack | None:
+        message = request.message
         if not isinstance(message, MerkleLeaves) and message.collection not in ("now", "later"):
             return None
-        self.asked.append((deadline, trace, alone))
+        self.asked.append((began + (request.timeout or 0.0), request.trace, alone))
         entry = (message, done)
         if isinstance(message, Count) and message.collection == "now":
             done(CountReply(7))

@@ -11,7 +11,8 @@ from vectron_p2p.model.errors import DeadlineExceeded, Internal, InvalidArgument
 from vectron_p2p.model.ids import Address
 from vectron_p2p.net.interfaces import ConnectionLost
 from vectron_p2p.net.link import HIGH_WATER
-from vectron_p2p.net.rpc import RpcConnection, serve_connection
+from vectron_p2p.net.rpc import RpcConnection
+from vectron_p2p.net.serving import serve_connection
 from vectron_p2p.protocol.connection import MAX_IN_FLIGHT
 from vectron_p2p.protocol.messages import Count, CountReply, Done, GetStatus, Hello, MerkleLeaves, SwimNote
 

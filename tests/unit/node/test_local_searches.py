@@ -20,6 +20,8 @@ from vectron_p2p.node.coordinator import local_searches, searches
 from vectron_p2p.node.coordinator.local_searches import PLAIN as PLAIN_FIELDS
 from vectron_p2p.node.coordinator.local_searches import LocalSearches
 from vectron_p2p.protocol import messages as m
+from vectron_p2p.protocol.events import Request
+from vectron_p2p.protocol.patterns import Pattern
 from vectron_p2p.runtime.callbacks import Done, TakeBack
 from vectron_p2p.runtime.real import TrioClock
 
@@ -61,6 +63,7 @@ class Bench:
     not_now: VectronError | None = None
     messages: list[m.SearchShards] = field(default_factory=list)
     asked: list[tuple[int, float]] = field(default_factory=list)
+    patterns: dict[str, Pattern] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.searches = LocalSearches(ME, TrioClock(), SimpleNamespace(state=self.state), self.own)  # type: ignore[arg-type]
@@ -87,13 +90,19 @@ class Bench:
         """Both ways, which agree."""
         reply: Any = await self.searches.search(asked, timeout=timeout, bounded=bounded)
         if asked.count == 1:
-            quick = await quickly(self.searches, asked, trio.current_time() + timeout)
-            assert (quick is None) == (reply is None)
-            assert quick is None or quick.results == reply.results
+            for request in (Request(1, asked, timeout), self.alike(asked, timeout), self.alike(asked, timeout)):
+                quick = await quickly(self.searches, request, trio.current_time() + timeout)
+                assert (quick is None) == (reply is None)
+                assert quick is None or quick.results == reply.results
         return reply
 
+    def alike(self, asked: m.Search, timeout: float) -> Request:
+        """As one that is equal to an earlier one but for its vector."""
+        pattern = self.patterns.setdefault(repr(asked), Pattern(replace(asked, vectors=b""), "vectors", b"", b""))
+        return Request(1, None, timeout, pattern=pattern, bulk=asked.vectors)
 
-async def quickly(searches: LocalSearches, asked: m.Search, deadline: float) -> Any:
+
+async def quickly(searches: LocalSearches, request: Request, deadline: float) -> Any:
     given: list[Any] = []
     arrived = trio.Event()
 
@@ -101,7 +110,7 @@ async def quickly(searches: LocalSearches, asked: m.Search, deadline: float) -> 
         given.append(answer)
         arrived.set()
 
-    if searches.begin(asked, deadline, done) is None:
+    if searches.begin(request, trio.current_time(), deadline, done) is None:
         return None
     await arrived.wait()
     return given[0]
@@ -156,7 +165,7 @@ async def test_what_is_not_plain_goes_the_general_way(asked: m.Search) -> None:
 def test_fields_that_are_added_later_are_plain_by_default() -> None:
     later = {entry.name for entry in fields(m.Search) if entry.default is not MISSING}
     assert later
-    assert later <= set(PLAIN_FIELDS)
+    assert later <= set(PLAIN_FIELDS) | {"together"}, "which is of no account to who finds the hits"
 
 
 async def test_shards_that_are_read_elsewhere_only() -> None:
@@ -173,7 +182,9 @@ async def test_refusals_are_left_to_the_general_way(error: Any) -> None:
 async def test_an_answer_too_large_is_refused_by_the_general_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_searches, "MAX_REPLY_BYTES", -1)
     assert searches.MAX_REPLY_BYTES > 0
-    assert await Bench().ask() is None
+    assert await Bench().ask(replace(PLAIN, with_payload=True)) is None
+    assert await Bench().ask(replace(PLAIN, with_vector=True)) is None
+    assert await Bench().ask() is not None, "hits without rows are bounded by k"
 
 
 async def test_the_time_given_is_kept(autojump_clock: trio.testing.MockClock) -> None:
@@ -189,14 +200,14 @@ async def test_the_time_given_is_kept(autojump_clock: trio.testing.MockClock) ->
 async def test_the_time_of_the_call_is_the_deadline_if_it_is_less(autojump_clock: trio.testing.MockClock) -> None:
     bench = Bench()
     now = trio.current_time()
-    await quickly(bench.searches, replace(PLAIN, timeout=2.0), now + 5.0)
-    await quickly(bench.searches, replace(PLAIN, timeout=9.0), now + 5.0)
+    await quickly(bench.searches, Request(1, replace(PLAIN, timeout=2.0), None), now + 5.0)
+    await quickly(bench.searches, Request(1, replace(PLAIN, timeout=9.0), None), now + 5.0)
     assert [deadline for _, deadline in bench.asked] == [now + 2.0, now + 5.0]
 
 
 @pytest.mark.parametrize("error", [DeadlineExceeded("late"), InvalidArgument("NaN", field="vector")])
 async def test_what_the_general_way_would_say_too_is_said(error: VectronError) -> None:
     bench = Bench(error=error)
-    assert await quickly(bench.searches, PLAIN, math.inf) is error
+    assert await quickly(bench.searches, Request(1, PLAIN, None), math.inf) is error
     with pytest.raises(type(error)):
         await bench.searches.search(PLAIN, timeout=5.0, bounded=False)

@@ -15,7 +15,7 @@ import trio.testing
 
 from tests.unit.node.beginning import begun
 from vectron_p2p.model.errors import Overloaded
-from vectron_p2p.node.search_cache import REMEMBERED, SearchCache, key_of, options_of
+from vectron_p2p.node.search_cache import REMEMBERED, SearchCache, options_of
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.runtime.callbacks import awaited
 
@@ -44,10 +44,10 @@ class Owner:
         self.errors: list[Exception] = []
         self.reply = answer_of()
 
-    def key(self, message: m.SearchShards) -> bytes | None:
+    def key(self, message: m.SearchShards) -> tuple[bytes, bytes] | None:
         if message.explain or message.count > 1:
             return None
-        return key_of(options_of(message), message.vectors)
+        return options_of(message), message.vectors
 
     async def ask(self, message: m.SearchShards = QUERY) -> m.ShardsReply:
         async def search() -> m.ShardsReply:

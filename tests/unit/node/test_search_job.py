@@ -63,11 +63,16 @@ def job_of(owner: Any, one: Any = None) -> SearchJob:
 async def test_a_large_request_never_fills_the_line_and_keeps_its_order() -> None:
     """All its parts at once would have been refused, again and again, with a beam so wide that they weigh too much."""
     waiting: list[int] = []
+    sizes: list[int] = []
     most = 0
 
     class Searcher:
+        def share(self, weight: int) -> int:
+            return weight // 4
+
         async def submit(self, name: Any, key: Any, job: Any, part: Any, weight: int, deadline: float) -> Any:
             nonlocal most
+            sizes.append(part.count)
             waiting.append(part.count)
             most = max(most, len(waiting))
             await trio.testing.wait_all_tasks_blocked()
@@ -79,6 +84,9 @@ async def test_a_large_request_never_fills_the_line_and_keeps_its_order() -> Non
     assert b"".join(answer.results for answer in answers) == vectors
     assert sum(answer.count for answer in answers) == COUNT
     assert most == search_job.PARTS_AT_ONCE < len(answers)
+    assert sizes == sorted(sizes, reverse=True), "smaller ones towards the end"
+    assert sizes[0] == search_job.SLICE
+    assert sizes[-2] == search_job.LEAST_SLICE
 
 
 @pytest.mark.parametrize(("weight", "most"), [(1, 64), (16, 4), (100, 1), (500, 1)])
@@ -175,8 +183,8 @@ async def test_only_short_searches_that_wait_for_nothing_may_be_answered_on_the_
     ticks = 0.0
 
     class Searcher:
-        def begin(self, *request: Any, lone: Any = None) -> Any:
-            asked.append(lone)
+        def begin(self, *request: Any, lone: Any = None, calm: Any) -> Any:
+            asked.append(lone if calm() else None)
 
     class Slow(Owner):
         def ticks(self) -> float:

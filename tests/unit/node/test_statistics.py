@@ -105,6 +105,11 @@ def test_comparing_much_lets_others_in_between() -> None:
     assert list(parts(values, values)) == [None] * 5 + [Part(last=True)]
 
 
+def test_values_that_hold_much_count_for_what_they_hold() -> None:
+    values = {"t": {str(number): [{"n": number}] * 99 for number in range(100)}}
+    assert list(parts(values, values)) == [None] * 10 + [Part(last=True)]
+
+
 def test_names_of_operations() -> None:
     assert operation_name(m.SearchShards) == "search_shards"
     assert operation_name(m.Get) == "get"

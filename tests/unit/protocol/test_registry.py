@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import itertools
 import tracemalloc
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgpack
 import pytest
 
-from vectron_p2p.protocol import messages
+from vectron_p2p.protocol import messages, registry
 from vectron_p2p.protocol.errors import LocalProtocolError, RemoteProtocolError
-from vectron_p2p.protocol.registry import MAX_CONTAINERS, decode, encode, message
+from vectron_p2p.protocol.registry import MAX_CONTAINERS, MAX_LOOKS, UNWALKED_BYTES, decode, encode, message
 from vectron_p2p.protocol.validation import MAX_DEPTH
 
 SEARCH = messages.Search(
@@ -171,6 +172,8 @@ def test_many_tiny_containers_are_refused_before_they_fill_memory() -> None:
         decode(bomb)
     fine = Tree({"a": [[] for _ in range(30_000)], "pad": "x" * 100_000})
     assert decode(encode(fine)) == fine
+    looks_like_many = Tree({"a": [{}, []], "pad": b"\x90" * 100_000})
+    assert decode(encode(looks_like_many)) == looks_like_many
 
 
 def test_what_cannot_be_sent_is_the_callers_mistake() -> None:
@@ -198,3 +201,23 @@ def test_only_types_that_can_be_checked_are_fields(annotation: Any) -> None:
     cls: Any = dataclass(type("Odd", (), {"__annotations__": {"field": annotation}, "__module__": __name__}))
     with pytest.raises(TypeError):
         message(65_100)(cls)
+
+
+def test_what_is_too_short_to_be_walked_over_claims_little() -> None:
+    nested = b"\xdc" + UNWALKED_BYTES.to_bytes(2)
+    data = nested * (UNWALKED_BYTES // len(nested))
+    tracemalloc.start()
+    with pytest.raises(RemoteProtocolError):
+        decode(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * 2**20
+
+
+def test_combinations_of_types_that_a_peer_sends_are_not_kept_without_end() -> None:
+    schema = registry._by_class[messages.Search]
+    several: list[list[Any]] = [[None, 1, "a"], [None, {}], [None, 1], [None, 1, 1.0], [None, 1, 1.0]]
+    for point, where, ef, score, timeout in itertools.product(*several):
+        found = replace(SEARCH, id=point, filter=where, ef=ef, score_threshold=score, timeout=timeout)
+        assert decode(encode(found)) == found
+    assert len(schema.looks) == MAX_LOOKS

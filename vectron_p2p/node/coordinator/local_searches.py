@@ -13,7 +13,7 @@ import contextlib
 from dataclasses import MISSING, fields
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from vectron_p2p.catalog.state import ClusterState, Collection
     from vectron_p2p.model.ids import NodeId
     from vectron_p2p.node.routes import Routes
+    from vectron_p2p.protocol.events import Request
+    from vectron_p2p.protocol.patterns import Pattern
     from vectron_p2p.runtime import Clock
     from vectron_p2p.runtime.callbacks import Done, TakeBack
 
@@ -55,6 +57,14 @@ if TYPE_CHECKING:
 MAX_KNOWN = 256  # kinds of searches; programs ask a few
 
 
+class _Known(NamedTuple):
+    """A search but for its vectors. `size`: bytes of one vector; `rows`: whether hits come with what is stored."""
+
+    own: OwnSearch
+    size: int
+    rows: bool
+
+
 class LocalSearches:
     """Of one coordinator."""
 
@@ -65,26 +75,34 @@ class LocalSearches:
         self._clock = clock
         self._routes = routes
         self._state: ClusterState | None = None
-        self._known: dict[Hashable, tuple[OwnSearch, int] | None] = {}
+        self._known: dict[Hashable, _Known | None] = {}
+        self._patterns: dict[Pattern, _Known | None] = {}
 
-    def begin(self, asked: m.Search, deadline: float, done: Done, *, lone: Hashable = None) -> TakeBack | None:
+    def begin(
+        self, request: Request, began: float, deadline: float, done: Done, *, lone: Hashable = None
+    ) -> TakeBack | None:
         """Gives `done` the `SearchReply`, or an error, or None: it has to go the general way after all.
 
         Args:
+            request: A `Search`.
+            began: When it came.
             deadline: After it nobody wants the answer.
             lone: The caller, if it asks nothing else meanwhile.
 
         Returns:
             What takes it back; None if it has to go the general way, and `done` will not be called.
         """
-        own = self._find(asked) if asked.count == 1 else None
-        if own is None:
+        asked = request.like
+        if request.pattern is None:
+            found, vector = self._find(asked), asked.vectors
+        else:
+            found, vector = self._find_alike(request.pattern), request.bulk
+        if found is None or asked.count != 1 or len(vector) != found.size:
             return None
-        began = self._clock.now()
         if asked.timeout is not None:
             deadline = min(deadline, began + asked.timeout)
         try:
-            return own.begin(asked.vectors, deadline, partial(self._answered, began, done), lone=lone)
+            return found.own.begin(vector, deadline, partial(self._answered, found, began, done), lone=lone)
         except VectronError:
             return None
 
@@ -98,9 +116,10 @@ class LocalSearches:
             DeadlineExceeded: After `timeout` seconds.
             InvalidArgument: A query is wrong.
         """
-        own = self._find(asked)
-        if own is None:
+        found = self._find(asked)
+        if found is None or len(asked.vectors) != found.size * asked.count:
             return None
+        own = found.own
         began = self._clock.now()
         deadline = began + timeout
         answer: m.ShardsReply | Exception
@@ -114,39 +133,46 @@ class LocalSearches:
             raise DeadlineExceeded("the time given ran out on the node that was asked") from error
         except VectronError as error:
             answer = error
-        found: list[Any] = []
-        self._answered(began, found.append, answer)
-        if isinstance(found[0], Exception):
-            raise found[0]
-        reply: m.SearchReply | None = found[0]
+        given: list[Any] = []
+        self._answered(found, began, given.append, answer)
+        if isinstance(given[0], Exception):
+            raise given[0]
+        reply: m.SearchReply | None = given[0]
         return reply
 
-    def _find(self, asked: m.Search) -> OwnSearch | None:
+    def _find_alike(self, pattern: Pattern) -> _Known | None:
+        """As `_find`, of what asks alike."""
+        if self._routes.state is not self._state or pattern not in self._patterns:
+            found = self._find(pattern.example)
+            self._patterns[pattern] = found
+        return self._patterns[pattern]
+
+    def _find(self, asked: m.Search) -> _Known | None:
+        """What is known of such a search; its vectors are of no account. None: it is not plain, or not right."""
         state = self._routes.state
-        if state is not self._state or len(self._known) > MAX_KNOWN:
+        if state is not self._state or len(self._known) > MAX_KNOWN or len(self._patterns) > MAX_KNOWN:
             self._state = state
             self._known.clear()
+            self._patterns.clear()
         if _rest(asked) != PLAIN_VALUES:
             return None
         shape = _shape(asked)
         if asked.filter is not None:
             shape = (*shape, repr(asked.filter))
-        if shape in self._known:
-            found = self._known[shape]
-        else:
-            found = self._known[shape] = self._look(state, asked)
-        return found[0] if found is not None and len(asked.vectors) == found[1] * asked.count else None
+        if shape not in self._known:
+            self._known[shape] = self._look(state, asked)
+        return self._known[shape]
 
-    def _answered(self, began: float, done: Done, answer: m.ShardsReply | Exception) -> None:
-        if isinstance(answer, DeadlineExceeded | InvalidArgument):
-            done(answer)
-        elif isinstance(answer, Exception) or any(answer.refused) or _is_too_large(answer):
+    def _answered(self, known: _Known, began: float, done: Done, answer: m.ShardsReply | Exception) -> None:
+        if isinstance(answer, Exception):
+            done(answer if isinstance(answer, DeadlineExceeded | InvalidArgument) else None)
+        elif any(answer.refused) or (known.rows and _is_too_large(answer)):
             done(None)
         else:
             done(m.SearchReply(answer.results[0], [], (self._clock.now() - began) * 1000, None))
 
-    def _look(self, state: ClusterState, asked: m.Search) -> tuple[OwnSearch, int] | None:
-        """The search that it is and the bytes of its vector, if it is right in all but the vector."""
+    def _look(self, state: ClusterState, asked: m.Search) -> _Known | None:
+        """The search that it is, if it is right in all but the vector."""
         collection = state.collection(asked.collection)
         if collection is None or not self._reads_all(state, collection):
             return None
@@ -158,7 +184,8 @@ class LocalSearches:
             collection.id, list(range(collection.shards)), state.epoch, True, b"", 1, asked.k,
             asked.filter, asked.ef, asked.exact, asked.score_threshold, asked.with_payload, asked.with_vector, False,
         )  # fmt: skip
-        return self._own(message), collection.options.dimension * FLOAT_BYTES
+        rows = asked.with_payload or asked.with_vector
+        return _Known(self._own(message), collection.options.dimension * FLOAT_BYTES, rows)
 
     def _reads_all(self, state: ClusterState, collection: Collection) -> bool:
         """Whether this node is read for every shard."""
@@ -169,6 +196,7 @@ class LocalSearches:
         return all(self._me in route.read for route in routes)
 
 
+ANEW = {"vectors", "count", "timeout", "filter", "together"}  # looked at each time, or of no account here
 PLAIN: dict[str, Any] = {
     "consistency": Consistency.ONE,
     "id": None,
@@ -177,7 +205,7 @@ PLAIN: dict[str, Any] = {
     **{
         entry.name: entry.default if entry.default_factory is MISSING else entry.default_factory()
         for entry in fields(m.Search)
-        if entry.default is not MISSING or entry.default_factory is not MISSING
+        if entry.name not in ANEW and (entry.default is not MISSING or entry.default_factory is not MISSING)
     },
 }
 """What a plain search says in these fields; among them all that were added to `Search` later, where nothing is asked of
@@ -187,7 +215,6 @@ them.
 
 PLAIN_VALUES = tuple(PLAIN.values())
 _rest = attrgetter(*PLAIN)
-ANEW = {"vectors", "count", "timeout", "filter"}  # looked at each time
 _shape = attrgetter(*({entry.name for entry in fields(m.Search)} - PLAIN.keys() - ANEW))
 
 

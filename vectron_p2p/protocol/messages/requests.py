@@ -157,14 +157,15 @@ class GetReply:
     payloads: list[bytes | None]
 
 
-@message(26)
+@message(26, bulk="vectors")
 @dataclass(frozen=True, slots=True)
 class Search:
     """-> SearchReply. Either `vectors` (`count` queries of `dimension`), or `id`, or `positive` with `negative` (count
     1; those points themselves are left out).
 
     `filter` is the dict of INTERFACE, `score_threshold` None for none, `ef` None for the default. `group_by`: a path
-    in payloads; then k counts groups of up to `group_size` hits.
+    in payloads; then k counts groups of up to `group_size` hits. `together`: the hits of all queries may come as one
+    list.
     """
 
     collection: str
@@ -187,6 +188,7 @@ class Search:
     negative: list[int | str] = field(default_factory=list)
     group_by: str | None = None
     group_size: int = 1
+    together: bool = False
 
 
 @message(33)
@@ -199,7 +201,7 @@ class Group:
 
 
 @message(27)
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # as `model.points.Hit`: a batch has thousands
 class HitList:
     """Hits of one query, best first: parallel columns; `scores` float32 bytes; `vectors` raw rows concatenated or
     empty; `payloads` empty when not asked for.
@@ -213,13 +215,16 @@ class HitList:
 
 
 @message(28)
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SearchReply:
+    """A list of hits for each query; or, if asked for, one of all queries, with how many are of each (`sizes`)."""
+
     results: list[HitList]
     missing_shards: list[int]
     took_ms: float
     plan: list[dict[str, Any]] | None
     groups: list[list[Group]] = field(default_factory=list)  # per query, of a search by group
+    sizes: list[int] = field(default_factory=list)
 
 
 @message(29)
