@@ -212,10 +212,9 @@ class ShardIndex:
     def _revive(self, known: list[tuple[int, RowLike]]) -> None:
         if known:
             slots, rows = zip(*known, strict=True)
-            matrix = self._matrix(rows)
-            self._layer.table.revive(slots, [row.id for row in rows], [row.version for row in rows], matrix)
-            packed = [row.payload for row in rows]
-            self._backlog.put(self._layer.payloads, np.asarray(slots, dtype=np.int32), packed)
+            ids, versions = [row.id for row in rows], [row.version for row in rows]
+            self._layer.table.revive(slots, ids, versions, self._matrix(rows))
+            self._backlog.put(self._layer.payloads, np.asarray(slots, dtype=np.int32), [row.payload for row in rows])
             known.clear()
 
     def _matrix(self, rows: Sequence[RowLike]) -> Matrix:
