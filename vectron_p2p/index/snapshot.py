@@ -31,6 +31,7 @@ SIDECAR = "graph.meta"
 PREFIX = "graph-"
 FORMAT = 1
 MAGIC = b"VGRAPH1\n"
+THREE, BLOB = b"\x93", b"\xc6"  # msgpack: an array of three, bytes with a length of four bytes
 DIGEST_BYTES = 16
 NO_DIGEST = bytes(DIGEST_BYTES)  # of slots that were dead already
 DIGEST_PART = 1_024  # slots
@@ -119,12 +120,16 @@ def _write_sidecar(
         "size": (folder / graph_file).stat().st_size,
         "checksum": checksum,
     }
-    packed = msgpack.packb([header, digests, label_of.astype("<i4").data.cast("B")])
-    state = xxhash.xxh3_128(MAGIC)
-    state.update(packed)
+    # As msgpack would pack the three, whose buffer would grow to 4 times their size.
+    parts = [MAGIC, THREE, msgpack.packb(header)]
+    for blob in (digests, label_of.astype("<i4").data.cast("B")):
+        parts += [BLOB + len(blob).to_bytes(4, "big"), blob]
+    state = xxhash.xxh3_128()
+    for part in parts:
+        state.update(part)
     temporary = folder / f"{SIDECAR}.new"
     with temporary.open("wb") as file:
-        for part in (MAGIC, packed, state.digest()):
+        for part in (*parts, state.digest()):
             file.write(part)
         file.flush()
         os.fsync(file.fileno())

@@ -20,7 +20,6 @@ from vectron_p2p.net.sockets import RealNetwork
 from vectron_p2p.node.hosting import causes, limits, open_runtime
 from vectron_p2p.node.joining import WrongCluster
 from vectron_p2p.node.node import Node
-from vectron_p2p.node.probes import Probes
 from vectron_p2p.observability.logs import write_to
 from vectron_p2p.runtime.allocator import keep_trimmed, use_few_heaps
 from vectron_p2p.runtime.real import TrioClock
@@ -97,6 +96,8 @@ async def _main(config: NodeConfig) -> None:
             nursery.start_soon(keep_trimmed, runtime.executor, runtime.clock)
             http = "-"
             if config.http is not None:
+                from vectron_p2p.node.probes import Probes  # h11 is for nodes that serve HTTP
+
                 server = await Probes(node).open(config.http, runtime.clock)
                 nursery.start_soon(_serve_http, node, server)
                 http = str(server.address)
