@@ -71,7 +71,8 @@ def search_job(queries: Queries) -> SearchJob:
 
 
 def test_a_generator_that_fails_gives_no_figure() -> None:
-    spent = Queries(np.ones((2, 4), dtype=np.float32), np.zeros((1, 4), dtype=np.float32), start=2)
+    ones = np.ones((2, 4), dtype=np.float32)
+    spent = Queries(ones, np.zeros((1, 4), dtype=np.float32), ones[:, :1], start=2)
     with Generators(2) as generators:
         for _ in range(2):  # and it takes the next job
             with pytest.raises(BenchFailed, match="all 2 variants of 2 queries were asked"):

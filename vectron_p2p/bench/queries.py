@@ -26,6 +26,8 @@ class Queries:
     base: npt.NDArray[np.float32]
     noise: npt.NDArray[np.float32]
     """Of length `SIZE`, for a query of length 1."""
+    lengths: npt.NDArray[np.float32]
+    """Of the queries: the time that it takes to get them is none of the client's."""
     start: int = 0
     stride: int = 1
 
@@ -46,7 +48,8 @@ class Queries:
 
     def vector(self, number: int) -> npt.NDArray[np.float32]:
         noise, query = divmod(number, len(self.base))
-        return moved(self.base[query], self.noise[noise])
+        moved: npt.NDArray[np.float32] = self.base[query] + self.noise[noise] * self.lengths[query]
+        return moved
 
     def matrix(self, count: int) -> npt.NDArray[np.float32]:
         """The first `count` that this process asks."""
@@ -54,9 +57,13 @@ class Queries:
 
 
 def moved(rows: npt.NDArray[np.float32], noise: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """A vector, or each of several, moved by `noise` in proportion to its length."""
-    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return np.asarray(rows + noise * lengths, dtype=np.float32)
+    """Vectors, each moved by `noise` in proportion to its length."""
+    return rows + noise * lengths_of(rows)
+
+
+def lengths_of(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    lengths: npt.NDArray[np.float32] = np.linalg.norm(rows, axis=1, keepdims=True).astype(np.float32)
+    return lengths
 
 
 class Supply:
@@ -66,6 +73,7 @@ class Supply:
         rng = np.random.default_rng(seed)
         self.numbers = numbers
         self._base = queries[numbers]
+        self._lengths = lengths_of(self._base)
         noise = rng.standard_normal((NOISES, queries.shape[1]), dtype=np.float32)
         noise *= np.float32(SIZE) / np.linalg.norm(noise, axis=1, keepdims=True)
         self.noise: npt.NDArray[np.float32] = noise
@@ -73,7 +81,9 @@ class Supply:
 
     def split(self, processes: int) -> list[Queries]:
         """For each process its own; say afterwards with `asked` how many were used."""
-        return [Queries(self._base, self.noise, self._next + mine, processes) for mine in range(processes)]
+        return [
+            Queries(self._base, self.noise, self._lengths, self._next + mine, processes) for mine in range(processes)
+        ]
 
     def asked(self, turns: int, processes: int = 1) -> None:
         """No process asked more than `turns`."""
@@ -101,4 +111,6 @@ class PopularSupply(Supply):
         ranks = np.arange(1, DIFFERENT + 1)
         shares = (1 / ranks) / (1 / ranks).sum()
         order = np.random.default_rng(self._next).choice(DIFFERENT, size=POPULAR_TURNS * processes, p=shares)
-        return [Popular(self._base, self.noise, order=order[mine::processes]) for mine in range(processes)]
+        return [
+            Popular(self._base, self.noise, self._lengths, order=order[mine::processes]) for mine in range(processes)
+        ]

@@ -79,11 +79,16 @@ def bench(data: Data, settings: Settings, say: Callable[[str], None]) -> Report:
     supply = Supply(data.queries, np.arange(len(data.queries)), SEED)
     truth = Truth(supply, exact_neighbours(data, settings.k))
     say(f"raw hnswlib: {len(data.ids):,} points")
-    raw = Raw(data, m=settings.m, ef_construction=settings.ef_construction, threads=settings.threads)
+
+    def build() -> Raw:
+        return Raw(data, m=settings.m, ef_construction=settings.ef_construction, threads=settings.threads)
+
+    raw = build()
     report.about["raw_add_items_per_s"] = raw.build_rate
     with Generators(GENERATORS) as generators:
         measure = Measure(data, settings, generators, raw)
-        run = rows.Run(data, settings, truth, measure, generators, raw.build_rate, note)
+        build_rates = [raw.build_rate]
+        run = rows.Run(data, settings, truth, measure, generators, lambda: build().build_rate, build_rates, note)
         say("one node: loading")
         one_node: list[Window] = []
         with staged(data, settings, 1) as stage:

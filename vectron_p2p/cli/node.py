@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,7 @@ def node(
     variable VECTRON_NODE_... (VECTRON_NODE_SLOW_MS); the command line wins, then the environment, then the file.
     """
     check_names(name, zone)
+    gc.disable()  # until `run_node`: hardly anything of what is imported is garbage, and looking takes 30 to 80 ms
     from vectron_p2p.node.config import NodeConfig
     from vectron_p2p.node.main import run_node
 

@@ -155,7 +155,7 @@ def search_batch(
     first = count if count <= step else max(1, step // FIRST_SHARE)
     cuts = [0, *range(first, count, step), count]
     blocks = [queries[start:end] for start, end in itertools.pairwise(cuts)]
-    parts = [replace(whole, vectors=points.wire_bytes(block), count=len(block)) for block in blocks]
+    parts = [replace(whole, vectors=points.wire_bytes(block), count=len(block), together=True) for block in blocks]
     replies = yield from ask_each(session, parts, messages.SearchReply, timeout=seconds, width=BATCH_WIDTH)
     return [result for reply in replies for result in results.search_results(reply)]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import itertools
 import struct
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,13 +40,14 @@ from vectron_p2p.model.traffic import (
     RoundTripFigures,
     TrafficFigures,
 )
+from vectron_p2p.protocol.messages import HitList
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from vectron_p2p.model.points import Vector
     from vectron_p2p.protocol import messages
-    from vectron_p2p.protocol.messages import GetReply, HitList, ScrollReply, SearchReply
+    from vectron_p2p.protocol.messages import GetReply, ScrollReply, SearchReply
 
 D = TypeVar("D")
 
@@ -186,6 +188,8 @@ def search_results(reply: SearchReply) -> list[SearchResult]:
     missing, groups = reply.missing_shards, reply.groups
     for hits in reply.results:
         _check_columns(hits)
+    if reply.sizes:
+        return _apart(reply)
     found = [
         SearchResult(partial(_hits, hits), bool(missing), missing, reply.took_ms, reply.plan) for hits in reply.results
     ]
@@ -195,6 +199,31 @@ def search_results(reply: SearchReply) -> list[SearchResult]:
         for each, sizes in zip(found, groups, strict=True):
             each.groups = _groups(each.hits, sizes)
     return found
+
+
+def _apart(reply: SearchReply) -> list[SearchResult]:
+    """The results of all queries, whose hits came as one list."""
+    if len(reply.results) != 1 or min(reply.sizes) < 0 or sum(reply.sizes) != len(reply.results[0].ids):
+        raise Internal("the node's list of hits and the sizes of its parts differ")
+    whole, missing = reply.results[0], reply.missing_shards
+    ends = itertools.accumulate(reply.sizes, initial=0)
+    return [
+        SearchResult(partial(_hits_of, whole, at, end), bool(missing), missing, reply.took_ms, reply.plan)
+        for at, end in itertools.pairwise(ends)
+    ]
+
+
+def _hits_of(whole: HitList, at: int, end: int) -> list[Hit]:
+    row = len(whole.vectors) // len(whole.ids) if whole.ids else 0
+    return _hits(
+        HitList(
+            whole.ids[at:end],
+            whole.scores[4 * at : 4 * end],
+            whole.versions[at:end],
+            whole.payloads[at:end],
+            whole.vectors[row * at : row * end],
+        )
+    )
 
 
 def _groups(hits: list[Hit], sizes: Iterable[messages.Group]) -> list[Group]:

@@ -172,7 +172,7 @@ class ShardIndex:
     def load(self, rows: Iterable[RowLike]) -> LoadReport:
         """Fill an empty index with all rows of the store, restoring the graph from its snapshot where they match.
 
-        Payloads of restored rows are indexed later: see `index_payloads`.
+        Payloads are indexed later: see `index_payloads`.
         """
         shot, why = None, "no folder"
         if self._folder is not None:
@@ -195,14 +195,14 @@ class ShardIndex:
             if slot is None:
                 fresh.append(row)
                 if len(fresh) >= LOAD_CHUNK:
-                    self.apply(fresh)
+                    self._fill(fresh, loading=True)
                     fresh.clear()
             else:
                 known.append((slot, row))
                 restored += 1
                 if len(known) >= LOAD_CHUNK:
                     self._revive(known)
-        self.apply(fresh)
+        self._fill(fresh, loading=True)
         self._revive(known)
         if shot is not None:
             self._layer.adopt(shot.graph, shot.label_of)
@@ -211,11 +211,10 @@ class ShardIndex:
 
     def _revive(self, known: list[tuple[int, RowLike]]) -> None:
         if known:
-            slots, rows = [slot for slot, _ in known], [row for _, row in known]
-            matrix = self._matrix(rows)
-            self._layer.table.revive(slots, [row.id for row in rows], [row.version for row in rows], matrix)
-            packed = [row.payload for row in rows]
-            self._backlog.put(self._layer.payloads, np.asarray(slots, dtype=np.int32), packed)
+            slots, rows = zip(*known, strict=True)
+            ids, versions = [row.id for row in rows], [row.version for row in rows]
+            self._layer.table.revive(slots, ids, versions, self._matrix(rows))
+            self._backlog.put(self._layer.payloads, np.asarray(slots, dtype=np.int32), [row.payload for row in rows])
             known.clear()
 
     def _matrix(self, rows: Sequence[RowLike]) -> Matrix:
@@ -232,13 +231,14 @@ class ShardIndex:
             OSError: No room for the mapped vectors; nothing was applied.
         """
         try:
-            self._apply(rows)
+            self._fill(rows)
         finally:
             with self._mutex:  # two that end together are two
                 life, changes = self.revision
                 self.revision = life, changes + 1
 
-    def _apply(self, rows: Sequence[RowLike]) -> None:
+    def _fill(self, rows: Sequence[RowLike], *, loading: bool = False) -> None:
+        """`loading`: payloads are indexed after the start."""
         filled = [row for row in rows if row.vector is not None]
         matrix = self._matrix(filled)
         order = like_by_like(matrix)
@@ -246,7 +246,8 @@ class ShardIndex:
             filled, matrix = [filled[place] for place in order.tolist()], matrix[order]
             rows = [*(row for row in rows if row.vector is None), *filled]
         places = {id(row): place for place, row in enumerate(filled)}
-        terms = extract([row.payload for row in filled])
+        packed = [row.payload for row in filled]
+        terms = None if loading else extract(packed)
         with self._mutex:
             layer, table = self._layer, self._layer.table
             current: dict[PointId, RowLike] = {}
@@ -270,7 +271,10 @@ class ShardIndex:
             )
             slots = np.full(len(filled), -1, dtype=np.int32)
             slots[[places[id(row)] for row in written]] = np.arange(first, first + len(written), dtype=np.int32)
-            layer.payloads.add(terms, slots)
+            if terms is None:
+                self._backlog.put(layer.payloads, slots, packed)
+            else:
+                layer.payloads.add(terms, slots)
             if self._rebuild is not None:
                 self._rebuild.touch(current)
 

@@ -152,9 +152,8 @@ class SlotTable:
 
     def append_dead(self, count: int) -> None:
         """`count` slots that hold nothing yet, for `revive` (a restored graph has its labels already)."""
-        rows = np.zeros((count, self._vectors.rows.shape[1]), dtype=np.float32)
         start = self.count
-        self._vectors.append(rows)
+        self._vectors.skip(count)
         self._reserve(start + count)
         self._died[start : start + count] = 0
         self.ids.extend([0] * count)  # never shown: the slot is dead

@@ -24,14 +24,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vectron_p2p.index.layer import IndexOptions, Int32s, Layer
+    from vectron_p2p.index.slots import View
     from vectron_p2p.model.ids import PointId
 
 SIDECAR = "graph.meta"
 PREFIX = "graph-"
 FORMAT = 1
 MAGIC = b"VGRAPH1\n"
+THREE, BLOB = b"\x93", b"\xc6"  # msgpack: an array of three, bytes with a length of four bytes
 DIGEST_BYTES = 16
 NO_DIGEST = bytes(DIGEST_BYTES)  # of slots that were dead already
+DIGEST_PART = 1_024  # slots
 HASH_BLOCK = 1 << 20
 
 
@@ -73,15 +76,25 @@ def save(layer: Layer, mutex: threading.Lock, folder: Path) -> int:
         child = forking.start(lambda: _write_graph(graph, path)) if in_child else None
     if child is None:
         _write_graph(graph, path)  # holds the interpreter lock: about 2 ms per MB
-    digests = b"".join(
-        row_digest(view.ids[slot], bytes(view.versions[slot])) if alive else NO_DIGEST
-        for slot, alive in enumerate(view.alive_between(0, linked_to).tolist())
-    )
+    digests = _digests(view, linked_to)
     if child is not None and not forking.wait(child):
         path.unlink(missing_ok=True)
         return 0
     _write_sidecar(folder, layer.options, path, count, digests, label_of)
     return linked_to
+
+
+def _digests(view: View, count: int) -> memoryview:
+    """Those of the first `count` slots. In parts: objects for all slots at once would leave holes of 20 MB in the
+    interpreter's memory, which it keeps.
+    """
+    digests = np.zeros((count, DIGEST_BYTES), dtype=np.uint8)  # NO_DIGEST
+    for start in range(0, count, DIGEST_PART):
+        slots = np.flatnonzero(view.alive_between(start, min(start + DIGEST_PART, count))) + start
+        rows = zip(view.ids_of(slots), view.versions_of(slots), strict=True)
+        found = b"".join([row_digest(point, version) for point, version in rows])
+        digests[slots] = np.frombuffer(found, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
+    return digests.data.cast("B")
 
 
 def _write_graph(graph: Graph, path: Path) -> None:
@@ -92,7 +105,7 @@ def _write_graph(graph: Graph, path: Path) -> None:
 
 
 def _write_sidecar(
-    folder: Path, options: IndexOptions, path: Path, count: int, digests: bytes, label_of: Int32s
+    folder: Path, options: IndexOptions, path: Path, count: int, digests: memoryview, label_of: Int32s
 ) -> None:
     """Makes the graph in `path` the snapshot, atomically, and removes older ones."""
     checksum = _checksum(path)
@@ -107,10 +120,17 @@ def _write_sidecar(
         "size": (folder / graph_file).stat().st_size,
         "checksum": checksum,
     }
-    body = MAGIC + msgpack.packb([header, digests, label_of.astype("<i4").tobytes()])
+    # As msgpack would pack the three, whose buffer would grow to 4 times their size.
+    parts = [MAGIC, THREE, msgpack.packb(header)]
+    for blob in (digests, label_of.astype("<i4").data.cast("B")):
+        parts += [BLOB + len(blob).to_bytes(4, "big"), blob]
+    state = xxhash.xxh3_128()
+    for part in parts:
+        state.update(part)
     temporary = folder / f"{SIDECAR}.new"
     with temporary.open("wb") as file:
-        file.write(body + xxhash.xxh3_128_digest(body))
+        for part in (*parts, state.digest()):
+            file.write(part)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(folder / SIDECAR)

@@ -105,6 +105,10 @@ class SearchResult:
         """The fields by name, in their order, the values as they are."""
         return {name: getattr(self, name) for name in self.FIELDS}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """With its hits, and not with those of the whole batch."""
+        return SearchResult, (self.hits, self.partial, self.missing_shards, self.took_ms, self.plan, self.groups)
+
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
 

@@ -25,6 +25,7 @@ from vectron_p2p.node.admission import (
     require_in_time,
 )
 from vectron_p2p.node.coordinator import changes
+from vectron_p2p.node.hit_lists import together
 from vectron_p2p.node.runtime import Runtime, new_uuid
 from vectron_p2p.node.search_admission import admit_search
 from vectron_p2p.protocol import messages as m
@@ -324,7 +325,8 @@ class ClientService:
         bounded = message.timeout is None and timeout != DEFAULT_TIMEOUT  # the request's own scope ends then
         timeout = min(timeout, message.timeout or timeout)
         reply = await self._local_searches.search(message, timeout=timeout, bounded=bounded)
-        return reply or await self._searches.search(collection, message, timeout=timeout)
+        reply = reply or await self._searches.search(collection, message, timeout=timeout)
+        return together(reply) if message.together and message.count > 1 and not reply.groups else reply
 
     async def _count(self, message: m.Count, timeout: float) -> m.CountReply:
         collection = await self._collection(message.collection)

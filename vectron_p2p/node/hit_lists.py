@@ -5,6 +5,7 @@ A score is that of `query.scoring` in all of them. Must not know where hits come
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,3 +74,17 @@ def from_hit_list(hits: m.HitList) -> list[Scored]:
         )
         for i in range(count)
     ]
+
+
+def together(reply: m.SearchReply) -> m.SearchReply:
+    """The lists of all queries as one: it takes a third of the time to write and to read, on both sides."""
+    lists = reply.results
+    whole = m.HitList(
+        ids=list(chain.from_iterable([hits.ids for hits in lists])),
+        scores=b"".join([hits.scores for hits in lists]),
+        versions=list(chain.from_iterable([hits.versions for hits in lists])),
+        payloads=list(chain.from_iterable([hits.payloads for hits in lists])),
+        vectors=b"".join([hits.vectors for hits in lists]),
+    )
+    sizes = [len(hits.ids) for hits in lists]
+    return m.SearchReply([whole], reply.missing_shards, reply.took_ms, reply.plan, [], sizes)

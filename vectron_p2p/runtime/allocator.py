@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 M_ARENA_MAX = -8  # of <malloc.h>
 MOST_HEAPS = 4  # as many threads as ever compute at once; more would only wait for a core
-PERIOD = 20.0  # seconds; what is in use all the time is faulted in again, 60 MB in 15 ms
+PERIOD = 10.0  # seconds; what is in use all the time is faulted in again, 60 MB in 15 ms
 
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _trim = getattr(_libc, "malloc_trim", None)  # musl has neither, and keeps little

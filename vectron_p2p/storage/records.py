@@ -52,8 +52,9 @@ def encode_row(row: Row, key: bytes) -> bytes:
     return b"".join((head, _CRC.pack(crc), vector, payload, mark))
 
 
-def decode_row(key: bytes, value: bytes) -> Row:
-    """Inverse of `encode_row`.
+def decode_row(key: bytes, value: bytes, *, share: bool = False) -> Row:
+    """Inverse of `encode_row`. With `share` the vector is a view of `value` and no copy: for who looks at all rows and
+    keeps none, which takes a third less then.
 
     Raises:
         Corrupt: Any bit differs from what was written, or the format is unknown.
@@ -67,7 +68,8 @@ def decode_row(key: bytes, value: bytes) -> Row:
     end = middle + payload_size
     if not (end < len(value) if kind == MARKED else end == len(value)):
         raise Corrupt(f"row of {len(value)} bytes says {end}")
-    crc = crc32(memoryview(value)[_OFFSET:], crc32(memoryview(value)[: _HEAD.size], crc32(key)))
+    view = memoryview(value)
+    crc = crc32(view[_OFFSET:], crc32(view[: _HEAD.size], crc32(key)))
     if crc != _CRC.unpack_from(value, _HEAD.size)[0]:
         raise Corrupt(f"row {key[:40]!r} fails its checksum")
     try:
@@ -77,7 +79,7 @@ def decode_row(key: bytes, value: bytes) -> Row:
     return Row(
         point_id,
         version,
-        value[_OFFSET:middle] if flags & _HAS_VECTOR else None,
+        (view if share else value)[_OFFSET:middle] if flags & _HAS_VECTOR else None,  # type: ignore[arg-type]
         value[middle:end] if flags & _HAS_PAYLOAD else None,
         value[end:],
     )

@@ -341,11 +341,11 @@ class ShardStore(Retaining):
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def load(self) -> Iterator[Row]:
-        """All rows, tombstones too, as of now."""
+        """All rows, tombstones too, as of now; their vectors are views."""
         snapshot = self._kv.snapshot()
         try:
             for key, value in snapshot.iterate(_ROW, _ROW_END):
-                yield decode_row(key[1:], value)
+                yield decode_row(key[1:], value, share=True)
         finally:
             snapshot.close()
 

@@ -49,7 +49,9 @@ def test_a_subset_knows_which_queries_it_asks() -> None:
 
 
 def test_when_all_were_asked_it_says_so() -> None:
-    queries = Queries(np.eye(2, dtype=np.float32), np.zeros((3, 2), dtype=np.float32), start=4)
+    queries = Queries(
+        np.eye(2, dtype=np.float32), np.zeros((3, 2), dtype=np.float32), np.ones((2, 1), dtype=np.float32), start=4
+    )
     assert queries.number(1) == 5
     with pytest.raises(IndexError, match="all 6 variants"):
         queries.number(2)
@@ -59,4 +61,7 @@ def test_long_and_short_vectors_move_by_their_own_measure() -> None:
     rows = np.array([[1e-3, 0], [1e3, 0]], dtype=np.float32)
     noise = np.array([0, SIZE], dtype=np.float32)
     assert moved(rows, noise)[:, 1] == pytest.approx([1e-3 * SIZE, 1e3 * SIZE])
-    assert moved(rows[0], noise)[1] == pytest.approx(1e-3 * SIZE)
+    (queries,) = Supply(rows, np.arange(2), 0).split(1)
+    for number in range(4):
+        distance = np.linalg.norm(queries.vector(number) - rows[number % 2])
+        assert distance == pytest.approx(SIZE * rows[number % 2, 0], rel=1e-3)

@@ -196,7 +196,7 @@ def test_a_child_holds_no_descriptor_of_its_parent(tmp_path: Path) -> None:
         os.close(inherited)
 
 
-def test_payloads_of_restored_rows_are_indexed_by_who_asks_first_or_by_upkeep(tmp_path: Path) -> None:
+def test_payloads_of_a_start_are_indexed_by_who_asks_first_or_by_upkeep(tmp_path: Path) -> None:
     """Rows written, replaced and removed between the start and the first filter are seen as they are now."""
     matrix = clustered(2_600, 8)
     stored = {
@@ -207,9 +207,11 @@ def test_payloads_of_restored_rows_are_indexed_by_who_asks_first_or_by_upkeep(tm
     link_all(index)
     assert index.save()
     index.close()
-    for portions in (0, 1):
+    for portions, restored in ((0, 2_600), (1, 2_600), (0, 0), (1, 0)):
+        if not restored:
+            (tmp_path / "graph.meta").unlink(missing_ok=True)
         again = make(8, folder=tmp_path)
-        assert again.load(sorted(stored.values(), key=lambda each: str(each.id))).restored == 2_600
+        assert again.load(sorted(stored.values(), key=lambda each: str(each.id))).restored == restored
         assert again.payloads_wait
         for _ in range(portions):
             again.index_payloads()

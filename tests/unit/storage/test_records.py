@@ -23,6 +23,9 @@ def test_a_row_comes_back(row: Row) -> None:
     key = encode_point_id(row.id)
     assert decode_row(key, encode_row(row, key)) == row
     assert row.live == (row.vector is not None)
+    shared = decode_row(key, encode_row(row, key), share=True)
+    assert shared == row
+    assert row.vector is None or isinstance(shared.vector, memoryview)
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -34,7 +34,9 @@ class Backlog:
         """Whether the payload index has all that it should."""
 
     def put(self, payloads: PayloadIndex, slots: Int32s, packed: list[bytes | None]) -> None:
-        """These stand in `slots`; they come in any order."""
+        """These stand in `slots` (-1: in none); they come in any order."""
+        if not packed:
+            return
         self.done = False
         self._bytes += sum(map(len, filter(None, packed)))
         if self._bytes <= MAX_BYTES:

@@ -196,6 +196,7 @@ class LocalSearches:
         return all(self._me in route.read for route in routes)
 
 
+ANEW = {"vectors", "count", "timeout", "filter", "together"}  # looked at each time, or of no account here
 PLAIN: dict[str, Any] = {
     "consistency": Consistency.ONE,
     "id": None,
@@ -204,7 +205,7 @@ PLAIN: dict[str, Any] = {
     **{
         entry.name: entry.default if entry.default_factory is MISSING else entry.default_factory()
         for entry in fields(m.Search)
-        if entry.default is not MISSING or entry.default_factory is not MISSING
+        if entry.name not in ANEW and (entry.default is not MISSING or entry.default_factory is not MISSING)
     },
 }
 """What a plain search says in these fields; among them all that were added to `Search` later, where nothing is asked of
@@ -214,7 +215,6 @@ them.
 
 PLAIN_VALUES = tuple(PLAIN.values())
 _rest = attrgetter(*PLAIN)
-ANEW = {"vectors", "count", "timeout", "filter"}  # looked at each time
 _shape = attrgetter(*({entry.name for entry in fields(m.Search)} - PLAIN.keys() - ANEW))
 
 

@@ -164,7 +164,8 @@ class Search:
     1; those points themselves are left out).
 
     `filter` is the dict of INTERFACE, `score_threshold` None for none, `ef` None for the default. `group_by`: a path
-    in payloads; then k counts groups of up to `group_size` hits.
+    in payloads; then k counts groups of up to `group_size` hits. `together`: the hits of all queries may come as one
+    list.
     """
 
     collection: str
@@ -187,6 +188,7 @@ class Search:
     negative: list[int | str] = field(default_factory=list)
     group_by: str | None = None
     group_size: int = 1
+    together: bool = False
 
 
 @message(33)
@@ -215,11 +217,14 @@ class HitList:
 @message(28)
 @dataclass(slots=True)
 class SearchReply:
+    """A list of hits for each query; or, if asked for, one of all queries, with how many are of each (`sizes`)."""
+
     results: list[HitList]
     missing_shards: list[int]
     took_ms: float
     plan: list[dict[str, Any]] | None
     groups: list[list[Group]] = field(default_factory=list)  # per query, of a search by group
+    sizes: list[int] = field(default_factory=list)
 
 
 @message(29)
