@@ -38,9 +38,9 @@ GIVE_UP_S = 60.0
 NAME = "words"
 SCREENS = {
     "1": "Services", "2": "Nodes ·", "3": "Placement", "4": "Collections ·", "5": "Operations", "6": "Alerts ·",
-    "8": "Logs ·", "9": "Settings ·", "0": "Python", "?": "─ Help ─", "7": "Answer",
+    "7": "Answer", "8": "Logs ·", "9": "Settings ·", "0": "Python", "?": "─ Help ─",
 }  # fmt: skip
-"""What stands on each screen besides its bars, by its key. The last one takes letters, so it comes last."""
+"""What stands on each screen besides its bars, by its key."""
 LIVE = re.compile(r"● live n(\d) ")
 
 
@@ -132,7 +132,6 @@ def capture(terminal: Terminal, folder: Path | None) -> list[str]:
             folder.joinpath(f"screen-{'help' if key == '?' else key}.txt").write_text(shown, encoding="utf-8")
         if key == "?":
             leave(terminal, "─ Help ─")
-    leave(terminal, "f1 Help")  # what the footer calls it while a field has the letters
     terminal.press("2")
     terminal.wait(lambda shown: "Nodes ·" in shown, "the nodes")
     return wrong

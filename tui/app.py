@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from textual.binding import BindingType
     from textual.screen import Screen
+    from textual.widget import AwaitMount
 
     from tui.widgets.bars import Tab
     from vectron_p2p.model.ids import PointId
@@ -105,6 +106,9 @@ class ConsoleApp(App[None]):
         self._clock = clock
         self._paint_due = False
         self._paused = False
+        self._shown: set[str] = set()
+        """Modes that have been."""
+        self._masked = False
         self._pace = min(PACES, key=lambda seconds: abs(seconds - config.refresh))
         self._drawn_at = -math.inf
         self._garbage = Garbage(clock())
@@ -134,10 +138,20 @@ class ConsoleApp(App[None]):
             return "paused"
         return f"every {self._pace:.0f} s" if self._pace else ""
 
+    def switch_mode(self, mode: str) -> AwaitMount:
+        self._masked = mode not in self._shown
+        self._shown.add(mode)
+        try:
+            return super().switch_mode(mode)
+        finally:
+            self._masked = False
+
     def delay_update(self, delay: float = 0.05) -> None:
-        """Does not hold drawings back: Textual does so, after each change of screens, until those that come are ready;
-        the console's are when they come.
+        """Textual holds drawings back after each change of screens, until those that come are laid out. The console's
+        are, but for the first time.
         """
+        if self._masked:
+            super().delay_update(delay)
 
     def on_unmount(self) -> None:
         self._garbage.give_back()

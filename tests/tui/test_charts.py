@@ -49,7 +49,7 @@ def _charts(count: int) -> list[Chart]:
 def test_charts_never_overflow_their_panel(count, width, height):
     lines = draw(_charts(count), width, height)
     assert 0 < len(lines) <= height
-    assert max(len(plain(item)) for item in lines) <= max(width, 19)
+    assert max(len(plain(item)) for item in lines) <= max(width, 20)
 
 
 def test_wide_panels_put_charts_side_by_side():

@@ -28,7 +28,7 @@ def _head(chart: Chart, width: int) -> Line:
 
 def _small(chart: Chart, width: int) -> list[Line]:
     """One line: label, curve, value."""
-    label, value = chart.label.split(", ")[0][:8].ljust(9), chart.value.split(", ")[0].rjust(10)
+    label, value = chart.label.split(", ")[0][:8].ljust(9), " " + chart.value.split(", ")[0].rjust(10)
     curve = spark(chart.values, max(0, width - len(label) - len(value)), scale(chart.values, chart.floor))
     return [line((label, Tone.MUTED), (curve, Tone.ACCENT), (value, Tone.STRONG))]
 

@@ -64,7 +64,9 @@ class TopBar(Vertical):
 
     def _tabs(self) -> Iterator[Tab]:
         for number, (mode, label) in enumerate(MODES, 1):
-            yield Tab(number, mode, label, active=mode == self._mode)
+            tab = Tab(number, mode, label, active=mode == self._mode)
+            tab.shorten(self.app.size.width < WIDE)  # before anything is laid out by it
+            yield tab
 
     def show(self, link: Line, crumbs: tuple[str, ...], pace: str, theme: str) -> None:
         """`crumbs`: where the screen is below its numbered one; `pace`: how often figures change."""
