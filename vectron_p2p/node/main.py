@@ -21,7 +21,7 @@ from vectron_p2p.node.hosting import causes, limits, open_runtime
 from vectron_p2p.node.joining import WrongCluster
 from vectron_p2p.node.node import Node
 from vectron_p2p.observability.logs import write_to
-from vectron_p2p.runtime.allocator import keep_trimmed, use_few_heaps
+from vectron_p2p.runtime.allocator import keep_tidy, use_few_heaps
 from vectron_p2p.runtime.real import TrioClock
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ async def _main(config: NodeConfig) -> None:
         node = Node(config, runtime, limits())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, node, nursery.cancel_scope)
-            nursery.start_soon(keep_trimmed, runtime.executor, runtime.clock)
+            nursery.start_soon(keep_tidy, runtime.executor, runtime.clock)
             http = "-"
             if config.http is not None:
                 from vectron_p2p.node.probes import Probes  # h11 is for nodes that serve HTTP

@@ -1,4 +1,9 @@
-"""How much malloc keeps of freed memory. For a process that is ours alone (a node).
+"""Pages of memory: how large they are, and how many malloc keeps when they are free. For a process that is ours alone.
+
+A search of a graph reads from all over it, and with pages of 4 KiB most of its steps look up an address that the
+processor has forgotten. Linux makes pages of 2 MiB of them when told so, of what is there (MADV_COLLAPSE, since 6.1),
+whatever its settings for programs that say nothing: search threads then take 0.9 of the time (50,000 points of 384
+dimensions). It is done now and then, as a graph that grows moves, and its pages are small again.
 
 glibc gives nearly every thread a heap of its own, and keeps there what is freed, for good: after an import of 30,000
 points of 384 dimensions a dozen heaps kept 60 MB. So there are few heaps, and what is free in them is given back to the
@@ -9,7 +14,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,8 +26,14 @@ M_ARENA_MAX = -8  # of <malloc.h>
 MOST_HEAPS = 4  # as many threads as ever compute at once; more would only wait for a core
 PERIOD = 10.0  # seconds; what is in use all the time is faulted in again, 60 MB in 15 ms
 
+MADV_COLLAPSE = 25  # of <linux/mman.h>
+HUGE = 2 * 1024 * 1024
+LARGE = 32 * 1024 * 1024  # mappings worth it: below that the processor remembers most addresses; nor are heaps inflated
+_MAPPING = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) rw-p \S+ \S+ 0 *$", re.MULTILINE)  # of no file, and not the heap
+
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _trim = getattr(_libc, "malloc_trim", None)  # musl has neither, and keeps little
+_madvise = getattr(_libc, "madvise", None)
 _mallopt = getattr(_libc, "mallopt", None)
 
 
@@ -36,8 +49,26 @@ def trim() -> None:
         _trim(ctypes.c_size_t(0))
 
 
-async def keep_trimmed(executor: Executor, clock: Clock) -> None:
-    """`trim` now and then, until cancelled; behind the linking that fills the heaps."""
+def use_huge_pages() -> None:
+    """For large mappings; without the interpreter lock. What cannot be, as there is no such memory now or the kernel is
+    older, is left as it is.
+    """
+    if _madvise is None:
+        return
+    for match in _MAPPING.finditer(Path("/proc/self/maps").read_bytes()):
+        start, end = (int(address, 16) for address in match.groups())
+        start, end = -(-start // HUGE) * HUGE, end // HUGE * HUGE
+        if end - start >= LARGE:
+            _madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), ctypes.c_int(MADV_COLLAPSE))
+
+
+def tidy() -> None:
+    trim()
+    use_huge_pages()
+
+
+async def keep_tidy(executor: Executor, clock: Clock) -> None:
+    """`tidy` now and then, until cancelled; behind the linking that fills the heaps."""
     while True:
         await clock.sleep(PERIOD)
-        await executor.run("index", trim)
+        await executor.run("index", tidy)

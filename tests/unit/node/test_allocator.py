@@ -37,8 +37,32 @@ async def test_it_happens_again_and_again_on_the_thread_that_links(autojump_cloc
             return await super().run(lane, fn, *args)
 
     with trio.move_on_after(3.5 * allocator.PERIOD):
-        await allocator.keep_trimmed(Recording(), TrioClock())
-    assert asked == [("index", allocator.trim)] * 3
+        await allocator.keep_tidy(Recording(), TrioClock())
+    assert asked == [("index", allocator.tidy)] * 3
+
+
+HUGE_PAGES = """
+import mmap, re
+from vectron_p2p.runtime import allocator
+with mmap.mmap(-1, 2 * allocator.LARGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as block:
+    for at in range(0, len(block), 4096):
+        block[at] = at % 251
+    def huge():
+        return int(re.search(r"AnonHugePages: *([0-9]+)", open("/proc/self/smaps_rollup").read())[1]) * 1024
+    before = huge()
+    allocator.use_huge_pages()
+    gained = huge() - before
+    assert all(block[at] == at % 251 for at in range(0, len(block), 4096))
+    print("huge" if gained >= len(block) - 2 * allocator.HUGE else "small" if not gained else gained)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="of Linux")
+def test_large_mappings_get_huge_pages_and_keep_what_is_in_them() -> None:
+    done = subprocess.run([sys.executable, "-c", HUGE_PAGES], capture_output=True, text=True, check=True, timeout=60)
+    if done.stdout == "small\n":
+        pytest.skip("this kernel makes no huge pages on demand, or has none now")
+    assert done.stdout == "huge\n", done.stderr
 
 
 FREED_BY_THREADS = """
