@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound="Hashable")
 
 MAX_UNLINKED = 200_000  # every search scans the tail: at this length (300 MB at 384 dimensions) it takes about 30 ms
-TURNS = 4  # per hop to a thread, 50 to 250 ms: hops do not count then, and a stop need not wait long
+TURNS = 8  # per hop to a thread, about 100 ms: hops do not count then, and a stop need not wait long
 IDLE_POLL = 1.0  # a missed `wake` costs no more than this
 
 # A snapshot when little is left to link, or now and then during a long import, so that a kill costs a part of it only.

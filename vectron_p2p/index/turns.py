@@ -1,9 +1,9 @@
 """How many points a linking turn takes: searches wait for a turn, and large turns link faster.
 
 Between two turns a thread plans alone and new threads start, and at the end of one a core waits for the other. At 384
-dimensions and ef_construction 100 on two threads 16 points take 5 ms, 48 take 13 ms, 120 take 30 ms, 240 take 60 ms; a
-search that comes meanwhile waits that long. So turns grow while nobody searches, and the first search makes them small
-again. Turns of 240 link 3 % faster than those of 120, and those 5 % slower than one call for all points.
+dimensions and ef_construction 100 on two threads 16 points take 5 ms, 48 take 13 ms, 120 take 30 ms; a search that
+comes meanwhile waits that long. So turns grow while nobody searches, and the first search makes them small again.
+Turns of 240 were at best 3 % faster.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from vectron_p2p.index.layer import IndexOptions
 
 BUSY_TURN, IDLE_TURN = 16, 40  # points; after a turn in which somebody searched, and after one in which nobody did
-CALM_TURN = 240  # when nobody has searched for a while: what the first one waits for
-GROWTH = 10  # points more after each turn without a search: the largest after about 0.8 s, so one a second meets 120
+CALM_TURN = 120  # when nobody has searched for some turns: what the first one waits for, a fifth of what it may
+GROWTH = 10  # points more after each turn without a search: the largest after about 0.2 s
 LONG_TAIL = 1_000  # slots that wait: beyond, every search pays more for scanning them than for waiting
 
 # (dimension + what a hop costs besides distances) * ef_construction that those were measured at

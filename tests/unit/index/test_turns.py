@@ -12,7 +12,7 @@ def turns(dimension: int = 384, **options: int) -> Turns:
 
 def test_turns_grow_while_nobody_searches_and_the_first_search_makes_them_small() -> None:
     one = turns()
-    sizes = [one.next(0, 10) for _ in range(30)]
+    sizes = [one.next(0, 10) for _ in range(20)]
     assert sizes == sorted(sizes)
     assert (sizes[0], sizes[-1]) == (IDLE_TURN, CALM_TURN)
     assert one.next(1, 10) == BUSY_TURN
