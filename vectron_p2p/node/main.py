@@ -9,6 +9,7 @@ import gc
 import ipaddress
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -27,6 +28,7 @@ from vectron_p2p.runtime.real import TrioClock
 if TYPE_CHECKING:
     from vectron_p2p.net.http import HttpServer
     from vectron_p2p.node.config import NodeConfig
+    from vectron_p2p.node.replicas import Replicas
 
 
 # New objects before the youngest are looked at for cycles. A busy node has some hundred requests of 50 objects each
@@ -88,12 +90,15 @@ def run_node(config: NodeConfig) -> int:
     return 1 if failures else 0
 
 
+def _is_calm(replicas: Replicas) -> bool:
+    return all(replica.index.calm for replica in replicas.all())
+
+
 async def _main(config: NodeConfig) -> None:
     with open_runtime(config, RealNetwork(TrioClock())) as runtime:
         node = Node(config, runtime, limits())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, node, nursery.cancel_scope)
-            nursery.start_soon(keep_tidy, runtime.executor, runtime.clock)
             http = "-"
             if config.http is not None:
                 from vectron_p2p.node.probes import Probes  # h11 is for nodes that serve HTTP
@@ -102,6 +107,8 @@ async def _main(config: NodeConfig) -> None:
                 nursery.start_soon(_serve_http, node, server)
                 http = str(server.address)
             await nursery.start(node.run)
+            calm = partial(_is_calm, node.replicas)
+            nursery.start_soon(partial(keep_tidy, runtime.executor, runtime.clock, calm=calm))
             name = f"node={node.identity.node} name={node.identity.name}"
             sys.stdout.write(f"ready {name} listen={node.address} http={http}\n")
             sys.stdout.flush()

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vectron_p2p.runtime.interfaces import Clock, Executor
 
 M_ARENA_MAX = -8  # of <malloc.h>
@@ -62,13 +64,12 @@ def use_huge_pages() -> None:
             _madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), ctypes.c_int(MADV_COLLAPSE))
 
 
-def tidy() -> None:
-    trim()
-    use_huge_pages()
-
-
-async def keep_tidy(executor: Executor, clock: Clock) -> None:
-    """`tidy` now and then, until cancelled; behind the linking that fills the heaps."""
+async def keep_tidy(executor: Executor, clock: Clock, *, calm: Callable[[], bool]) -> None:
+    """`trim` now and then, until cancelled; behind the linking that fills the heaps. `use_huge_pages` when nothing is
+    linked (`calm`): it takes up to half a second, and a graph that grows moves again.
+    """
     while True:
         await clock.sleep(PERIOD)
-        await executor.run("index", tidy)
+        await executor.run("index", trim)
+        if calm():
+            await executor.run("index", use_huge_pages)
