@@ -117,7 +117,6 @@ class Serving:
         self._quick = quick
         self._address = stream.remote
         self._opened = clock.now()
-        self._debug = log.wants("debug")
         self._requests = 0
         self._caller: Caller | None = None
         self._scopes: dict[int, trio.CancelScope] = {}
@@ -269,7 +268,7 @@ class Serving:
         self.link.wake()
         if self._on_answered is not None and bytes_out >= 0:
             self._on_answered(message, self._caller, self._clock.now() - began, error, bytes_in, bytes_out)
-        if self._debug:
+        if log.wants("debug"):
             code = error.code if error is not None else None
             log.debug("answered", message=type(message).__name__, remote=str(self._address), failure=code)
 
