@@ -28,6 +28,14 @@ if TYPE_CHECKING:
 AT_ONCE = 16  # sockets: small requests of all of them take the loop about a millisecond
 
 
+class Broken(Exception):
+    """The connection is; `error` says how. No `OSError`: what takes the bytes may raise one for other reasons."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class _Reading:
     """One socket that is read, and the task that waits for the end of it."""
 
@@ -55,7 +63,7 @@ class Readiness:
         """Gives `take` what arrives, at most `max_bytes` at a time, until it has enough or the stream has ended.
 
         Raises:
-            OSError: The connection is broken.
+            Broken: The connection is.
             trio.ClosedResourceError: `closing` was called.
             Exception: Of `take`.
         """
@@ -97,10 +105,14 @@ class Readiness:
     def _read(self, reading: _Reading) -> None:
         try:
             data = reading.sock.recv(reading.max_bytes)
-            if reading.context.run(reading.take, data) and data:
-                return
         except BlockingIOError:
             return
+        except OSError as error:
+            self._end(reading, outcome.Error(Broken(error)))
+            return
+        try:
+            if reading.context.run(reading.take, data) and data:
+                return
         except BaseException as error:
             self._end(reading, outcome.Error(error))
         else:

@@ -16,7 +16,7 @@ import trio
 
 from vectron_p2p.model.ids import Address
 from vectron_p2p.net.interfaces import MAX_PACKET, ConnectionLost, ConnectionRefused
-from vectron_p2p.net.readiness import Readiness
+from vectron_p2p.net.readiness import Broken, Readiness
 from vectron_p2p.observability.logs import get_logger
 
 if TYPE_CHECKING:
@@ -129,8 +129,8 @@ class SocketStream:
             await self._readiness.read(self._socket, max_bytes, take)
         except trio.ClosedResourceError as error:
             raise ConnectionLost("closed here") from error
-        except OSError as error:
-            raise self._lost(error) from error
+        except Broken as error:
+            raise self._lost(error.error) from error
 
     async def aclose(self) -> None:
         self._readiness.closing(self._socket)

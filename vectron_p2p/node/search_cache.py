@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 LARGEST_SHARE = 16  # an answer larger than this part of the room would drive out too many others
 REMEMBERED = 8_192  # queries asked once, twice over: 1 MB, and some seconds of a busy node
 ANSWER_BYTES, HIT_BYTES = 900, 190  # of Python objects, besides the bytes that they hold
-NOT_ASKED = {"epoch", "vectors", "count", "explain"}  # by which node and when; hashed as they are; 1; never kept
+NOT_ASKED = {"epoch", "vectors", "count", "explain"}  # by which node and when; in the key as they are; 1; never kept
 
 _options = attrgetter(*(name for name in m.SearchShards.__dataclass_fields__ if name not in NOT_ASKED))
 
