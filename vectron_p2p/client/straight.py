@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import msgpack
+
 from vectron_p2p.client import points, requests, results
 from vectron_p2p.client.flows import GRACE_S, Attempt, patience
 from vectron_p2p.client.steps import LinkLost
@@ -31,13 +33,14 @@ if TYPE_CHECKING:
 
 MAX_AROUND = MAX_BODY - PREFIX.size - 4 * MAX_DIMENSION
 MAX_FORMS = 64  # kinds of searches known at once; a program has a few. When there are more, all are made anew
+MAX_NAME = 1024  # bytes of a filter that is kept: long ones list ids, and are not asked twice
 _EFFORT = frozenset({int, type(None)})
 
 
 class Form:
     """Searches that differ in their vector alone."""
 
-    __slots__ = ("after", "before", "milliseconds", "timeout")
+    __slots__ = ("after", "before", "fits", "milliseconds", "timeout")
 
     def __init__(
         self,
@@ -79,11 +82,8 @@ class Form:
         self.before, self.after = around_bulk(request)
         self.timeout = seconds + GRACE_S
         self.milliseconds = milliseconds(self.timeout)
-
-    @property
-    def fits(self) -> bool:
+        self.fits = len(self.before) + len(self.after) <= MAX_AROUND
         """Whether such a search goes into one frame; with a long filter it does not."""
-        return len(self.before) + len(self.after) <= MAX_AROUND
 
     def body(self, raw: bytes, trace: int) -> bytes:
         return b"".join((PREFIX.pack(self.milliseconds, trace), self.before, raw, self.after))
@@ -140,12 +140,9 @@ class StraightSearches:
                 not with_vector,
                 consistency,
             )
-            if where is None:
-                form = self._forms.get(key) or self._form(key)
-            else:
-                form = Form(where, *key)  # filters differ, and cannot be looked up
-                if not form.fits:
-                    return None
+            form = self._form(key, where)
+            if not form.fits:
+                return None
             reply = link.ask(form.body(raw, trace), now, form.timeout, patience(session))
         except LinkLost as error:
             self._transport.drop(address)
@@ -159,10 +156,24 @@ class StraightSearches:
         session.answered(address)
         return results.search_results(reply)[0]
 
-    def _form(self, key: tuple[Any, ...]) -> Form:
+    def _form(self, key: tuple[Any, ...], where: object) -> Form:
         """Raises InvalidArgument when there are no such searches."""
-        form = Form(None, *key)
-        if len(self._forms) >= MAX_FORMS:
-            self._forms.clear()
-        self._forms[key] = form
+        name = None if where is None else _name(where)
+        whole = (*key, name)
+        form = self._forms.get(whole)
+        if form is None:
+            form = Form(where, *key)
+            if name != b"":
+                if len(self._forms) >= MAX_FORMS:
+                    self._forms.clear()
+                self._forms[whole] = form
         return form
+
+
+def _name(where: object) -> bytes:
+    """Bytes that only filters which are sent alike have in common; none if it is not worth while, or is not seen."""
+    try:
+        name: bytes = msgpack.packb(where, strict_types=True)
+    except (TypeError, ValueError, OverflowError):  # a scalar of numpy, or what is no filter at all
+        return b""
+    return name if len(name) <= MAX_NAME else b""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from vectron_p2p.index.layer import Layer
-    from vectron_p2p.index.slots import Mask, View
+    from vectron_p2p.index.passing import Passing
+    from vectron_p2p.index.slots import Ints, Mask, View
     from vectron_p2p.query.planner import Plan
     from vectron_p2p.query.scoring import Matrix
 
@@ -34,7 +35,8 @@ class Found(NamedTuple):
 
     `bound`: per query the rank down to which nothing is missing but what a graph does not reach; -inf: all is here.
     `scanned`: points that were scanned, not asked of the graph. `distinct`: no query has two candidates of one rank,
-    or more than one empty place (false may also mean that nobody looked).
+    or more than one empty place (false may also mean that nobody looked). `held`: per query how many of the wanted
+    there were, also beyond the depth (of no account where all are wanted).
     """
 
     view: View
@@ -44,6 +46,7 @@ class Found(NamedTuple):
     live: int
     scanned: int
     distinct: bool
+    held: Ints
 
 
 def collect(
@@ -53,11 +56,11 @@ def collect(
     plan: Plan,
     *,
     depth: int,
-    wanted: Callable[[View], Mask] | None = None,
+    wanted: Callable[[View, int], Passing] | None = None,
 ) -> Found:
     """The best `depth` of the graph's answer, if the plan asks it, and of the points that it leaves out.
 
-    `wanted` gives a mask over all slots of a view: the others count for nothing, as if they were dead.
+    `wanted` says which live slots of a view (of so many) count: the others are as if they were dead.
     """
     metric = layer.options.metric
     labels: Slots | None = None
@@ -70,17 +73,17 @@ def collect(
                 labels = labels[:, : depth + SLACK]
             if layer.postings:
                 labels = _with_postings(layer, labels)
-    chosen = None if wanted is None else wanted(view)
-    if chosen is not None and live < view.end:
-        chosen = chosen & view.alive_between(0, view.end)
-    if chosen is not None:
-        live = int(np.count_nonzero(chosen))
+    chosen = None
+    if wanted is not None:
+        chosen, live = wanted(view, live)
+    held = np.zeros(len(queries), dtype=np.int64)
     if labels is not None:
         if chosen is not None:
-            labels = _only(labels, chosen[np.maximum(labels, 0)])
+            slots, held = _only(labels, chosen.take(labels, mode="clip"), depth + SLACK)
         elif live < view.end:
-            labels = _only(labels, view.alive(np.maximum(labels, 0)))
-        slots = labels[:, : depth + SLACK]
+            slots, held = _only(labels, view.alive(np.maximum(labels, 0)), depth + SLACK)
+        else:
+            slots = labels[:, : depth + SLACK]
         slots, ranks, distinct = _sorted(slots, _ranks(view, queries, slots, metric))
         bound = ranks[:, -1]
         if -np.inf in bound.tolist():
@@ -91,7 +94,7 @@ def collect(
         bound, distinct = np.full(len(queries), -np.inf, dtype=np.float32), False
         start = 0
     if start >= view.end:
-        return Found(view, slots, ranks, bound, live, 0, distinct)
+        return Found(view, slots, ranks, bound, live, 0, distinct, held)
     alive = view.alive_between(start, view.end) if chosen is None else chosen[start:]
     scanned = int(np.count_nonzero(alive))
     if scanned:
@@ -102,7 +105,7 @@ def collect(
             bound = np.maximum(bound, -np.partition(-more_ranks, depth - 1, axis=1)[:, depth - 1])
         slots, ranks = np.concatenate([slots, more], axis=1), np.concatenate([ranks, more_ranks], axis=1)
         slots, ranks, distinct = _sorted(slots, ranks)
-    return Found(view, slots, ranks, bound, live, scanned, distinct)
+    return Found(view, slots, ranks, bound, live, scanned, distinct, held + scanned)
 
 
 def collect_from(view: View, queries: Matrix, blocks: Iterator[Block], metric: str, *, depth: int) -> Found:
@@ -117,7 +120,7 @@ def collect_from(view: View, queries: Matrix, blocks: Iterator[Block], metric: s
     bound = np.full(len(queries), -np.inf, dtype=np.float32)
     found = _padded([best for best, _ in scan(queries, counting(), depth, metric)])
     slots, ranks, distinct = _sorted(found, _ranks(view, queries, found, metric))
-    return Found(view, slots, ranks, bound, sum(counted), sum(counted), distinct)
+    return Found(view, slots, ranks, bound, sum(counted), sum(counted), distinct, np.full(len(queries), sum(counted)))
 
 
 def _sorted(slots: Slots, ranks: Matrix) -> tuple[Slots, Matrix, bool]:
@@ -181,11 +184,22 @@ def rank_slots(view: View, query: Matrix, slots: Slots, metric: str) -> Matrix:
     return ranks
 
 
-def _only(labels: Slots, wanted: Mask) -> Slots:
-    """The wanted labels of each row moved to the front, in their order; -1 behind them."""
-    kept = np.where(wanted & (labels != NONE), labels, NONE)
-    order = np.argsort(kept == NONE, axis=1, kind="stable")
-    return np.take_along_axis(kept, order, axis=1)
+def _only(labels: Slots, wanted: Mask, depth: int) -> tuple[Slots, Ints]:
+    """The first `depth` wanted labels of each row, in their order, -1 behind them; and how many each row has."""
+    if NONE in labels[:, -1].tolist():
+        wanted = wanted & (labels != NONE)
+    flat: Slots = labels[wanted]
+    depth = min(depth, labels.shape[1])
+    if not len(flat):
+        return np.full((len(labels), depth), NONE, dtype=np.int64), np.zeros(len(labels), dtype=np.int64)
+    if len(labels) == 1:
+        return flat[None, :depth], np.full(1, len(flat))
+    held = np.count_nonzero(wanted, axis=1)
+    places = np.arange(depth)
+    kept: Slots = flat.take((np.cumsum(held) - held)[:, None] + places, mode="clip")
+    if held.min() < depth:
+        kept[places >= held[:, None]] = NONE
+    return kept, held
 
 
 def _padded(lists: list[Slots]) -> Slots:

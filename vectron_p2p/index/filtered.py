@@ -14,6 +14,7 @@ import numpy as np
 from vectron_p2p.index.candidates import Found, collect, collect_from, ordered, rank_slots, scores
 from vectron_p2p.index.copies import Copy, live_slots
 from vectron_p2p.index.hnsw import NONE
+from vectron_p2p.index.passing import Passing, passing
 from vectron_p2p.index.payload.fields import Masks
 from vectron_p2p.index.scan import BLOCK_FLOATS, blocks_of_copy, blocks_of_slots, margins, ranks_of
 from vectron_p2p.index.search import Hits, Searcher
@@ -40,6 +41,7 @@ class FilteredSearcher(Searcher):
         super().__init__(layer, mutex, queries, request)
         self._seen: Masks | None = None
         self._copy: Copy | None = None
+        self._key = repr(request.filter)
         self._kept: dict[int, bool] = {}  # what `keep` said: slots are one version of one point, so that stands
 
     def run(self) -> tuple[list[Hits], dict[str, Any]]:
@@ -49,17 +51,17 @@ class FilteredSearcher(Searcher):
             labels, dead, live = layer.labels, layer.dead_labels, layer.table.live
             view = layer.table.view()
         masks = self._masks(view)
-        alive = view.alive_between(0, view.end)
-        possible = int(np.count_nonzero(masks.possible & alive))
-        open_slots = 0 if masks.exact else possible - int(np.count_nonzero(masks.sure & alive))
+        matches = self._possible(view, live).points
+        open_slots = 0 if masks.exact else matches - passing(view, live, masks.sure).points
         decided = open_slots <= planner.CHECK_AT_ONCE
-        matches = int(np.count_nonzero(self._decided(view) & alive)) if decided and open_slots else possible
+        if decided and open_slots:
+            matches = self._decided(view, live).points
         if (
             masks.exact
             and request.filter is not None
             and planner.worth_copying(planner.effective_ef(request.k, request.ef), live, matches)
         ):
-            self._copy = layer.copies.get(repr(request.filter), view, masks.sure, matches)
+            self._copy = layer.copies.get(self._key, view, masks.sure, matches)
         plan = planner.choose_filtered(
             k=request.k,
             ef=request.ef,
@@ -105,11 +107,18 @@ class FilteredSearcher(Searcher):
             self._seen = self._layer.payloads.masks(filter, view.end)
         return self._seen
 
-    def _possible(self, view: View) -> Mask:
-        return self._masks(view).possible
+    def _possible(self, view: View, live: int) -> Passing:
+        """The live slots that may pass."""
+        return self._layer.passing.get(self._key, view, live, self._masks(view).possible)
 
-    def _decided(self, view: View) -> Mask:
-        """Exactly the slots that pass; what the index leaves open is asked."""
+    def _decided(self, view: View, live: int) -> Passing:
+        """Exactly the live slots that pass."""
+        if self._masks(view).exact:
+            return self._possible(view, live)
+        return passing(view, live, self._sure(view))
+
+    def _sure(self, view: View) -> Mask:
+        """Exactly the slots that pass, and some dead ones; what the index leaves open is asked."""
         masks = self._masks(view)
         if masks.exact:
             return masks.sure
@@ -143,10 +152,9 @@ class FilteredSearcher(Searcher):
 
     def _search_decided(self, plan: planner.Plan, labels: int) -> None:
         k = self._request.k
-        depth = planner.enough(k, plan.ef)
         rows = np.arange(len(self._queries))
         while plan.kind == "graph" and len(rows):
-            rows = np.concatenate([self._pick(plan, part, depth) for part in self._turns(rows, plan)])
+            rows = np.concatenate([self._pick(plan, part) for part in self._turns(rows, plan)])
             fetch = planner.wider(fetch=plan.fetch, wanted=k, found=0, labels=labels)
             plan = planner.Plan("graph" if fetch else "exact", plan.ef, fetch)
             self._plan["rounds"] += bool(len(rows))
@@ -158,23 +166,24 @@ class FilteredSearcher(Searcher):
             self._plan["scanned"] = found.scanned
             self._finish_many(found, rows, np.ones(len(rows), dtype=np.bool_))
 
-    def _pick(self, plan: planner.Plan, rows: Ints, depth: int) -> Ints:
+    def _pick(self, plan: planner.Plan, rows: Ints) -> Ints:
         """Finishes those of `rows` whose beam holds enough matches; returns the others."""
         k = self._request.k
-        found = collect(self._layer, self._mutex, self._queries[rows], plan, depth=depth, wanted=self._decided)
+        queries = self._queries if len(rows) == len(self._queries) else self._queries[rows]
+        found = collect(self._layer, self._mutex, queries, plan, depth=k, wanted=self._decided)
         self._plan.update(scanned=found.scanned, fetch=plan.fetch)
-        want, need = min(k, found.live), min(depth, found.live)
+        want, need = min(k, found.live), min(planner.enough(k, plan.ef), found.live)
         if not want:
             enough = np.ones(len(rows), dtype=np.bool_)
-        elif found.slots.shape[1] < need:
+        elif found.slots.shape[1] < want:
             enough = np.zeros(len(rows), dtype=np.bool_)
         else:
-            enough = (found.slots[:, need - 1] != NONE) & (found.ranks[:, want - 1] >= found.bound)
+            enough = (found.held >= need) & (found.ranks[:, want - 1] >= found.bound)
         return self._finish_many(found, rows, enough)
 
     def _matching(self, view: View) -> Iterator[Block]:
         """The rows that pass: copied together, those below the copy's end, and picked one by one, the others."""
-        mask, copy = self._decided(view), self._copy
+        mask, copy = self._sure(view), self._copy
         if copy is not None:
             yield from blocks_of_copy(copy.slots, copy.rows, view.alive(copy.slots))
         yield from blocks_of_slots(view.rows, live_slots(view, mask, 0 if copy is None else copy.end))
@@ -226,7 +235,7 @@ class FilteredSearcher(Searcher):
         request, query = self._request, self._queries[row : row + 1]
         with self._mutex:
             view = self._layer.table.view()
-        slots = live_slots(view, self._possible(view))
+        slots = live_slots(view, self._masks(view).possible)
         rough, margin = self._rough(view, slots, query)
         self._plan["scanned"] = len(slots)
         order = np.argsort(-rough, kind="stable")

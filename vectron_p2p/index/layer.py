@@ -20,6 +20,7 @@ import xxhash
 from vectron_p2p.index.copies import Copies
 from vectron_p2p.index.gate import Gate
 from vectron_p2p.index.hnsw import Graph, Labels
+from vectron_p2p.index.passing import KeptPassing
 from vectron_p2p.index.payload.payload_index import PayloadIndex
 from vectron_p2p.index.slots import SlotTable
 from vectron_p2p.index.twins import Twins
@@ -65,6 +66,7 @@ class Layer:
         self.payloads = payloads or PayloadIndex()
         """Of all slots that are filled, before any view shows them."""
         self.copies = Copies()
+        self.passing = KeptPassing()
         self.graph: Graph | None = None
         self.gate = Gate()
         self.linked_to = 0

@@ -125,7 +125,7 @@ class ShardIndex:
     def payload_bytes(self) -> int:
         """Memory of the payload index, and of what is kept for filters asked before."""
         layer = self._layer
-        return layer.payloads.nbytes + layer.copies.nbytes
+        return layer.payloads.nbytes + layer.copies.nbytes + layer.passing.nbytes
 
     @property
     def payload_unindexed(self) -> int:

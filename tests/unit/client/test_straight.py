@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -82,16 +83,27 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
+FILTERS = [
+    None, {}, {"year": {"$gte": 2020}}, {"year": {"$gte": 2020.0}}, {"a": 1}, {"a": True}, {"a": 1.0},
+    {"a": ["x", 3]}, {"a": ("x", np.int64(3))}, {"a": np.float32(1)}, {"a": "x" * 70_000},
+]  # fmt: skip
+
+
 @given(
     options=st.lists(OPTIONS, min_size=1, max_size=4),
     vector=st.lists(st.floats(-10, 10, width=32), min_size=1, max_size=90),
-    where=st.sampled_from([None, {}, {"year": {"$gte": 2020}}, {"a": ("x", np.int64(3))}, {"a": "x" * 70_000}]),
+    filters=st.lists(st.sampled_from(FILTERS), min_size=1, max_size=4),
     trace=st.integers(1, 2**64 - 1),
     timeout=st.floats(0.001, 1e5),
     own=st.none() | st.floats(0.001, 1e5),
 )
 def test_the_bytes_sent_are_those_of_the_general_way(
-    options: list[dict[str, Any]], vector: list[float], where: Any, trace: int, timeout: float, own: float | None
+    options: list[dict[str, Any]],
+    vector: list[float],
+    filters: list[Any],
+    trace: int,
+    timeout: float,
+    own: float | None,
 ) -> None:
     address = Address("n", 1)
     session = Session(
@@ -100,7 +112,8 @@ def test_the_bytes_sent_are_those_of_the_general_way(
     capture = Capture()
     straight = StraightSearches(session, capture)  # type: ignore[arg-type]
     query = np.array(vector, np.float32)
-    for each in (*options, options[0]):  # the last one's bytes around the vector are known by then
+    kinds = list(product(options, filters))
+    for each, where in (*kinds, *kinds):  # the second time their bytes around the vector are known
         if each["k"] + each["offset"] > 10_000:
             continue
         with pytest.raises(Asked):
