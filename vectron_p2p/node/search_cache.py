@@ -64,7 +64,8 @@ class _Asking:
         """Equal queries that wait for its answer."""
 
     def cancel(self) -> None:
-        self.take_back()
+        take_back, self.take_back = self.take_back, nothing  # it leads to this again
+        take_back()
 
 
 class SearchCache:

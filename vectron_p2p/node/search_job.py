@@ -22,6 +22,7 @@ import trio
 
 from vectron_p2p.catalog.placement import shard_of
 from vectron_p2p.index.executor import MAX_BATCH
+from vectron_p2p.index.locality import like_by_like
 from vectron_p2p.model.errors import InvalidArgument, Unavailable, VectronError
 from vectron_p2p.node.hit_lists import columns_of, score_row, scored_of, to_hit_list
 from vectron_p2p.node.search_cache import options_of
@@ -51,6 +52,7 @@ ON_LOOP_S = 0.002  # a query that took no longer the last time may be answered b
 # smaller pieces, as one thread then waits for the other. Smaller ones than that cost more than they save.
 SLICE = MAX_BATCH // 2
 LEAST_SLICE = 16
+MOST_ORDERED = 2 << 20  # bytes of queries that are put in order, on the loop: a millisecond
 PARTS_AT_ONCE = 4  # of one request: one for each search thread and as many waiting, so that none is ever without work
 
 FROM_DISK = {"undecided", "checked"}  # said of a plan when payloads decide, and not the index alone
@@ -76,13 +78,17 @@ class Answer:
     queue_ms: float = 0.0
 
 
-def reply_of(message: m.SearchShards, answers: list[Answer], refused: dict[int, VectronError]) -> m.ShardsReply:
-    """The parts of one request put together."""
+def reply_of(
+    message: m.SearchShards,
+    answers: list[Answer],
+    refused: dict[int, VectronError],
+    places: list[int] | None = None,
+) -> m.ShardsReply:
+    """The parts of one request put together; `places`: where among them each query is, if not in their order."""
     refused = refused | {shard: error for answer in answers for shard, error in answer.refused.items()}
+    results = [[hits for part in parts for hits in part] for parts in zip(*(a.results for a in answers), strict=True)]
     return m.ShardsReply(
-        results=[
-            [hits for part in parts for hits in part] for parts in zip(*(a.results for a in answers), strict=True)
-        ],
+        results=results if places is None else [[group[place] for place in places] for group in results],
         refused=[refused[shard].to_wire() if shard in refused else None for shard in message.shards],
         plan=_explained(answers[0]) if message.explain else None,
     )
@@ -158,12 +164,21 @@ class SearchJob:
         except Exception:  # a defect of ours on the way back to one caller: others wait for their answers behind it
             log.exception("answer_lost", collection=self._message.collection)
 
-    async def answers(self, vectors: bytes, deadline: float) -> list[Answer]:
-        """Of many queries, in parts.
+    async def reply(self, vectors: bytes, deadline: float, refused: dict[int, VectronError]) -> m.ShardsReply:
+        """To many queries; `refused`: replicas that were left out.
 
         Raises:
-            VectronError: Of one of the parts.
+            VectronError: Of one of the parts that it was answered in.
         """
+        places: list[int] | None = None
+        if len(vectors) <= MOST_ORDERED:
+            queries = vectors_from_bytes(vectors, self.dimension)
+            order = like_by_like(queries)
+            if order is not None:
+                vectors, places = queries[order].tobytes(), np.argsort(order).tolist()
+        return reply_of(self._message, await self._answers(vectors, deadline), refused, places)
+
+    async def _answers(self, vectors: bytes, deadline: float) -> list[Answer]:
         row = self.dimension * FLOAT_BYTES
         left, weight = len(vectors) // row, self._weight()
         answers: list[Answer | None] = []

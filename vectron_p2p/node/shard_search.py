@@ -38,7 +38,7 @@ async def search_shards(
     if message.count == 1 and not message.explain and not refused:
         reply: m.ShardsReply = await awaited(partial(job.begin, message.vectors, deadline))
         return reply
-    return reply_of(message, await job.answers(message.vectors, deadline), refused)
+    return await job.reply(message.vectors, deadline, refused)
 
 
 class OwnSearch:
@@ -64,7 +64,7 @@ class OwnSearch:
         Raises:
             VectronError: As `begin`, and what keeps one of them from being answered.
         """
-        return reply_of(self._message, await self._now().answers(vectors, deadline), {})
+        return await self._now().reply(vectors, deadline, {})
 
     def _now(self) -> SearchJob:
         replicas = [self._find(shard) for shard in self._message.shards]

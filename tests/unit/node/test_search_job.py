@@ -17,6 +17,7 @@ import trio.testing
 from tests.unit.index.doubles import SteppedExecutor, TrioClock, clustered, make, rows
 from vectron_p2p.index.executor import SearchExecutor
 from vectron_p2p.index.layer import IndexOptions
+from vectron_p2p.index.locality import like_by_like
 from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.model.errors import InvalidArgument, Learning
 from vectron_p2p.node import search_job
@@ -77,13 +78,15 @@ async def test_a_large_request_never_fills_the_line_and_keeps_its_order() -> Non
             most = max(most, len(waiting))
             await trio.testing.wait_all_tasks_blocked()
             waiting.remove(part.count)
-            return SimpleNamespace(results=part.vectors, count=part.count)
+            row = 4 * DIMENSION
+            return Answer([[part.vectors[at : at + row] for at in range(0, len(part.vectors), row)]])
 
-    vectors = b"".join(number.to_bytes(4 * DIMENSION, "little") for number in range(COUNT))
-    answers: list[Any] = await job_of(Owner(Searcher())).answers(vectors, math.inf)
-    assert b"".join(answer.results for answer in answers) == vectors
-    assert sum(answer.count for answer in answers) == COUNT
-    assert most == search_job.PARTS_AT_ONCE < len(answers)
+    vectors = clustered(COUNT, DIMENSION)
+    assert like_by_like(vectors) is not None, "which is how they are searched"
+    reply = await job_of(Owner(Searcher())).reply(vectors.tobytes(), math.inf, {})
+    assert b"".join(reply.results[0]) == vectors.tobytes()  # type: ignore[arg-type]
+    assert sum(sizes) == COUNT
+    assert most == search_job.PARTS_AT_ONCE < len(sizes)
     assert sizes == sorted(sizes, reverse=True), "smaller ones towards the end"
     assert sizes[0] == search_job.SLICE
     assert sizes[-2] == search_job.LEAST_SLICE
@@ -100,9 +103,16 @@ async def test_parts_of_heavy_queries_have_fewer_of_them(
     job = job_of(Owner(searcher))
     executor.gate.set()
     counts: list[int] = []
+    run = job.run
+
+    def counted(parts: list[Part]) -> Any:
+        counts.extend(part.count for part in parts)
+        return run(parts)
+
+    monkeypatch.setattr(job, "run", counted)
 
     async def ask() -> None:
-        counts.extend(len(answer.results[0]) for answer in await job.answers(MATRIX.tobytes(), math.inf))
+        await job.reply(MATRIX.tobytes(), math.inf, {})
 
     async with trio.open_nursery() as nursery:
         await nursery.start(searcher.run)
