@@ -90,11 +90,15 @@ def fields(name: str, connect: str, as_json: bool) -> None:
         numbers=("POINTS", "DISTINCT", "MEMORY"),
     )
     if found.more:
-        output.note(f"{found.more:,} rarer fields are left out")
+        output.note(f"{output.plural(found.more, 'rarer field')} left out")
     if found.unindexed:
-        output.note(f"{found.unindexed:,} of {found.points:,} points are not in the payload index, and not counted")
+        output.note(
+            f"{output.plural(found.unindexed, 'point')} of {found.points:,} not in the payload index, nor counted"
+        )
     if found.missing_shards:
-        output.note(f"{found.missing_shards} of {found.shards} shards gave no figures: what is summed lacks them")
+        output.note(
+            f"{output.plural(found.missing_shards, 'shard')} of {found.shards} without figures: the sums lack them"
+        )
 
 
 def _values(field: PayloadField) -> str:
@@ -116,7 +120,9 @@ def set_(name: str, replicas: int, connect: str, as_json: bool) -> None:
     if as_json:
         output.document(info)
     else:
-        output.text(f"{name} is to have {info.replicas} replicas; {info.under_replicated} shards have fewer")
+        fewer = "shard has" if info.under_replicated == 1 else "shards have"
+        wanted = output.plural(info.replicas, "replica")
+        output.text(f"{name} is to have {wanted}; {info.under_replicated} {fewer} fewer")
 
 
 @collection.command()
