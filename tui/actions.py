@@ -42,13 +42,17 @@ class Actions:
         connection: Connection,
         *,
         read_only: bool,
+        progress: Callable[[str, str], None],
         open_points: Callable[[str], None],
         open_like: Callable[[str, PointId], None],
     ) -> None:
-        """`open_points`: shows the points of a collection; `open_like`: those nearest to one of them."""
+        """`progress`: shows how far a node is, "" when it is through. `open_points`: shows the points of a collection;
+        `open_like`: those nearest to one of them.
+        """
         self._app = app
         self._connection = connection
         self.read_only = read_only
+        self._progress = progress
         self.open_points = open_points
         self.open_like = open_like
 
@@ -100,10 +104,12 @@ class Actions:
             ConfirmDialog(title, lines, yes=yes, typed=typed), lambda answer: do() if answer else None
         )
 
-    def fill(self, title: str, fields: list[Field], do: Callable[[dict[str, Any]], None], *, send: str) -> None:
-        """Calls `do` with the values of a form that was sent."""
+    def fill(
+        self, title: str, fields: list[Field], do: Callable[[dict[str, Any]], None], *, send: str, about: str = ""
+    ) -> None:
+        """Calls `do` with the values of a form that was sent; `about` stands above its fields."""
         self._app.push_screen(
-            FormDialog(title, fields, send=send), lambda values: do(values) if values is not None else None
+            FormDialog(title, fields, send=send, about=about), lambda values: do(values) if values is not None else None
         )
 
     # --- nodes ---
@@ -137,8 +143,10 @@ class Actions:
 
     def remove(self, node: NodeStatus) -> None:
         lines = [
-            line(f"{node.name} is given up for dead. Its replicas are rebuilt from those that are left;"),
-            line('what it alone had acknowledged (writes at "one") is lost with it.'),
+            line(
+                f"{node.name} is given up for dead. Its replicas are rebuilt from those that are left; "
+                'what it alone had acknowledged (writes at "one") is lost with it.'
+            ),
             line(("It can never come back", Tone.BAD), ": a machine that does joins as a new node."),
         ]
         self.confirm(f"Remove {node.name}?", lines, lambda: self._remove(node), yes="Remove", typed=node.name)
@@ -158,8 +166,19 @@ class Actions:
             compared, copied = fmt.plural(report.compared, "replica"), fmt.plural(report.copied, "row")
             return f"{node.name}: {compared} compared, {copied} copied{f', {left}' if report.left else ''}"
 
+        def going(report: RepairReport) -> None:
+            comparisons = sum(each.shards for each in report.nodes)
+            copied = f", {fmt.plural(report.copied, 'row')} copied" if report.copied else ""
+            self._progress(node.id, f"{node.name} repairs: {report.compared} of {comparisons} compared{copied}")
+
+        async def repair(source: ClusterSource) -> RepairReport:
+            try:
+                return await source.repair(node.id, on_progress=going)
+            finally:
+                self._progress(node.id, "")
+
         self.say(f"{node.name}: repair has begun")
-        self.change(lambda source: source.repair(node.id), said, f"repair {node.name}")
+        self.change(repair, said, f"repair {node.name}")
 
     # --- collections ---
 

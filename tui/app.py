@@ -99,6 +99,7 @@ class ConsoleApp(App[None]):
             self,
             self.connection,
             read_only=config.read_only,
+            progress=self._progress,
             open_points=self.open_points,
             open_like=self.open_like,
         )
@@ -189,6 +190,10 @@ class ConsoleApp(App[None]):
         self._pace = PACES[min(len(PACES) - 1, max(0, at))]
         self.shared.actions.say(f"new figures every {self._pace:.0f} s" if self._pace else "new figures as they come")
         self.paint()
+
+    def _progress(self, node: str, text: str) -> None:
+        self.shared.store.put_progress(node, text)
+        self._store_changed()
 
     def _store_changed(self) -> None:
         if not self._paint_due:  # changes that come faster than painting are painted together

@@ -75,6 +75,11 @@ NODE_ACTIONS = [
     _key("e", "repair", "Repair", "Compare and repair the replicas of the node.", id="repair"),
 ]
 
+NODE = [
+    _key("v", "view", "View", "Its replicas, or the connections that it serves.", id="node-view"),
+    _key("l", "log", "Log", "What it logs.", id="node-log"),
+]
+
 COLLECTION_ACTIONS = [
     _key("n", "create", "New", "Create a collection.", id="create"),
     _key("e", "replicas", "Replicas", "Change the number of replicas.", id="replicas"),
@@ -102,6 +107,7 @@ POINT = [
 TRAFFIC = [
     _key("v", "view", "View", "Operations, by node, between nodes, connections.", id="traffic-view"),
     _key("u", "window", "Window", "The last minute, 5 minutes, or hour.", id="traffic-window"),
+    _key("s", "slow", "Slow", "The slow requests of all nodes, as they are logged.", id="traffic-slow"),
 ]
 
 ALERTS = [
@@ -162,7 +168,20 @@ FORM = [
 
 HELP = [_key("escape,q,?,f1", "close", "Close", "Close the help.", id="help-close")]
 
-ACTIONS = (NODE_ACTIONS, COLLECTION_ACTIONS, TRAFFIC, ALERTS, RULES, POINTS, POINT, LOGS, LOG_RECORD, SETTINGS, SDK)
+ACTIONS = (
+    NODE_ACTIONS,
+    NODE,
+    COLLECTION_ACTIONS,
+    TRAFFIC,
+    ALERTS,
+    RULES,
+    POINTS,
+    POINT,
+    LOGS,
+    LOG_RECORD,
+    SETTINGS,
+    SDK,
+)
 """What single screens do."""
 
 GROUPS = (APP, BACK, TABLE_SCREEN, TABLE, *ACTIONS, CONFIRM, FORM, HELP)

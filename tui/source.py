@@ -121,7 +121,9 @@ class ClusterSource(Protocol):
 
     async def remove(self, node: str, *, wait: bool = True) -> MovesReport: ...
 
-    async def repair(self, node: str | None = None) -> RepairReport: ...
+    async def repair(
+        self, node: str | None = None, *, on_progress: Callable[[RepairReport], None] | None = None
+    ) -> RepairReport: ...
 
     def collection(self, name: str) -> PointSource:
         """A handle; asks nobody."""

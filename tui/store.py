@@ -149,6 +149,8 @@ class Store:
         """By node id; under the empty key those of all nodes together."""
         self.totals: dict[str, Series] = {name: Series() for name in (*FIGURES, "points")}
         self.nodes: dict[str, dict[str, Series]] = {}
+        self.progress: dict[str, str] = {}
+        """Of what this console had a node do, by node id, for as long as it lasts."""
         self.events: deque[Event] = deque(maxlen=EVENTS)
         self.revision = 0
 
@@ -198,6 +200,14 @@ class Store:
 
     def put_details(self, info: ClusterInfo, now: float) -> None:
         self.details.put(info, now)
+        self.revision += 1
+
+    def put_progress(self, node: str, text: str) -> None:
+        """ "": it is over."""
+        if text:
+            self.progress[node] = text
+        else:
+            self.progress.pop(node, None)
         self.revision += 1
 
     def put_fields(self, feed: Feed[PayloadFields], found: PayloadFields, now: float) -> None:

@@ -26,9 +26,14 @@ from vectron_p2p.model.statistics import History, NodeStatistics, OperationStati
 from vectron_p2p.model.watching import WatchEvent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
 CLUSTER = "c1057e50-0000-4000-8000-000000000000"
+
+
+def _set(event: anyio.Event) -> anyio.Event:
+    event.set()
+    return event
 
 
 def node_id(number: int) -> str:
@@ -269,6 +274,8 @@ class FakeCluster:
     points: dict[str, dict[PointId, Point]] = dataclasses.field(default_factory=dict)
     changes: list[tuple[Any, ...]] = dataclasses.field(default_factory=list)
     opened: list[str] = dataclasses.field(default_factory=list)
+    repaired: anyio.Event = dataclasses.field(default_factory=lambda: _set(anyio.Event()))
+    """Until it is set, a repair is under way."""
     open_now: int = 0
     refreshes: int = 0
 
@@ -336,7 +343,7 @@ class FakeSource:
         limit: int = 1000,
         follow: Literal[True],
     ) -> AsyncIterator[LogRecord]:
-        await self.change("logs", level, slow, trace)
+        await self.change("logs", node, level, slow, trace)
 
         async def records() -> AsyncIterator[LogRecord]:
             given = 0
@@ -419,8 +426,13 @@ class FakeSource:
         await self.change("remove", node, wait)
         return MovesReport([], wanted=12, node=node, state="removed")
 
-    async def repair(self, node: str | None = None) -> RepairReport:
+    async def repair(
+        self, node: str | None = None, *, on_progress: Callable[[RepairReport], None] | None = None
+    ) -> RepairReport:
         await self.change("repair", node)
+        if on_progress is not None:
+            on_progress(RepairReport([NodeRepair(node or "", running=True, shards=12, compared=4, pulled=1)]))
+        await self.cluster_.repaired.wait()
         return RepairReport([NodeRepair(node or "", shards=12, compared=12, pulled=3)])
 
     def collection(self, name: str) -> FakePoints:

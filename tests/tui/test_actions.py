@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 
+import anyio
 import numpy as np
 import pytest
 from textual.widgets import Input
@@ -20,6 +21,7 @@ from tui.screens.point import PointScreen
 from tui.screens.points import PointsScreen
 from vectron_p2p.model.errors import ConsistencyError, VersionConflict
 from vectron_p2p.model.ids import PointId
+from vectron_p2p.model.moves import MoveInfo
 from vectron_p2p.model.points import Point
 
 pytestmark = pytest.mark.anyio
@@ -80,6 +82,29 @@ class TestNodes:
             await until(lambda: len(said(app)) == 2)
             assert fake.changes == [("repair", node_id(1))]
             assert said(app)[-1] == "n1: 12 replicas compared, 3 rows copied"
+
+    async def test_a_repair_shows_how_far_it_is(self, fake):
+        fake.repaired = anyio.Event()
+        async with console(fake) as (app, pilot):
+            await pilot.press("2", "e")
+            await until(lambda: app.shared.store.progress)
+            await settle(app, pilot)
+            assert "n1 repairs: 4 of 12 compared, 1 row copied" in text(app)
+            fake.repaired.set()
+            await until(lambda: not app.shared.store.progress)
+            await settle(app, pilot)
+            assert "repairs:" not in text(app)
+
+    async def test_a_drain_shows_how_far_it_is(self, fake):
+        fake.figures = status(node(1), node(2, state="draining", shards=7), node(3))
+        fake.moving = [
+            MoveInfo("docs", 1, "n2", "n3", "both", "copy", rows=45, total=100),
+            MoveInfo("docs", 2, "", "n3", "both", "copy", rows=1, total=4),
+        ]
+        async with console(fake, size=(120, 30)) as (app, pilot):
+            await pilot.press("2")
+            await settle(app, pilot)
+            assert "n2 drains: 7 shards left, 45% copied · 1 shard being moved, 25% copied" in text(app)
 
     async def test_what_the_cluster_refuses_is_said(self, fake):
         fake.refusing = ConsistencyError("1 of 3 voters answer", acked=1, required=2)

@@ -62,7 +62,7 @@ async def test_level_and_slow_requests():
         await until(lambda: "error and above · 1" in text(app))
         await pilot.press("l")
         await until(lambda: "debug and above · 4" in text(app))
-        assert ("logs", "error", False, None) in fake.changes
+        assert ("logs", None, "error", False, None) in fake.changes
 
 
 async def test_a_record_and_what_its_call_led_to():

@@ -75,7 +75,9 @@ def test_peers_limits_and_hedges():
         "10 requests/s",
         "2.00%",
         "120 ms search",
-        "limit 50/s a node, 6 turned away",
+        "limits 50/s a node",
+        "6 turned away",
+        "cache hits –",
         "hedges 10 (4 won)",
         "1 breaker not",
     ):
@@ -118,3 +120,18 @@ async def test_the_screen(size):
         await until(lambda: app.shared.store.operations.value == {}, app)
         await settle(app, pilot)
         assert "Nothing was asked" in text(app)
+
+
+def test_settings_of_limits_and_the_cache_of_searches():
+    limits = LimitFigures(under_way=3, concurrent_requests=2048)
+    member = dataclasses.replace(
+        statistics(node(1)), traffic=TrafficFigures(limits=limits), cache_hits=30, cache_misses=10, cache_bytes=4096
+    )
+    said = [plain(each) for each in traffic.summary({}, [member], 60)]
+    assert said[1] == "limits 2,048 at once, no rate limit   3 under way   0 turned away"
+    assert said[2].endswith("cache hits 75% of 40, 4.0 KiB")
+    other = LimitFigures(requests_per_second=100.0, requests_per_second_per_connection=5.0)
+    both = [member, dataclasses.replace(member, traffic=TrafficFigures(limits=other))]
+    assert plain(traffic.summary({}, both, 60)[1]).startswith(
+        "limits 100 or none/s a node, 5.00 or none/s a connection, 2,048 or none at once"
+    )

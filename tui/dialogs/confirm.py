@@ -47,6 +47,7 @@ class ConfirmDialog(Dialog[bool]):
                 yield Button(self._yes, id="yes", variant="error", disabled=bool(self._typed), compact=True)
 
     def on_mount(self) -> None:
+        super().on_mount()
         self.query_one("#typed" if self._typed else "#no").focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -52,16 +52,19 @@ class FormDialog(Dialog[dict[str, Any] | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*FORM]
 
-    def __init__(self, title: str, fields: Sequence[Field], *, send: str) -> None:
+    def __init__(self, title: str, fields: Sequence[Field], *, send: str, about: str = "") -> None:
         super().__init__()
         self._title = title
         self._fields = tuple(fields)
         self._send = send
+        self._about = about
 
     def compose(self) -> ComposeResult:
         window = Vertical(classes="window")
         window.border_title = self._title.replace("[", r"\[")
         with window:
+            if self._about:
+                yield Static(self._about, markup=False, classes="about")
             with VerticalScroll(classes="fields"):
                 for each in self._fields:
                     with Horizontal(classes="field"):
@@ -73,6 +76,7 @@ class FormDialog(Dialog[dict[str, Any] | None]):
                 yield Button(self._send, id="send", variant="primary", compact=True)
 
     def on_mount(self) -> None:
+        super().on_mount()
         self.query(Input).first().focus()
 
     def _texts(self) -> dict[str, str]:

@@ -11,9 +11,10 @@ from tui.render.table import Cell, Column, Row, Sort, Table, cell
 from tui.render.text import Line, Span, Tone, line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from tui.store import Store
+    from vectron_p2p.model.moves import MoveInfo
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeStatus
 
 CPU_WARN = 85.0  # percent of one core: the event loop runs on one
@@ -92,9 +93,24 @@ def table(status: ClusterStatus) -> Table:
     return Table(COLUMNS, tuple(_row(node, status) for node in status.nodes))
 
 
-def title(status: ClusterStatus) -> str:
+def title(status: ClusterStatus, moves: Iterable[MoveInfo] = (), progress: Mapping[str, str] | None = None) -> str:
+    """With what is under way: nodes that drain, those that rebuild what a removed one had, repairs of this console."""
     alive = sum(node.liveness == "alive" for node in status.nodes)
-    return f"Nodes · {alive} of {len(status.nodes)} alive"
+    parts = [f"Nodes · {alive} of {len(status.nodes)} alive"]
+    moving = list(moves)
+    for node in status.nodes:
+        if node.state == "draining":
+            mine = [move for move in moving if move.leaving == node.name]
+            moving = [move for move in moving if move.leaving != node.name]
+            parts.append(f"{node.name} drains: {fmt.plural(node.shards, 'shard')} left{_copied(mine)}")
+    if moving:
+        parts.append(f"{fmt.plural(len(moving), 'shard')} being moved{_copied(moving)}")
+    return " · ".join([*parts, *(progress or {}).values()])
+
+
+def _copied(moves: list[MoveInfo]) -> str:
+    total = sum(max(0, move.total) for move in moves)
+    return f", {fmt.share(sum(move.rows for move in moves), total)} copied" if total else ""
 
 
 def find(status: ClusterStatus | None, node_id: str) -> NodeStatus | None:
@@ -170,7 +186,7 @@ def facts(node: NodeStatus, status: ClusterStatus) -> list[tuple[str, Line]]:
 
 
 def charts(store: Store, node: NodeStatus) -> list[Chart]:
-    alive = node.answered
+    alive, last = node.answered, store.history(node.id, "network").last(1)
     figures = (
         ("CPU", "cpu", fmt.percent(node.cpu_percent), 100.0),
         ("Memory", "memory", fmt.size(node.rss_bytes), 1.0),
@@ -180,6 +196,7 @@ def charts(store: Store, node: NodeStatus) -> list[Chart]:
             f"{fmt.milliseconds(node.loop_lag_ms)}, max {fmt.milliseconds(node.loop_lag_max_ms)}",
             10.0,
         ),
+        ("Network", "network", fmt.speed(last[0] if last and last[0] is not None else -1.0), 1024.0),
     )
     return [
         Chart(label, text if alive else fmt.UNKNOWN, tuple(store.history(node.id, key).values), floor)

@@ -9,6 +9,7 @@ from tui.render import format as fmt
 from tui.render import marks
 from tui.render.alerts import worst as worst_alerts
 from tui.render.panels import Chart
+from tui.render.services import alive_of, services_of
 from tui.render.text import Line, Span, Tone, clip, line
 from tui.render.traffic import rate
 from tui.store import Store, total_points
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
     from tui.events import Event
     from vectron_p2p.model.alerts import Alert
     from vectron_p2p.model.collections import CollectionInfo
-    from vectron_p2p.model.nodes import ClusterStatus, NodeStatus
+    from vectron_p2p.model.nodes import ClusterStatus
 
-LABEL = 14  # width of the first column of the services; the longest label is "Catalog quorum"
 ALERTS = 4  # alerts on the overview: the screen of alerts has all
 STRIP = 16  # signs of nodes that fit on a card
 
@@ -32,12 +32,8 @@ class Card:
     lines: tuple[Line, ...]
 
 
-def _alive(status: ClusterStatus) -> list[NodeStatus]:
-    return [node for node in status.nodes if node.answered]
-
-
 def _nodes_card(status: ClusterStatus) -> Card:
-    alive, total = len(_alive(status)), len(status.nodes)
+    alive, total = len(alive_of(status)), len(status.nodes)
     strip = tuple(Span(*marks.liveness(node.liveness)) for node in status.nodes[:STRIP])
     return Card(
         "Nodes",
@@ -70,7 +66,7 @@ def _collections_card(status: ClusterStatus, collections: list[CollectionInfo] |
 
 
 def _storage_card(status: ClusterStatus) -> Card:
-    alive = _alive(status)
+    alive = alive_of(status)
     used = sum(node.data_bytes for node in alive)
     free = min((node.disk_free_bytes for node in alive), default=-1)
     return Card(
@@ -88,76 +84,9 @@ def cards(status: ClusterStatus, collections: list[CollectionInfo] | None) -> li
     ]
 
 
-def _service(label: str, tone: Tone, text: str, more: str = "") -> Line:
-    sign = {Tone.OK: "●", Tone.WARN: "◐", Tone.BAD: "✕"}.get(tone, "·")
-    return line(
-        (f"{sign} ", tone), (label.ljust(LABEL + 1), Tone.STRONG), text, (f"  {more}" if more else "", Tone.MUTED)
-    )
-
-
-def _membership(status: ClusterStatus) -> Line:
-    groups = {word: [node.name for node in status.nodes if node.liveness == word] for word in ("suspect", "dead")}
-    if not any(groups.values()):
-        return _service("Membership", Tone.OK, "every node answers")
-    tone = Tone.BAD if groups["dead"] else Tone.WARN
-    words = [f"{word}: {', '.join(sorted(names))}" for word, names in groups.items() if names]
-    return _service("Membership", tone, "; ".join(words))
-
-
-def _quorum(status: ClusterStatus) -> Line:
-    alive = {node.id for node in _alive(status)}
-    voters, answering = len(status.voters), sum(voter in alive for voter in status.voters)
-    needed = voters // 2 + 1
-    text = f"{answering} of {fmt.plural(voters, 'voter')} alive, {needed} needed"
-    tone = Tone.BAD if answering < needed else Tone.OK if answering == voters else Tone.WARN
-    return _service("Catalog quorum", tone, text, f"epoch {status.epoch}")
-
-
-def _replication(status: ClusterStatus) -> Line:
-    if status.under_replicated:
-        text = f"{fmt.plural(status.under_replicated, 'shard')} with fewer replicas than asked"
-        return _service("Replication", Tone.WARN, text)
-    return _service("Replication", Tone.OK, "every shard has its owners")
-
-
-def _repair(status: ClusterStatus) -> Line:
-    hints = sum(node.hints for node in _alive(status))
-    if hints:
-        return _service("Repair", Tone.WARN, f"{fmt.count(hints)} hints wait for nodes that are away")
-    return _service("Repair", Tone.OK, "no hints wait")
-
-
-def _index(status: ClusterStatus) -> Line:
-    waiting = sum(node.unindexed for node in _alive(status))
-    text = f"{fmt.count(waiting)} points to be linked" if waiting else "nothing waits to be linked"
-    return _service("Index", Tone.OK, text)
-
-
-def _nodes_health(status: ClusterStatus) -> Line:
-    alive = _alive(status)
-    full = sorted(node.name for node in alive if node.read_only)
-    if full:
-        return _service("Node health", Tone.BAD, f"read-only: {', '.join(full)}")
-    slowest = max(alive, key=lambda node: node.loop_lag_ms, default=None)
-    if slowest is None:
-        return _service("Node health", Tone.BAD, "no node answers")
-    worst = marks.lag(slowest.loop_lag_ms)
-    tone = Tone.OK if worst is Tone.NORMAL else worst
-    return _service(
-        "Node health", tone, f"loop lag ≤ {fmt.milliseconds(slowest.loop_lag_ms)}", f"most at {slowest.name}"
-    )
-
-
 def services(status: ClusterStatus, active: Iterable[Alert] = ()) -> list[Line]:
     """Each service on a line, then the alerts that are active, and what the cluster itself warns of."""
-    lines = [
-        _membership(status),
-        _quorum(status),
-        _replication(status),
-        _repair(status),
-        _index(status),
-        _nodes_health(status),
-    ]
+    lines = [each.line for each in services_of(status)]
     lines += worst_alerts(active, ALERTS)
     return lines + [line(("▲ ", Tone.WARN), text) for text in status.warnings]
 
@@ -168,7 +97,7 @@ def _last(store: Store, name: str) -> float:
 
 
 def charts(store: Store, status: ClusterStatus) -> list[Chart]:
-    alive = _alive(status)
+    alive = alive_of(status)
     cpu = sum(node.cpu_percent for node in alive) / len(alive) if alive else -1.0
     memory = sum(node.rss_bytes for node in alive) if alive else -1
     lag = max((node.loop_lag_ms for node in alive), default=-1.0)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tui.store import Store
     from vectron_p2p.model.statistics import NodeStatistics, OperationStatistics
+    from vectron_p2p.model.traffic import LimitFigures
 
 ERRORS_WARN, ERRORS_BAD = 0.01, 0.05  # shares of requests: one in a hundred is looked at, one in twenty is an outage
 P99_WARN_MS, P99_BAD_MS = 100.0, 1000.0  # a person feels the one, and gives up at the other
@@ -188,7 +189,7 @@ def callers(statistics: Iterable[NodeStatistics]) -> Table:
 def summary(
     by_node: Mapping[str, list[OperationStatistics]], statistics: Iterable[NodeStatistics], window: int
 ) -> list[Line]:
-    """Two lines: what is asked and how it goes; limits, hedges and breakers."""
+    """Three lines: what is asked and how it goes; limits; hedges, breakers and the search cache."""
     mine = [each for each in by_node.get("", []) if on_points(each) and each.window_s == window]
     count, errors = sum(each.count for each in mine), sum(each.errors for each in mine)
     worst = max(mine, key=lambda each: each.p99_ms, default=None)
@@ -201,19 +202,44 @@ def summary(
         (_slowest(worst), Tone.STRONG),
         f"   {fmt.plural(sum(node.connections for node in nodes), 'connection')}",
     )
-    limits = [node.traffic.limits for node in nodes]
-    turned = sum(each.limited + each.limited_by_connection + each.refused for each in limits)
     hedges = [node.traffic.hedges for node in nodes]
     bad = sum(node.traffic.open_breakers for node in nodes)
-    rates = sorted({each.requests_per_second for each in limits if each.requests_per_second})
-    limited = f"limit {', '.join(rate(each) for each in rates)}/s a node" if rates else "no rate limit"
-    second = line(
-        (f"{limited}, {fmt.count(turned)} turned away", Tone.WARN if turned else Tone.MUTED),
-        (f"   hedges {fmt.count(sum(each.sent for each in hedges))}", Tone.MUTED),
+    third = line(
+        (f"hedges {fmt.count(sum(each.sent for each in hedges))}", Tone.MUTED),
         (f" ({fmt.count(sum(each.won for each in hedges))} won)", Tone.MUTED),
         ("   breakers closed", Tone.MUTED) if not bad else (f"   {fmt.plural(bad, 'breaker')} not closed", Tone.BAD),
+        (f"   {_cache(nodes)}", Tone.MUTED),
     )
-    return [first, second]
+    return [first, _limits([node.traffic.limits for node in nodes]), third]
+
+
+def _limits(limits: list[LimitFigures]) -> Line:
+    """The settings of the nodes, and what came of them."""
+    turned = sum(each.limited + each.limited_by_connection + each.refused for each in limits)
+    settings = [
+        f"{_values({each.requests_per_second for each in limits})}/s a node",
+        f"{_values({each.requests_per_second_per_connection for each in limits})}/s a connection",
+        f"{_values({float(each.concurrent_requests) for each in limits})} at once",
+    ]
+    told = [each for each in settings if not each.startswith("none")]
+    limited = any("/s" in each for each in told)
+    rates = ", ".join([f"limits {', '.join(told)}", *([] if limited else ["no rate limit"])]) if told else "no limits"
+    return line(
+        (rates, Tone.MUTED),
+        (f"   {fmt.count(sum(each.under_way for each in limits))} under way", Tone.MUTED),
+        (f"   {fmt.count(turned)} turned away", Tone.WARN if turned else Tone.MUTED),
+    )
+
+
+def _values(values: set[float]) -> str:
+    """Of all nodes; one that has no limit has 0."""
+    return " or ".join(rate(each) if each else "none" for each in sorted(values, key=lambda each: (not each, each)))
+
+
+def _cache(nodes: list[NodeStatistics]) -> str:
+    hits, asked = sum(node.cache_hits for node in nodes), sum(node.cache_hits + node.cache_misses for node in nodes)
+    share = fmt.share(hits, asked) if asked else fmt.UNKNOWN
+    return f"cache hits {share} of {fmt.count(asked)}, {fmt.size(sum(node.cache_bytes for node in nodes))}"
 
 
 def _slowest(each: OperationStatistics | None) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tui.bindings import ALERTS, RULES
 from tui.dialogs.form import Field
 from tui.render import alerts as render
+from tui.render import services
 from tui.render.text import Tone, line
-from tui.screens.base import Shared, Shown, TableScreen
+from tui.screens.base import Shared, Shown, TableScreen, inner_width
 from tui.widgets.panels import Panel
 from vectron_p2p.model import alerts as model
 from vectron_p2p.model.errors import InvalidArgument
@@ -43,7 +44,8 @@ def check_duration(text: str) -> float:
 class AlertsScreen(TableScreen):
     MODE = "alerts"
     ABOUT = (
-        "What is wrong now, as every node sees it, and what was. a says that somebody is at it, x closes it, s "
+        "How each service does and how long it takes to answer (p50 and p99 of its slowest operation); what is wrong "
+        "now, as every node sees it, and what was. a says that somebody is at it, x closes it, s "
         "silences its subject or its rule; h shows what is over too, e the rules."
     )
     LABEL = "Alerts"
@@ -57,6 +59,18 @@ class AlertsScreen(TableScreen):
 
     def feeds(self) -> list[Feed[Any]]:
         return [self.shared.store.alerts]
+
+    def above(self) -> Iterable[Widget]:
+        yield Panel("Services", classes="facts")
+
+    def draw(self, now: float) -> None:
+        store, panel = self.shared.store, self.query_one(".facts", Panel)
+        status = store.status.value
+        panel.display = status is not None
+        if status is not None:
+            operations, statistics = (store.operations.value or {}).get("", []), store.statistics.value or {}
+            panel.show(services.with_times(status, operations, statistics, inner_width(self)), self.app.theme)
+        super().draw(now)
 
     def shown(self) -> Shown:
         store = self.shared.store
@@ -86,18 +100,22 @@ class AlertsScreen(TableScreen):
         alert = self._alert()
         if alert is None:
             return
+        name = alert.name or alert.subject
         fields = [
-            Field("target", "What", _target(alert), alert.subject, f"{alert.subject} or the rule {alert.rule}"),
+            Field("target", "What", _target(alert), name, f"{name} or the rule {alert.rule}"),
             Field("for_s", "For", check_duration, "1h", ", ".join(SILENCES)),
         ]
 
         def silence(values: dict[str, Any]) -> None:
             self._change(
                 lambda source: source.silence_alerts(values["target"], values["for_s"]),
-                f"nothing is sent about {values['target']} for a while" if values["for_s"] else "silence ended",
+                f"nothing is sent about {name if values['target'] == alert.subject else alert.rule} for a while"
+                if values["for_s"]
+                else "silence ended",
             )
 
-        self.shared.actions.fill(f"Silence {alert.rule} {alert.name}", fields, silence, send="Silence")
+        about = f"Nothing is sent about it for that time: about {name}, or about all that {alert.rule} says."
+        self.shared.actions.fill(f"Silence {alert.rule} {name}", fields, silence, send="Silence", about=about)
 
     def action_rules(self) -> None:
         self.app.push_screen(RulesScreen(self.shared))
@@ -109,7 +127,9 @@ class AlertsScreen(TableScreen):
 def _target(alert: Alert) -> Callable[[str], str]:
     def check(text: str) -> str:
         if text not in (alert.subject, alert.rule, alert.name):
-            raise InvalidArgument(f"{alert.subject} or {alert.rule}", field="target")
+            raise InvalidArgument(
+                f"{alert.name or alert.subject}, or {alert.rule}: all that the rule says", field="target"
+            )
         return alert.subject if text == alert.name else text
 
     return check
@@ -189,7 +209,8 @@ class RulesScreen(TableScreen):
         def change(values: dict[str, Any]) -> None:
             self.shared.actions.ask(lambda source: source.set_alert_rule(rule.name, **values), self._got, rule.name)
 
-        self.shared.actions.fill(f"Rule {rule.name}", fields, change, send="Change")
+        about = f"Fires when {rule.description}."
+        self.shared.actions.fill(f"Rule {rule.name}", fields, change, send="Change", about=about)
 
 
 def _threshold(rule: AlertRule) -> Callable[[str], float]:

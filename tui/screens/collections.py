@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 READ_S = 1.0  # as other figures come
-SHORT_FIELDS, TALL_FIELDS = 4, 12  # lines of payload fields above the shards: half of what there is
+LEAST_FIELDS = 4  # lines of payload fields above the shards, on the lowest screens
+OTHER_LINES = 15  # of this screen: bars, facts, borders and the table's head
+SHARD_LINES = 8  # left to the shards, if there are as many
 
 
 class _CollectionActions(TableScreen):
@@ -144,7 +146,7 @@ class CollectionScreen(_CollectionActions):
         age = f"{fmt.age(feed.age(now))} old" if stale else ""
         panel.border_title = " · ".join(filter(None, (fields.title(found), fields.choice(info)))).replace("[", r"\[")
         panel.border_subtitle = " · ".join(filter(None, (fields.lacks(found), age)))
-        rows = TALL_FIELDS if self.has_class("-tall") else SHORT_FIELDS
+        rows = max(LEAST_FIELDS, self.size.height - OTHER_LINES - min(SHARD_LINES, info.shards))
         panel.show(fields.summary(found, info, inner_width(self), rows), self.app.theme)
 
     def shown(self) -> Shown:

@@ -44,19 +44,24 @@ class LogsScreen(TableScreen):
     SORT = render.DEFAULT_SORT
     BINDINGS: ClassVar[list[BindingType]] = [*LOGS]
 
-    def __init__(self, shared: Shared, *, mode: str = "", trace: str = "") -> None:
-        """`trace`: only what belongs to one call."""
+    def __init__(self, shared: Shared, *, mode: str = "", trace: str = "", node: str = "", slow: bool = False) -> None:
+        """`trace`: only what belongs to one call; `node`: only what that one logs; `slow`: to begin with."""
         super().__init__(shared, mode=mode)
         self._trace = trace
         self._level = "debug" if trace else "info"
-        self._slow = False
+        self._node = node
+        self._slow = slow
         self._records: deque[LogRecord] = deque(maxlen=KEPT)
         self._error = ""
         self._read = False
         self._tailing: Worker[None] | None = None
 
     def crumbs(self) -> tuple[str, ...]:
-        return (f"trace {self._trace}",) if self._trace else ()
+        if self._trace:
+            return (f"trace {self._trace}",)
+        if self._node:
+            return (self._node, "log")
+        return ("slow requests",) if self.mode != self.MODE else ()
 
     def feeds(self) -> list[Feed[Any]]:
         return [self.shared.store.status]
@@ -83,7 +88,7 @@ class LogsScreen(TableScreen):
     async def _follow(self, source: ClusterSource) -> None:
         self._records.clear()
         records = await source.logs(
-            level=self._level, slow=self._slow, trace=self._trace or None, limit=KEPT, follow=True
+            self._node or None, level=self._level, slow=self._slow, trace=self._trace or None, limit=KEPT, follow=True
         )
         self._error, self._read = "", True
         async for record in records:

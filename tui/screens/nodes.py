@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tui.bindings import NODE_ACTIONS
-from tui.render import nodes
+from tui.bindings import NODE, NODE_ACTIONS
+from tui.render import format as fmt
+from tui.render import nodes, traffic
 from tui.render.panels import columns_of_facts, draw
+from tui.render.table import Widths
 from tui.render.text import Tone, line
 from tui.screens.base import Shared, Shown, TableScreen, inner_width
+from tui.screens.logs import LogsScreen
 from tui.widgets.panels import Panel
 
 if TYPE_CHECKING:
@@ -54,7 +57,9 @@ class NodesScreen(_NodeActions):
     def shown(self) -> Shown:
         status = self.shared.store.status.value
         assert status is not None
-        return Shown(nodes.title(status), nodes.table(status), [line("The cluster names no members.")])
+        store = self.shared.store
+        title = nodes.title(status, store.moves.value or [], store.progress)
+        return Shown(title, nodes.table(status), [line("The cluster names no members.")])
 
     def open_row(self, key: str) -> None:
         self.app.push_screen(NodeScreen(self.shared, key))
@@ -64,18 +69,23 @@ class NodesScreen(_NodeActions):
 
 
 class NodeScreen(_NodeActions):
-    """One node: its facts, its last minutes, its replicas."""
+    """One node: its facts, its last minutes, its replicas, its connections."""
 
     MODE = "nodes"
-    ABOUT = "One node: who it is, its last minutes, and the replicas that the placement gives it."
+    ABOUT = (
+        "One node: who it is, its last minutes, and the replicas that the placement gives it, or with v the "
+        "connections that it serves; l shows its log."
+    )
     LABEL = "Replicas"
     SORT = nodes.REPLICA_SORT
     OPENS = False
+    BINDINGS: ClassVar[list[BindingType]] = [*NODE]
 
     def __init__(self, shared: Shared, node: str) -> None:
         super().__init__(shared)
         self.node = node
         self._called = node[:8]
+        self._connections = False
 
     def crumbs(self) -> tuple[str, ...]:
         return (self._called,)
@@ -107,8 +117,23 @@ class NodeScreen(_NodeActions):
         facts.border_title = self._called.replace("[", r"\[")
         super().draw(now)
 
+    def action_view(self) -> None:
+        self._connections = not self._connections
+        self.sort = traffic.CALLER_SORT if self._connections else nodes.REPLICA_SORT
+        self._widths = Widths()
+        self.paint()
+
+    def action_log(self) -> None:
+        if (node := self.member()) is not None:
+            self.app.push_screen(LogsScreen(self.shared, mode=self.mode, node=node.name))
+
     def shown(self) -> Shown:
         info = self.shared.store.cluster.value
         assert info is not None
+        if self._connections:
+            said = (self.shared.store.statistics.value or {}).get(self.node)
+            callers = traffic.callers([said] if said is not None else [])
+            count = f"{len(callers.rows):,} of {said.connections:,}" if said is not None else fmt.UNKNOWN
+            return Shown(f"Connections · {count}", callers, [line("Nobody is connected, or the node does not say.")])
         table = nodes.replicas(info, self.node)
         return Shown(f"Replicas · {len(table.rows)}", table, [line("No replica is placed on this node.")])

@@ -11,6 +11,7 @@ from tui.render.panels import draw
 from tui.render.table import Widths
 from tui.render.text import line
 from tui.screens.base import Shared, Shown, TableScreen, names_of
+from tui.screens.logs import LogsScreen
 from tui.widgets.panels import Panel
 from vectron_p2p.model.statistics import WINDOWS_S
 
@@ -43,7 +44,8 @@ class TrafficScreen(TableScreen):
     MODE = "traffic"
     ABOUT = (
         "What is asked of the cluster and how long it takes. v changes between operations, those of each node, what "
-        "nodes think of each other (breakers, round trips), and open connections; u changes the window."
+        "nodes think of each other (breakers, round trips), and open connections; u changes the window, s shows slow "
+        "requests."
     )
     LABEL = "Operations"
     SORT = traffic.OPERATION_SORT
@@ -94,6 +96,9 @@ class TrafficScreen(TableScreen):
         self.sort = SORTS[self._view]
         self._widths = Widths()
         self.paint()
+
+    def action_slow(self) -> None:
+        self.app.push_screen(LogsScreen(self.shared, mode=self.mode, slow=True))
 
     def action_window(self) -> None:
         self._window = traffic.next_window(self._window)

@@ -93,7 +93,16 @@ class _Dimming:
 
 
 class Dialog(_Dimming, ModalScreen[ScreenResultType]):
-    """A modal screen."""
+    """A modal screen; its window says on the lower edge what the keys do."""
+
+    def on_mount(self) -> None:
+        keys = [
+            f"{self.app.get_key_display(binding)} {binding.description}"
+            for node, binding, enabled, _ in self.active_bindings.values()
+            if node is self and enabled and binding.id  # not those of Textual itself
+        ]
+        for window in self.query(".window"):  # the help has none: it is nothing but keys
+            window.border_subtitle = " · ".join(keys).replace("[", r"\[")
 
 
 class Palette(_Dimming, CommandPalette):
