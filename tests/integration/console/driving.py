@@ -12,12 +12,19 @@ import anyio
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.tui.helpers import settle, text
+from tests.integration.nodes import vectors
+from tests.tui.helpers import first_column, settle, table, text
 from tui.app import ConsoleApp
 from tui.config import Config
+from tui.screens.alerts import RulesScreen
 from tui.source import client_opener
 from tui.store import LinkState
 
+WORDS = "words"
+POINTS = 120  # two pages
+FIELDS = ("pos", "rank")
+"""The collection that is there, and the fields of its payloads."""
+VECTORS = vectors(POINTS)
 PATIENCE = 30.0  # seconds for what takes one on an idle machine
 
 
@@ -100,3 +107,12 @@ _KEYS = {" ": "space", "/": "slash"}
 
 def link(app: DrivenConsole) -> LinkState:
     return app.shared.store.link.state(app.shared.clock())
+
+
+async def rules(app: Any, pilot: Any, name: str) -> None:
+    """The rule on its screen, the only one on show."""
+    await pilot.press("6", "e")
+    await on(app, RulesScreen)
+    await eventually(lambda: table(app).row_count > 5, app, "the rules")
+    await pilot.press("slash", *f"rule={name}", "enter")
+    await eventually(lambda: [each.rstrip("*") for each in first_column(app)] == [name], app, name)
