@@ -47,7 +47,7 @@ class Rebuild:
             self._copy()
         elif len(self._slots) >= planner.GRAPH_FROM and self.new.linked_to < self._copied:
             # What is caught up later is linked after the swap, or a stream of writes would put that off for ever.
-            self.new.link(self._turn, self._threads, self._mutex)
+            self.new.link(self._turn, self._turn, self._threads, self._mutex)
         elif len(self._touched) > CATCH_UP_STEP:
             with self._mutex:
                 self._follow([point for point, _ in zip(self._touched, range(CATCH_UP_STEP), strict=False)])

@@ -348,8 +348,8 @@ class ShardIndex:
             if self._closed or not self.unlinked:
                 return 0
             layer = self._layer
-            turn = self._turns.next(layer.gate.shared_entries, self.unlinked)
-            layer.link(turn if points is None else points, self._threads, self._mutex)
+            turn = points or self._turns.next(layer.gate.shared_entries, self.unlinked)
+            layer.link(turn, points or self._turns.aside, self._threads, self._mutex)
             return self.unlinked
 
     def rebuild_turn(self) -> bool:

@@ -69,6 +69,25 @@ def test_growing_keeps_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (graph.search(matrix[300:], 10)[:, 0] == np.arange(300, 900)).mean() > 0.95
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_adding_goes_on_while_it_may(threads: int) -> None:
+    matrix, labels = normalise(clustered(600, 16)), np.arange(600, dtype=np.int64)
+    graph = Graph(16, "cosine", 16, 100)
+    answers = [True] * 7
+    done = graph.add_while(labels, matrix, threads, 20, lambda: bool(answers and answers.pop()))
+    assert 20 * (threads + 7) == done == graph.count  # every thread's first, and one for each True
+    assert sorted(graph.search(matrix[:1], done)[0].tolist()) == list(range(done))
+    assert graph.add_while(labels[done:], matrix[done:], threads, 20, lambda: True) == 600 - done
+    assert (graph.search(matrix, 10)[:, 0] == labels).mean() > 0.95
+
+
+def test_adding_more_than_there_is_room_for_fails_whichever_thread_does() -> None:
+    matrix, room = normalise(clustered(hnsw.FIRST_CAPACITY + 100, 4)), hnsw.FIRST_CAPACITY
+    graph = Graph(4, "cosine", 4, 10)
+    with pytest.raises(RuntimeError):
+        graph.add_while(np.arange(room + 100, dtype=np.int64), matrix, 2, 64, lambda: True)
+
+
 def test_save_and_load(tmp_path: Path) -> None:
     graph, matrix = filled(400)
     graph.save(tmp_path / "graph")
