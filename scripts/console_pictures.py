@@ -37,6 +37,7 @@ SCREENS = {
     "nodes": (("2",), "n2"),
     "shards": (("3",), COLLECTION),
     "collections": (("4",), COLLECTION),
+    "collection": (("4", "enter"), "keyword"),
     "traffic": (("5",), "search"),
     "logs": (("8",), "member_changed"),
     "sdk": (("0",), "connect"),

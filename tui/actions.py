@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tui.connection import describe
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.form import Field, FormDialog
+from tui.render import format as fmt
 from tui.render.text import Tone, line
 from vectron_p2p.model import collections as model
 from vectron_p2p.model.errors import InvalidArgument
@@ -117,14 +118,20 @@ class Actions:
             )
             return
         lines = [
-            line(f"{node.name} gives its {node.shards} replicas to others and then leaves the cluster for good."),
+            line(
+                f"{node.name} gives {fmt.plural(node.shards, 'replica')} to others, then leaves the cluster for good."
+            ),
             line("Reads, writes and searches go on meanwhile. It can be called off while it lasts."),
         ]
         self.confirm(f"Drain {node.name}?", lines, lambda: self._drain(node, cancel=False), yes="Drain")
 
     def _drain(self, node: NodeStatus, *, cancel: bool) -> None:
         def said(report: MovesReport) -> str:
-            return f"{node.name} stays" if cancel else f"{node.name} is {report.state}: {report.shards} shards to go"
+            return (
+                f"{node.name} stays"
+                if cancel
+                else f"{node.name} is {report.state}: {fmt.plural(report.shards, 'shard')} to go"
+            )
 
         self.change(lambda source: source.drain(node.id, wait=False, cancel=cancel), said, f"drain {node.name}")
 
@@ -139,14 +146,17 @@ class Actions:
     def _remove(self, node: NodeStatus) -> None:
         self.change(
             lambda source: source.remove(node.id, wait=False),
-            lambda report: f"{node.name} is {report.state}: {report.wanted + len(report.moves)} shards to rebuild",
+            lambda report: (
+                f"{node.name} is {report.state}: {fmt.plural(report.wanted + len(report.moves), 'shard')} to rebuild"
+            ),
             f"remove {node.name}",
         )
 
     def repair(self, node: NodeStatus) -> None:
         def said(report: RepairReport) -> str:
-            rest = f", {report.left} rows still differ" if report.left else ""
-            return f"{node.name}: {report.compared} replicas compared, {report.copied} rows copied{rest}"
+            left = fmt.plural(report.left, "row still differs", "rows still differ")
+            compared, copied = fmt.plural(report.compared, "replica"), fmt.plural(report.copied, "row")
+            return f"{node.name}: {compared} compared, {copied} copied{f', {left}' if report.left else ''}"
 
         self.say(f"{node.name}: repair has begun")
         self.change(lambda source: source.repair(node.id), said, f"repair {node.name}")
@@ -173,7 +183,7 @@ class Actions:
         self.fill("New collection", fields, create, send="Create")
 
     def delete_collection(self, info: CollectionInfo) -> None:
-        points = f"its {info.count:,} points" if info.count >= 0 else "all its points"
+        points = f"its {fmt.plural(info.count, 'point')}" if info.count >= 0 else "all its points"
         lines = [line(f"{info.name} is deleted with {points}."), line(("Nothing brings them back.", Tone.BAD))]
 
         def delete() -> None:
@@ -191,7 +201,9 @@ class Actions:
         def change(values: dict[str, Any]) -> None:
             self.change(
                 lambda source: source.set_replicas(info.name, values["replicas"]),
-                lambda new: f"{info.name}: {new.replicas} replicas wanted; the cluster copies or drops by itself",
+                lambda new: (
+                    f"{info.name}: {fmt.plural(new.replicas, 'replica')} wanted; the cluster copies or drops by itself"
+                ),
                 f"replicas of {info.name}",
             )
 

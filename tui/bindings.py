@@ -80,6 +80,7 @@ COLLECTION_ACTIONS = [
     _key("e", "replicas", "Replicas", "Change the number of replicas.", id="replicas"),
     _key("x", "delete", "Delete", "Delete the collection and all its points.", id="delete"),
     _key("s", "points", "Points", "Browse and search the points of the collection.", id="points"),
+    _key("f", "fields", "Fields", "Payload fields: their kinds, points, values and memory.", id="fields"),
 ]
 
 POINTS = [

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vectron_p2p.model.logs import LogRecord
     from vectron_p2p.model.moves import MovesReport
     from vectron_p2p.model.nodes import ClusterInfo
+    from vectron_p2p.model.payload_fields import PayloadFields
     from vectron_p2p.model.points import Page, Point, SearchResult, WriteResult
     from vectron_p2p.model.repair import RepairReport
     from vectron_p2p.model.settings import Setting
@@ -50,6 +51,10 @@ class PointSource(Protocol):
     async def upsert(self, points: Any = None, *, if_version: str | None = None) -> WriteResult: ...
 
     async def delete(self, *, ids: Sequence[PointId] | None = None) -> WriteResult: ...
+
+    async def fields(self) -> PayloadFields:
+        """What stands in their payloads."""
+        ...
 
 
 class ClusterSource(Protocol):

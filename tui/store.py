@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.moves import MoveInfo
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
+    from vectron_p2p.model.payload_fields import PayloadFields
     from vectron_p2p.model.settings import Setting
     from vectron_p2p.model.statistics import History, NodeStatistics, OperationStatistics
 
@@ -31,6 +32,8 @@ T = TypeVar("T")
 
 STALE_AFTER_S = 2.5  # two refreshes of 1 s missed and a little: a dead peer is said within 3 s
 DETAIL_STALE_AFTER_S = 6.0  # figures of replicas are asked of every owner: one slow owner delays them by its timeout
+FIELDS_STALE_AFTER_S = 12.0  # payload fields are asked for every 5 s, and nodes take up to 4 s to count them
+FIELDS_KEPT = 8  # collections that somebody goes back and forth between
 HISTORY = 600  # ten minutes at one a second; twice what the widest chart draws
 EVENTS = 200  # what an operator scrolls through; a flapping node cannot grow it
 
@@ -130,6 +133,7 @@ class Store:
         self.cluster: Feed[ClusterInfo] = Feed(STALE_AFTER_S)
         self.details: Feed[ClusterInfo] = Feed(DETAIL_STALE_AFTER_S)
         """As `cluster`, with Merkle roots; read only while somebody looks at them."""
+        self._fields: dict[str, Feed[PayloadFields]] = {}
         self.collections: Feed[list[CollectionInfo]] = Feed(STALE_AFTER_S)
         self.moves: Feed[list[MoveInfo]] = Feed(STALE_AFTER_S)
         self.alerts: Feed[list[Alert]] = Feed(STALE_AFTER_S)
@@ -196,6 +200,10 @@ class Store:
         self.details.put(info, now)
         self.revision += 1
 
+    def put_fields(self, feed: Feed[PayloadFields], found: PayloadFields, now: float) -> None:
+        feed.put(found, now)
+        self.revision += 1
+
     def detail_failed(self, feed: Feed[T], message: str) -> None:
         feed.error = message
         self.revision += 1
@@ -219,6 +227,14 @@ class Store:
             return Phase.ERROR if feed.error or link is LinkState.LOST else Phase.LOADING
         fresh = link is LinkState.LIVE and not feed.error and feed.age(now) <= feed.stale_after
         return Phase.LIVE if fresh else Phase.STALE
+
+    def fields_of(self, collection: str) -> Feed[PayloadFields]:
+        """Payload fields, read only while somebody looks at them; of the collections that were looked at last."""
+        feed = self._fields.pop(collection, None) or Feed(FIELDS_STALE_AFTER_S)
+        self._fields[collection] = feed
+        while len(self._fields) > FIELDS_KEPT:
+            del self._fields[next(iter(self._fields))]
+        return feed
 
     def history(self, node: str, figure: str) -> Series:
         """The history of a node's figure; empty for a node never seen."""

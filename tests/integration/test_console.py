@@ -24,6 +24,7 @@ from tui.dialogs.form import FormDialog
 from tui.dialogs.help import HelpScreen
 from tui.screens.alerts import RulesScreen
 from tui.screens.collections import CollectionScreen, ShardScreen
+from tui.screens.fields import FieldsScreen
 from tui.screens.logs import LogsScreen, RecordScreen
 from tui.screens.nodes import NodeScreen
 from tui.screens.point import PointScreen
@@ -41,6 +42,7 @@ from vectron_p2p.testing import ProcessCluster
 pytestmark = [pytest.mark.processes, pytest.mark.anyio]
 
 WORDS = "words"
+FIELDS = ("pos", "rank")
 POINTS = 120  # two pages
 VECTORS = vectors(POINTS)
 
@@ -152,8 +154,12 @@ async def test_drill_down_and_back(cluster: ProcessCluster) -> None:
         await sees(app, WORDS, "cosine")
         await pilot.press("enter")
         await on(app, CollectionScreen)
-        await sees(app, f"Collections › {WORDS}", "Shards · 2")
-        await pilot.press("enter")
+        await sees(app, f"Collections › {WORDS}", "Shards · 2", "Payload fields · ")
+        await sees(app, *FIELDS)
+        await pilot.press("f")
+        await on(app, FieldsScreen)
+        await eventually(lambda: set(first_column(app)) == set(FIELDS), app, "all payload fields")
+        await pilot.press("escape", "enter")
         await on(app, ShardScreen)
         shown = await sees(app, f"Collections › {WORDS} › shard 0", "n0", "n1", "n2", "MERKLE")
         assert "broken" not in shown

@@ -18,6 +18,7 @@ from vectron_p2p.model.ids import PointId
 from vectron_p2p.model.logs import LEVELS, SLOW, LogRecord
 from vectron_p2p.model.moves import MoveInfo, MovesReport
 from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
+from vectron_p2p.model.payload_fields import PayloadField, PayloadFields
 from vectron_p2p.model.points import Hit, Page, Point, SearchResult, WriteResult
 from vectron_p2p.model.repair import NodeRepair, RepairReport
 from vectron_p2p.model.settings import Setting
@@ -130,6 +131,17 @@ def cluster(*shards: ShardInfo, nodes: list[NodeStatus] | None = None) -> Cluste
     )
 
 
+def payload_fields(name: str = "docs", **changes: Any) -> PayloadFields:
+    fields = [
+        PayloadField("colour", ["keyword"], 100_000, 3, values=["blue", "green", "red"], bytes=1_400_000),
+        PayloadField("text", ["keyword"], 100_000, 16_384, distinct_exact=False, bytes=9_000_000),
+        PayloadField("price", ["int", "float"], 98_000, 33, False, lowest=0.5, highest=1250.0, bytes=1_200_000),
+        PayloadField("tags", ["keyword[]"], 51_000, 900, bytes=900_000),
+        PayloadField("stock.sold", ["bool", "null"], 12, 2, values=[True, None], bytes=9_000),
+    ]
+    return dataclasses.replace(PayloadFields(name, 100_000, fields=fields, shards=8), **changes)
+
+
 def _figures() -> ClusterStatus:
     return status()
 
@@ -227,7 +239,9 @@ class FakeCluster:
     """Answers for any number of addresses; a test changes what it holds while the console runs.
 
     `dead`: addresses that refuse. `hanging`: addresses that accept and then never answer. `broken`: what a subscription
-    raises, `failing`: what reading the details does, `refusing`: what all other calls do. `changes`: those calls.
+    raises, `failing`: what reading the details does, `counting`: that of payload fields, `refusing`: all other
+    calls.
+    `changes`: those calls.
     `more`: of the statistics of a node, by its id.
     `opened`: the addresses in the order of opening.
     """
@@ -239,6 +253,8 @@ class FakeCluster:
     hanging: set[str] = dataclasses.field(default_factory=set)
     failing: Exception | None = None
     broken: Exception | None = None
+    fields: dict[str, PayloadFields] = dataclasses.field(default_factory=dict)
+    counting: Exception | None = None
     refusing: Exception | None = None
     moving: list[MoveInfo] = dataclasses.field(default_factory=list)
     operations: dict[str, list[OperationStatistics]] = dataclasses.field(default_factory=dict)
@@ -421,6 +437,12 @@ class FakePoints:
     @property
     def _held(self) -> dict[PointId, Point]:
         return self.source.cluster_.points.setdefault(self.name, {})
+
+    async def fields(self) -> PayloadFields:
+        await self.source._answer()
+        if self.source.cluster_.counting is not None:
+            raise self.source.cluster_.counting
+        return self.source.cluster_.fields.get(self.name, PayloadFields(self.name))
 
     async def search(
         self,

@@ -32,7 +32,7 @@ def test_the_gravest_first_and_those_that_are_over_last():
     assert plain(alerts.counts([OVER, DISK, DOWN])).split() == ["1", "firing", "1", "acknowledged", "1", "resolved"]
     assert [plain(each) for each in alerts.worst([DISK, DOWN], 1)] == [
         "✕ node_down n3 n3 does not answer",
-        "… 1 more alerts",
+        "… 1 more alert",
     ]
 
 

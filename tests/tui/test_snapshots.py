@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tui.factories import FakeCluster, node_id
+from tests.tui.factories import FakeCluster, node_id, payload_fields
 from tests.tui.helpers import console, screen, settle, text, until
 from vectron_p2p.model.alerts import Alert
 from vectron_p2p.model.statistics import History, NetworkStatistics, OperationStatistics
@@ -21,7 +21,17 @@ pytestmark = pytest.mark.anyio
 FOLDER = Path(__file__).parent / "snapshots"
 UPDATE = "UPDATE_SNAPSHOTS"
 SIZES = ((80, 24), (160, 48))
-MODES = {"1": "overview", "2": "nodes", "3": "shards", "4": "collections", "5": "traffic", "6": "alerts"}
+SCREENS = {
+    "overview": "1",
+    "nodes": "2",
+    "shards": "3",
+    "collections": "4",
+    "traffic": "5",
+    "alerts": "6",
+    "collection": ("4", "enter"),
+    "fields": "f",
+}
+"""Keys by the name of the file, pressed one after the other."""
 SEARCH = OperationStatistics("search", "client", 60, 6000, 100.0, 12, 2.0, 1.5, 8.0, 120.0, 300.0, 60_000, 90_000)
 UPSERT = OperationStatistics("upsert", "client", 60, 600, 10.0, 0, 9.0, 7.5, 18.0, 40.0, 60.0, 6_000_000, 9_000)
 APPLY = OperationStatistics("apply_rows", "peer", 60, 1200, 20.0, 0, 1.0, 0.8, 2.0, 4.0, 9.0, 12_000_000, 4_000)
@@ -40,6 +50,7 @@ def cluster() -> FakeCluster:
         "points": [1.34e6] * 240,
     }
     return FakeCluster(
+        fields={"docs": payload_fields()},
         past=History("", 1, 1000.0, {**waves, **steady}),
         operations={"": [SEARCH, UPSERT, APPLY], node_id(1): [SEARCH, UPSERT], node_id(2): [APPLY]},
         more={node_id(each): {"network": talk} for each in (1, 2)},
@@ -54,9 +65,11 @@ def cluster() -> FakeCluster:
 async def test_main_screens(size: tuple[int, int]) -> None:
     differ = []
     async with console(cluster(), size=size) as (app, pilot):
-        for key, mode in MODES.items():
-            await pilot.press(key)
-            await until(lambda: mode == screen(app).MODE and screen(app).composed)  # noqa: B023  # ends in this round
+        for mode, keys in SCREENS.items():
+            await pilot.press(*keys)
+            await until(lambda: screen(app).composed)
+            if mode in ("collection", "fields"):
+                await until(lambda: app.shared.store.fields_of("id-docs").value is not None)
             for _ in range(2):  # once to lay out, once to draw into the room that this gave
                 await settle(app, pilot)
             shown, file = text(app) + "\n", FOLDER / f"{mode}-{size[0]}x{size[1]}.txt"

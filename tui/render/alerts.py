@@ -85,7 +85,7 @@ def worst(alerts: Iterable[Alert], most: int) -> list[Line]:
         seen = " (acknowledged)" if alert.state == "acknowledged" else ""
         lines.append(line((f"{sign} ", tone), (f"{alert.rule} {alert.name}", Tone.STRONG), f" {alert.cause}{seen}"))
     if len(active) > most:
-        lines.append(line((f"… {len(active) - most} more alerts", Tone.MUTED)))
+        lines.append(line((f"… {fmt.plural(len(active) - most, 'more alert')}", Tone.MUTED)))
     return lines
 
 

@@ -83,8 +83,17 @@ def facts(info: CollectionInfo) -> list[tuple[str, Line]]:
         ("Vectors", line(f"{info.dimension} × float32, {info.metric}")),
         ("Graph", line(f"M {info.m}, ef {info.ef_construction}")),
         ("Placement", line(f"{fmt.plural(info.shards, 'shard')} × {fmt.plural(info.replicas, 'replica')}")),
+        ("Payload index", line(*_payload_index(info))),
         ("Too few owners", line((under, Tone.WARN if info.under_replicated else Tone.NORMAL))),
     ]
+
+
+def _payload_index(info: CollectionInfo) -> list[str | tuple[str, Tone]]:
+    """Its memory, and what it had no room for."""
+    if not info.payload_index:
+        return [("off", Tone.MUTED)]
+    left = max(0, info.payload_unindexed)
+    return [fmt.size(info.payload_bytes), *([(f", {fmt.count(left)} points not in it", Tone.WARN)] if left else [])]
 
 
 SHARD_COLUMNS = (

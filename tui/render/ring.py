@@ -125,7 +125,7 @@ def shares(placed: Placement, width: int, height: int) -> list[Line]:
     bar = max(4, min(BAR, width - name - zone - 34))
     lines = [_bar(share, placed.mean, most, name, zone, bar, width) for share in shown]
     if left_out:
-        lines.append(line((f"  … {left_out} nodes between these", Tone.MUTED)))
+        lines.append(line((f"  … {fmt.plural(left_out, 'node')} between these", Tone.MUTED)))
     return lines
 
 

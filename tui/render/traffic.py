@@ -199,7 +199,7 @@ def summary(
         (f"{100 * errors / count:.2f}%" if count else fmt.UNKNOWN, _errors_tone(errors, count)),
         "   p99 ",
         (_slowest(worst), Tone.STRONG),
-        f"   {sum(node.connections for node in nodes)} connections",
+        f"   {fmt.plural(sum(node.connections for node in nodes), 'connection')}",
     )
     limits = [node.traffic.limits for node in nodes]
     turned = sum(each.limited + each.limited_by_connection + each.refused for each in limits)

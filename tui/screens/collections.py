@@ -1,15 +1,18 @@
-"""All collections, the shards of one, the replicas of one shard."""
+"""All collections; the options, payload fields and shards of one; the replicas of one shard."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tui.bindings import COLLECTION_ACTIONS
-from tui.render import collections
+from tui.render import collections, fields
+from tui.render import format as fmt
 from tui.render.panels import columns_of_facts
 from tui.render.table import Table
 from tui.render.text import Tone, line
 from tui.screens.base import Shared, Shown, TableScreen, inner_width, names_of
+from tui.screens.fields import FieldsReader, FieldsScreen
+from tui.store import Phase
 from tui.widgets.panels import Panel
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 
 READ_S = 1.0  # as other figures come
+SHORT_FIELDS, TALL_FIELDS = 4, 12  # lines of payload fields above the shards: half of what there is
 
 
 class _CollectionActions(TableScreen):
@@ -45,6 +49,10 @@ class _CollectionActions(TableScreen):
     def action_replicas(self) -> None:
         if (info := self.info()) is not None:
             self.shared.actions.set_replicas(info)
+
+    def action_fields(self) -> None:
+        if (info := self.info()) is not None:
+            self.app.push_screen(FieldsScreen(self.shared, info.id or info.name))
 
     def action_points(self) -> None:
         if (info := self.info()) is not None:
@@ -73,10 +81,13 @@ class CollectionsScreen(_CollectionActions):
 
 
 class CollectionScreen(_CollectionActions):
-    """One collection: its options and totals, its shards."""
+    """One collection: its options and totals, its payload fields, its shards."""
 
     MODE = "collections"
-    ABOUT = "One collection: options, totals, and its shards with their owners. Enter shows the replicas of a shard."
+    ABOUT = (
+        "One collection: options, totals, payload fields, and its shards with their owners. "
+        "Enter shows the replicas of a shard."
+    )
     LABEL = "Shards"
     SORT = collections.SHARD_SORT
 
@@ -84,6 +95,10 @@ class CollectionScreen(_CollectionActions):
         super().__init__(shared)
         self.key = key
         self._called = key
+        self._reader = FieldsReader(self, shared, key)
+
+    def on_mount(self) -> None:
+        self._reader.start()
 
     def crumbs(self) -> tuple[str, ...]:
         return (self._called,)
@@ -96,6 +111,7 @@ class CollectionScreen(_CollectionActions):
 
     def above(self) -> Iterable[Widget]:
         yield Panel(classes="facts")
+        yield Panel("Payload fields", classes="payload")
 
     def draw(self, now: float) -> None:
         store, theme = self.shared.store, self.app.theme
@@ -110,7 +126,26 @@ class CollectionScreen(_CollectionActions):
             facts.border_subtitle = info.id
             facts.show(columns_of_facts(collections.facts(info), inner_width(self)), theme)
         facts.border_title = self._called.replace("[", r"\[")
+        self._draw_fields(info, now)
         super().draw(now)
+
+    def _draw_fields(self, info: CollectionInfo | None, now: float) -> None:
+        """What is known of them; the panel goes with the collection."""
+        panel, feed = self.query_one(".payload", Panel), self._reader.feed
+        panel.display = info is not None
+        if info is None:
+            return
+        found = feed.value
+        if found is None:
+            panel.border_title, panel.border_subtitle = "Payload fields", ""
+            panel.show([line((feed.error or "counting …", Tone.WARN if feed.error else Tone.MUTED))], self.app.theme)
+            return
+        stale = self.shared.store.phase(feed, now) is Phase.STALE
+        age = f"{fmt.age(feed.age(now))} old" if stale else ""
+        panel.border_title = " · ".join(filter(None, (fields.title(found), fields.choice(info)))).replace("[", r"\[")
+        panel.border_subtitle = " · ".join(filter(None, (fields.lacks(found), age)))
+        rows = TALL_FIELDS if self.has_class("-tall") else SHORT_FIELDS
+        panel.show(fields.summary(found, info, inner_width(self), rows), self.app.theme)
 
     def shown(self) -> Shown:
         store = self.shared.store

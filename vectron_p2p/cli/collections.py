@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,9 @@ from vectron_p2p.cli.options import client, client_options
 
 if TYPE_CHECKING:
     from vectron_p2p.model.collections import CollectionInfo
+    from vectron_p2p.model.payload_fields import PayloadField
+
+SHOWN = 60  # characters of values: a table fits a screen; `--json` has them all
 
 
 def show_info(info: CollectionInfo, *, as_json: bool) -> None:
@@ -60,6 +64,51 @@ def show(name: str, connect: str, as_json: bool) -> None:
         show_info(db.collection(name).info(), as_json=as_json)
 
 
+@collection.command()
+@click.argument("name")
+@client_options
+def fields(name: str, connect: str, as_json: bool) -> None:
+    """What stands in the payloads of the collection NAME, field by field, of one replica of each shard."""
+    with client(connect) as db:
+        found = db.collection(name).fields()
+    if as_json:
+        output.document(found)
+        return
+    output.table(
+        ("FIELD", "KINDS", "POINTS", "DISTINCT", "VALUES", "MEMORY"),
+        [
+            (
+                each.name,
+                ", ".join(each.kinds),
+                f"{each.points:,}",
+                f"{'' if each.distinct_exact else '>= '}{each.distinct:,}",
+                _values(each),
+                output.size(each.bytes),
+            )
+            for each in found.fields
+        ],
+        numbers=("POINTS", "DISTINCT", "MEMORY"),
+    )
+    if found.more:
+        output.note(f"{output.plural(found.more, 'rarer field')} left out")
+    if found.unindexed:
+        output.note(
+            f"{output.plural(found.unindexed, 'point')} of {found.points:,} not in the payload index, nor counted"
+        )
+    if found.missing_shards:
+        output.note(
+            f"{output.plural(found.missing_shards, 'shard')} of {found.shards} without figures: the sums lack them"
+        )
+
+
+def _values(field: PayloadField) -> str:
+    """Those that there are, or between which ones they lie."""
+    if field.values:
+        shown = json.dumps(field.values, ensure_ascii=False)[1:-1]
+        return shown if len(shown) <= SHOWN else shown[:SHOWN] + "..."
+    return "" if field.lowest is None else f"{field.lowest:g} .. {field.highest:g}"
+
+
 @collection.command("set")
 @click.argument("name")
 @click.option("--replicas", type=int, required=True, help="Copies of each shard.")
@@ -71,7 +120,9 @@ def set_(name: str, replicas: int, connect: str, as_json: bool) -> None:
     if as_json:
         output.document(info)
     else:
-        output.text(f"{name} is to have {info.replicas} replicas; {info.under_replicated} shards have fewer")
+        fewer = "shard has" if info.under_replicated == 1 else "shards have"
+        wanted = output.plural(info.replicas, "replica")
+        output.text(f"{name} is to have {wanted}; {info.under_replicated} {fewer} fewer")
 
 
 @collection.command()

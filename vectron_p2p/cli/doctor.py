@@ -44,13 +44,13 @@ def doctor(folder: Path, as_json: bool) -> None:
 
 def _print(found: Diagnosis) -> None:
     if node := found.node:
-        starts = f"{node['starts']} starts, counter {node['counter']}"
-        output.text(f"node {node['name']} ({node['id']}), {starts}, {node['peers']} peers known")
+        starts = f"{output.plural(node['starts'], 'start')}, counter {node['counter']}"
+        output.text(f"node {node['name']} ({node['id']}), {starts}, {output.plural(node['peers'], 'peer')} known")
     if catalog := found.catalog:
         generation = f" of generation {catalog['generation']}" if catalog["generation"] else ""
         output.text(
-            f"cluster {catalog['cluster']}, epoch {catalog['epoch']}{generation}: {catalog['members']} members, "
-            f"{catalog['collections']} collections"
+            f"cluster {catalog['cluster']}, epoch {catalog['epoch']}{generation}: "
+            f"{output.plural(catalog['members'], 'member')}, {output.plural(catalog['collections'], 'collection')}"
         )
     output.text(f"free: {output.size(found.free_bytes)}")
     if found.shards:

@@ -57,7 +57,7 @@ def _notes(entry: dict[str, Any]) -> list[str]:
     if entry.get("checked"):
         notes.append(f"{entry['checked']} payloads read")
     if entry.get("unindexed"):
-        notes.append(f"{entry['unindexed']} points not in the payload index")
+        notes.append(f"{output.plural(entry['unindexed'], 'point')} not in the payload index")
     if entry.get("together", 1) > 1:
         notes.append(f"{entry['together']} queries together")
     return notes

@@ -123,7 +123,7 @@ def load(
         output.document(UploadReport(watcher.sent, watcher.rejected, watcher.errors, seconds))
     else:
         rate = watcher.sent / seconds if seconds else 0.0
-        output.text(f"{watcher.sent:,} points imported in {seconds:.1f} s ({rate:,.0f}/s)")
+        output.text(f"{output.plural(watcher.sent, 'point')} imported in {seconds:.1f} s ({rate:,.0f}/s)")
     _say_rejected(watcher, rejects)
     return 1 if watcher.rejected else 0
 
@@ -148,4 +148,5 @@ def _say_rejected(watcher: Watcher, rejects: Path | None) -> None:
         output.note(f"not imported: row {entry['rows'][0]}{point}: {entry['message']} ({entry['code']})")
     if watcher.rejected:
         where = f"; all of them are in {rejects}" if rejects is not None else ""
-        output.note(f"{watcher.rejected:,} rows were not imported{where}")
+        were = "was" if watcher.rejected == 1 else "were"
+        output.note(f"{output.plural(watcher.rejected, 'row')} {were} not imported{where}")

@@ -110,12 +110,14 @@ def _progress(as_json: bool) -> Callable[[MovesReport], None] | None:
 def _summary(report: MovesReport) -> str:
     copied = sum(each.rows for each in report.moves)
     total = sum(max(each.total, 0) for each in report.moves)
-    text = (
-        f"{len(report.moves)} shards are being moved ({copied} of {total} rows copied), {report.wanted} more are to be"
-    )
+    moving = output.plural(len(report.moves), "shard is", "shards are")
+    more = output.plural(report.wanted, "more is", "more are")
+    text = f"{moving} being moved ({copied} of {total} rows copied), {more} to be"
     if report.under_replicated:
-        text += f", {report.under_replicated} have too few replicas"
-    return f"{report.name} {report.state}, {report.shards} shards left: {text}" if report.node else text
+        text += f", {output.plural(report.under_replicated, 'has', 'have')} too few replicas"
+    return (
+        f"{report.name} {report.state}, {output.plural(report.shards, 'shard')} left: {text}" if report.node else text
+    )
 
 
 def _say(report: MovesReport, as_json: bool) -> None:

@@ -90,6 +90,11 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
+def plural(number: int, one: str, many: str = "") -> str:
+    """`1 row`, `3,000 rows`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def size(count: int) -> str:
     """Bytes for people; "-" when unknown."""
     if count < 0:

@@ -37,7 +37,9 @@ def _show(report: RepairReport) -> None:
     if sys.stderr.isatty():
         shards = sum(node.shards for node in report.nodes)
         end = "\r" if report.running else "\n"
-        click.echo(f"compared {report.compared}/{shards}, copied {report.copied} rows ", err=True, nl=False)
+        click.echo(
+            f"compared {report.compared}/{shards}, copied {output.plural(report.copied, 'row')} ", err=True, nl=False
+        )
         click.echo(end, err=True, nl=False)
 
 
@@ -63,5 +65,7 @@ def _table(report: RepairReport) -> None:
     for node in report.nodes:
         for why in node.skipped:
             output.text(f"{node.name}: {why}")
-    left = f"{report.left} rows differ still" if report.left else "no differences left"
-    output.text(f"{report.compared} comparisons, {report.copied} rows copied, {left}")
+    differ = "row differs" if report.left == 1 else "rows differ"
+    left = f"{report.left:,} {differ} still" if report.left else "no differences left"
+    compared, copied = output.plural(report.compared, "comparison"), output.plural(report.copied, "row")
+    output.text(f"{compared}, {copied} copied, {left}")

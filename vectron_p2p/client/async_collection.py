@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.client.async_client import AsyncClient
     from vectron_p2p.model.ids import PointId
+    from vectron_p2p.model.payload_fields import PayloadFields
     from vectron_p2p.model.points import Page, Point, SearchResult, UploadReport, WriteResult
 
 Level = Literal["one", "quorum", "all"]
@@ -262,3 +263,7 @@ class AsyncCollection:
     async def info(self) -> CollectionInfo:
         """As `Collection.info`."""
         return await self._client.run(operations.collection_info(self._session, self.name))
+
+    async def fields(self) -> PayloadFields:
+        """As `Collection.fields`."""
+        return await self._client.run(operations.payload_fields(self._session, self.name))

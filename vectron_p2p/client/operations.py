@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vectron_p2p.client.session import Session
     from vectron_p2p.client.steps import Flow
     from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus
+    from vectron_p2p.model.payload_fields import PayloadFields
     from vectron_p2p.model.repair import RepairReport
     from vectron_p2p.model.statistics import ClusterStatistics, History
 
@@ -131,3 +132,8 @@ def list_collections(session: Session) -> Flow[list[CollectionInfo]]:
 def collection_info(session: Session, name: str) -> Flow[CollectionInfo]:
     reply = yield from ask(session, messages.DescribeCollection(name), messages.CollectionReply)
     return results.collection_info(reply.info)
+
+
+def payload_fields(session: Session, name: str) -> Flow[PayloadFields]:
+    reply = yield from ask(session, messages.GetPayloadFields(name), messages.PayloadFieldsReply)
+    return results.payload_fields(reply.fields)

@@ -20,6 +20,7 @@ from vectron_p2p.model.ids import Address, PointId, parse_address
 from vectron_p2p.model.logs import LogRecord
 from vectron_p2p.model.moves import MoveInfo, MovesReport
 from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
+from vectron_p2p.model.payload_fields import PayloadField, PayloadFields
 from vectron_p2p.model.points import Group, Hit, Page, Point, SearchResult, unpack_payload
 from vectron_p2p.model.repair import NodeRepair, RepairReport
 from vectron_p2p.model.statistics import (
@@ -135,6 +136,11 @@ def traffic_figures(fields: dict[str, Any]) -> TrafficFigures:
         peer_count=fields.get("peer_count", len(peers)),
         open_breakers=fields.get("open_breakers", sum(each.breaker != "closed" for each in peers)),
     )
+
+
+def payload_fields(fields: dict[str, Any]) -> PayloadFields:
+    """The answer to `fields()`."""
+    return build(PayloadFields, {**fields, "fields": _each(PayloadField, fields.get("fields", ()))})
 
 
 def history(fields: dict[str, Any]) -> History:

@@ -19,10 +19,12 @@ import numpy as np
 
 from vectron_p2p.index import snapshot
 from vectron_p2p.index.filtered import FilteredSearcher
+from vectron_p2p.index.garbage import GARBAGE_SHARE, URGENT_SHARE, is_garbage
 from vectron_p2p.index.layer import IndexOptions, Layer
 from vectron_p2p.index.locality import like_by_like
 from vectron_p2p.index.matches import Matches
 from vectron_p2p.index.payload.backlog import Backlog
+from vectron_p2p.index.payload.census import census
 from vectron_p2p.index.payload.extract import extract
 from vectron_p2p.index.payload.order import next_in_order
 from vectron_p2p.index.payload.payload_index import PayloadIndex
@@ -40,19 +42,15 @@ if TYPE_CHECKING:
     from vectron_p2p.index.payload.order import InOrder
     from vectron_p2p.index.payload.payload_index import Wanted
     from vectron_p2p.index.search import Keep
-    from vectron_p2p.index.slots import RowLike
+    from vectron_p2p.index.slots import RowLike, View
     from vectron_p2p.model.ids import PointId
+    from vectron_p2p.model.payload_fields import PayloadFields
     from vectron_p2p.query.filters import Filter
     from vectron_p2p.query.ordering import Order, Position
     from vectron_p2p.query.scoring import Matrix
 
 QUERY_CHUNK = 64  # queries planned and scored together; more save little and take memory
 LOAD_CHUNK = 1_000
-
-GARBAGE_SHARE = 0.2  # dead labels take their part of every beam
-URGENT_SHARE = 0.5  # beams are twice as wide then
-GARBAGE_FLOOR = 1_000  # below that many a rebuild is not worth its work
-DEAD_SLOT_SHARE = 0.6  # dead vectors only cost memory (and scans, while there is no graph)
 
 _lives = itertools.count(1)
 
@@ -136,6 +134,18 @@ class ShardIndex:
             slots = layer.payloads.opaque.between(0, view.end)[0]
         return int(np.count_nonzero(view.alive(slots.astype(np.int64))))
 
+    def census(self) -> PayloadFields | None:
+        """Of the payload fields; None until payloads are indexed after a start."""
+        if not self._backlog.done:
+            return None
+        layer, view, points = self._now()
+        return census(layer.payloads, view, points)
+
+    def _now(self) -> tuple[Layer, View, int]:
+        """What answers at present, its slots and how many points they are."""
+        with self._mutex:
+            return self._layer, self._layer.table.view(), self._layer.table.live
+
     @property
     def unsaved(self) -> int:
         """Slots linked since the last snapshot."""
@@ -152,20 +162,12 @@ class ShardIndex:
         """Whether garbage is worth a rebuild (also while one is under way)."""
         if self._closed:
             return False
-        return self._rebuild is not None or self._is_garbage(GARBAGE_SHARE)
+        return self._rebuild is not None or is_garbage(self._layer, GARBAGE_SHARE)
 
     @property
     def rebuild_urgent(self) -> bool:
         """Whether there is so much garbage that a rebuild cannot wait for calm."""
-        return not self._closed and self._is_garbage(URGENT_SHARE)
-
-    def _is_garbage(self, share: float) -> bool:
-        """Whether `share` of the labels, or most slots, are dead."""
-        layer = self._layer
-        dead = layer.table.count - layer.table.live
-        return layer.dead_labels >= max(GARBAGE_FLOOR, share * layer.labels) or dead >= max(
-            4 * GARBAGE_FLOOR, DEAD_SLOT_SHARE * layer.table.count
-        )
+        return not self._closed and is_garbage(self._layer, URGENT_SHARE)
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 
@@ -312,17 +314,13 @@ class ShardIndex:
     def matches(self, filter: Filter) -> Matches:
         """The points that pass `filter`, as far as the index can tell."""
         self._finish_payloads()
-        with self._mutex:
-            layer = self._layer
-            view, points = layer.table.view(), layer.table.live
+        layer, view, points = self._now()
         return Matches(view, points, layer.payloads.masks(filter, view.end))
 
     def in_order(self, order: Order, after: Position | None, limit: int, filter: Filter) -> InOrder | None:
         """See `next_in_order`."""
         self._finish_payloads()
-        with self._mutex:
-            layer = self._layer
-            view = layer.table.view()
+        layer, view, _ = self._now()
         return next_in_order(layer.payloads, view, layer.payloads.masks(filter, view.end), order, after, limit)
 
     def _finish_payloads(self) -> None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from vectron_p2p.node.administration import Administration
     from vectron_p2p.node.catalog import Catalog
     from vectron_p2p.node.coordinator.coordinator import Coordinator
+    from vectron_p2p.node.payload_fields import CollectionFields
     from vectron_p2p.node.reports import Reports
     from vectron_p2p.node.services.repairs import Repairs
     from vectron_p2p.replication.rounds import Decide
@@ -58,6 +59,7 @@ class ClientService:
         reports: Reports,
         repairs: Repairs,
         administration: Administration,
+        fields: CollectionFields,
         runtime: Runtime,
         *,
         more: Mapping[type, Callable[[Any, float], Awaitable[Any]]],
@@ -74,6 +76,7 @@ class ClientService:
         self._runtime = runtime
         self._repairs = repairs
         self._administration = administration
+        self._fields = fields
         self._handlers: dict[type, Callable[[Any, float], Awaitable[Any]]] = {
             m.GetCluster: self._cluster,
             m.GetStatus: self._status,
@@ -81,6 +84,7 @@ class ClientService:
             m.DeleteCollection: self._delete_collection,
             m.ListCollections: self._list_collections,
             m.DescribeCollection: self._describe_collection,
+            m.GetPayloadFields: self._payload_fields,
             m.Upsert: self._upsert,
             m.Delete: self._delete,
             m.UpsertIf: self._upsert_if,
@@ -175,6 +179,10 @@ class ClientService:
         collection = await self._collection(message.name)
         replicas = await self._reports.replicas()
         return m.CollectionReply(dataclasses.asdict(self._reports.collection(collection, replicas)))
+
+    async def _payload_fields(self, message: m.GetPayloadFields, timeout: float) -> m.PayloadFieldsReply:
+        collection = await self._collection(message.name)
+        return m.PayloadFieldsReply(await self._fields.of(collection, timeout), [])
 
     async def _repair(self, message: m.Repair, timeout: float) -> m.RepairReply:
         _operation(message.token)

@@ -31,6 +31,7 @@ from vectron_p2p.node.insight import Insight
 from vectron_p2p.node.joining import found_cluster, join_cluster, meet_others, persisted_catalog
 from vectron_p2p.node.logbook import Logbook
 from vectron_p2p.node.measuring import Measuring, Requests
+from vectron_p2p.node.payload_fields import CollectionFields
 from vectron_p2p.node.peers import Peers
 from vectron_p2p.node.recovery import Recovery
 from vectron_p2p.node.replica import KV_PREFIX
@@ -260,7 +261,8 @@ class Node:
         logbook = Logbook(self.journal, peers, runtime.clock, state=lambda: self.catalog.state)
         settings = Settings(self.config, limits, identity, peers, state=lambda: self.catalog.state)
         more = {**self.insight.handlers, **self._alerting.handlers, **logbook.handlers, **settings.handlers}
-        clients = ClientService(self.catalog, coordinator, reports, passes, administration, runtime, more=more)
+        fields = CollectionFields(self.replicas, peers, runtime, state=lambda: self.catalog.state)
+        clients = ClientService(self.catalog, coordinator, reports, passes, administration, fields, runtime, more=more)
         self._look_for_lost = LookForLost(
             self._pool, runtime.clock, runtime.random, state=lambda: self.catalog.state, on_found=self._leave
         )
@@ -281,7 +283,7 @@ class Node:
             self.catalog,
             self.gossip,
             clients,
-            [self._replica_service, self.insight, self._alerting, self.upkeep, logbook, settings],
+            [self._replica_service, self.insight, self._alerting, self.upkeep, logbook, settings, fields],
             recovery,
             status,
             SlowRequests(runtime.clock, self.config.slow_ms / 1000, state=lambda: self.catalog.state),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.unit.cli.running import Shell
-from tests.unit.client.fake_node import FakeNode, cluster_info, cluster_status, collection_info
+from tests.unit.client.fake_node import FakeNode, cluster_info, cluster_status, collection_info, payload_fields
 from tests.unit.client.memory_node import MemoryNode
 from vectron_p2p.cli import explain, options, output
 from vectron_p2p.model.errors import ConsistencyError
@@ -32,6 +32,7 @@ ROWS = '{"id": 1, "vector": [1, 2, 3], "payload": {"text": "größe"}}\n\n{"id":
         (["shards"], [asdict(info) for info in cluster_info().shards]),
         (["collections"], [asdict(collection_info())]),
         (["collection", "show", "docs"], asdict(collection_info("docs"))),
+        (["collection", "fields", "docs"], asdict(payload_fields("docs"))),
         (["collection", "create", "docs", "--dimension", "3"], asdict(collection_info("docs"))),
         (["collection", "delete", "docs"], {"deleted": "docs"}),
         (["count", "docs"], {"count": 0}),
@@ -53,6 +54,7 @@ def test_json_documents_have_the_fields_of_the_results(shell: Shell, words: list
         (["shards"], ["docs", "ready", "1000 B"]),
         (["collections"], ["docs", "cosine"]),
         (["collection", "show", "docs"], ["ef_construction", "100"]),
+        (["collection", "fields", "docs"], ["colour", '"blue", "red"', "int, float", ">= 33", "0.5 .. 900", "2.1 KiB"]),
     ],
 )
 def test_tables(shell: Shell, words: list[str], shown: list[str]) -> None:

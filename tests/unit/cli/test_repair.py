@@ -58,7 +58,7 @@ def test_the_report_for_people(shell: Shell) -> None:
     done = run(shell, Repairing([DONE]))
     assert done.code == 0
     assert all(
-        text in done.out for text in ("n1", "4/4", "1,200", "4.9 KiB", "1230 rows copied", "no differences left")
+        text in done.out for text in ("n1", "4/4", "1,200", "4.9 KiB", "1,230 rows copied", "no differences left")
     )
 
 

@@ -13,6 +13,7 @@ from vectron_p2p.model.collections import CollectionInfo
 from vectron_p2p.model.errors import InvalidArgument, VectronError
 from vectron_p2p.model.ids import Address
 from vectron_p2p.model.nodes import ClusterInfo, ClusterStatus, NodeInfo, NodeStatus, ReplicaInfo, ShardInfo
+from vectron_p2p.model.payload_fields import PayloadField, PayloadFields
 from vectron_p2p.protocol import messages
 from vectron_p2p.protocol.connection import Connection
 from vectron_p2p.protocol.events import Closed, HandshakeDone, Request
@@ -158,6 +159,12 @@ def collection_info(name: str = "docs", **changes: Any) -> CollectionInfo:
     return CollectionInfo(**{**fields, **changes})
 
 
+def payload_fields(name: str = "docs") -> PayloadFields:
+    colour = PayloadField("colour", ["keyword"], 5, 2, values=["blue", "red"], bytes=2100)
+    price = PayloadField("price", ["int", "float"], 3, 33, distinct_exact=False, lowest=0.5, highest=900.0, bytes=2300)
+    return PayloadFields(name, 5, 1, [colour, price], more=3, shards=2, missing_shards=1)
+
+
 def reply_with_info(message: Any) -> Any:
     """Answers to everything about the cluster and its one collection."""
     if isinstance(message, messages.GetCluster):
@@ -166,6 +173,8 @@ def reply_with_info(message: Any) -> Any:
         return messages.StatusReply(asdict(cluster_status()))
     if isinstance(message, messages.CreateCollection | messages.DescribeCollection):
         return messages.CollectionReply(asdict(collection_info(message.name)))
+    if isinstance(message, messages.GetPayloadFields):
+        return messages.PayloadFieldsReply(asdict(payload_fields(message.name)), [])
     if isinstance(message, messages.DeleteCollection):
         return messages.Done()
     if isinstance(message, messages.ListCollections):

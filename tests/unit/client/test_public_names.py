@@ -13,6 +13,7 @@ from vectron_p2p import client as client_package
 from vectron_p2p.client import AsyncClient, AsyncCollection, Client, Collection
 
 COLLECTION = {"upsert", "upload", "search", "search_batch", "get", "delete", "count", "scroll", "info"} | {
+    "fields",
     "set_payload",
     "delete_payload",
     "recommend",

@@ -47,7 +47,7 @@ class Masks(NamedTuple):
 class Values:
     """Scalars that stand at a path in one way: themselves, or as elements of a list."""
 
-    __slots__ = ("_code_of", "_codes", "_distinct", "_hashes", "_numbers", "text_bytes")
+    __slots__ = ("_code_of", "_codes", "_distinct", "_hashes", "_numbers", "number_types", "text_bytes")
 
     def __init__(self) -> None:
         self._codes = Column(np.int32)
@@ -57,6 +57,8 @@ class Values:
         self._code_of: dict[Text, int] = {}
         self._distinct: list[Text] = []
         self.text_bytes = 0
+        self.number_types: frozenset[type] = frozenset()
+        """Of all numbers so far: as float64 they no longer tell."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -70,6 +72,7 @@ class Values:
 
     def add(self, slots: Sequence[int], values: Sequence[Any]) -> None:
         kinds = set(map(type, values))
+        self.number_types |= kinds & _NUMBERS
         if not kinds & _NUMBERS:
             self._add_texts(np.array(slots, dtype=np.int32), values)
         elif kinds <= _NUMBERS:
@@ -119,6 +122,7 @@ class Values:
         more_slots, more = moved(other._hashes, chosen, first)
         self._hashes.append(np.concatenate([slots[~kept], more_slots]), np.concatenate([hashes[~kept], more]))
         self._numbers.append(*moved(other._numbers, chosen, first))
+        self.number_types |= other.number_types
 
     def sort(self) -> None:
         for column in self.columns:

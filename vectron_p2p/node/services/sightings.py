@@ -122,7 +122,10 @@ class Sightings:
         for collection in state.collections.values():
             short = collection.under_replicated
             if short and self._observes("under_replicated", collection.id, live):
-                text = f"{short} of {collection.shards} shards of {collection.name} have fewer owners than it asks for"
+                have = "has" if short == 1 else "have"
+                text = (
+                    f"{short} of {collection.shards} shards of {collection.name} {have} fewer owners than it asks for"
+                )
                 yield "under_replicated", collection.id, float(short), text
         versions = self._software(live)
         if len(versions) > 1 and self._observes("version_skew", "cluster", live):

@@ -37,6 +37,7 @@ from vectron_p2p.protocol.messages.handshake import (
 )
 from vectron_p2p.protocol.messages.logs import GetLogs, LogsPage, LogsReply, ReadLogs
 from vectron_p2p.protocol.messages.moves import DrainNode, GetMoves, MovesReply, RemoveNode, SetReplicas
+from vectron_p2p.protocol.messages.payload_fields import GetPayloadFields, GetShardFields, PayloadFieldsReply
 from vectron_p2p.protocol.messages.recovery import (
     CatalogView,
     GetCatalogView,
@@ -148,8 +149,10 @@ __all__ = [
     "GetNodeHistory",
     "GetNodeStatistics",
     "GetNodeStatus",
+    "GetPayloadFields",
     "GetReply",
     "GetSettings",
+    "GetShardFields",
     "GetStatistics",
     "GetStatus",
     "Group",
@@ -174,6 +177,7 @@ __all__ = [
     "NodeHistoryReply",
     "NodeStatisticsReply",
     "NodeStatusReply",
+    "PayloadFieldsReply",
     "Prepare",
     "PrepareReply",
     "Propose",
