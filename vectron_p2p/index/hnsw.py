@@ -8,7 +8,6 @@ never leaves here; an index without elements is never asked. Callers see to it t
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, TypeAlias
 
 import hnswlib
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vectron_p2p.query.scoring import Matrix
+    from vectron_p2p.runtime import Crew
 
 Labels: TypeAlias = npt.NDArray[np.int64]
 
@@ -64,42 +64,27 @@ class Graph:
         self._index.add_items(rows, labels, num_threads=threads)
         self.count += len(labels)
 
-    def add_while(self, labels: Labels, rows: Matrix, threads: int, portion: int, go_on: Callable[[], bool]) -> int:
+    def add_while(self, labels: Labels, rows: Matrix, crew: Crew, portion: int, go_on: Callable[[], bool]) -> int:
         """As `add`, in portions, as long as `go_on`, which is asked before each but every thread's first; how many of
         `labels`, from the first on, were inserted.
 
         Inserts may run side by side while their labels differ; the first of all is made under the interpreter lock.
         """
-        if len(labels) <= portion * threads:
-            self.add(labels, rows, threads)
+        if len(labels) <= portion * crew.size:
+            self.add(labels, rows, crew.size)
             return len(labels)
-        portions = iter(range(0, len(labels), portion))  # taken under the interpreter lock, in order
-        errors: list[Exception] = []
+        starts = iter(range(0, len(labels), portion))  # taken under the interpreter lock, in order
         ends: list[int] = []
 
-        def work(at: int) -> None:
-            try:
-                while True:
-                    end = min(at + portion, len(labels))
-                    self._index.add_items(rows[at:end], labels[at:end], num_threads=1)
-                    ends.append(end)
-                    if errors or not go_on():
-                        return
-                    at = next(portions)
-            except StopIteration:
-                return
-            except Exception as error:
-                errors.append(error)
+        def work() -> None:
+            for start in starts:
+                end = min(start + portion, len(labels))
+                self._index.add_items(rows[start:end], labels[start:end], num_threads=1)
+                ends.append(end)
+                if not go_on():
+                    return
 
-        firsts = [next(portions) for _ in range(threads)]
-        helpers = [threading.Thread(target=work, args=(first,), name="link") for first in firsts[1:]]
-        for helper in helpers:
-            helper.start()
-        work(firsts[0])
-        for helper in helpers:
-            helper.join()
-        if errors:
-            raise errors[0]
+        crew.run(work)
         done = max(ends)  # all before was taken earlier, and who takes a portion ends it
         self.count += done
         return done

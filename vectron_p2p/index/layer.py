@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.index.slots import Ints
     from vectron_p2p.query.scoring import Matrix
+    from vectron_p2p.runtime import Crew
 
 Int32s: TypeAlias = npt.NDArray[np.int32]
 
@@ -194,7 +195,7 @@ class Layer:
         if len(posting) > 2 * int(self._live_in[label]) + PRUNE_FROM:  # nobody searches now, so no view needs the dead
             posting[:] = [member for member in posting if self.table.is_alive(member)]
 
-    def link(self, points: int, at_once: int, threads: int, mutex: threading.Lock) -> None:
+    def link(self, points: int, at_once: int, crew: Crew, mutex: threading.Lock) -> None:
         """One turn of up to `points` points, alone at the gate. Who comes to it meanwhile waits for as long as hnswlib
         takes for `at_once` of them: the turn ends then, and what is left comes in the next one.
         """
@@ -210,9 +211,9 @@ class Layer:
             if graph.needs_growth(len(batch.labels)):
                 graph.grow(len(batch.labels))
             if len(batch.labels):
-                portion = max(1, at_once // threads)
+                portion = max(1, at_once // crew.size)
                 batch = batch.first(
-                    graph.add_while(batch.labels, batch.rows, threads, portion, lambda: not self.gate.wanted)
+                    graph.add_while(batch.labels, batch.rows, crew, portion, lambda: not self.gate.wanted)
                 )
             with mutex:
                 self.finish_link(batch)

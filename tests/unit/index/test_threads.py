@@ -20,6 +20,7 @@ from vectron_p2p.index.layer import IndexOptions
 from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.index.turns import Turns
 from vectron_p2p.query.filters import parse_filter
+from vectron_p2p.runtime.crew import ThreadCrew
 
 DIMENSION = 16
 
@@ -125,7 +126,7 @@ def test_churn_on_disk_with_snapshots(tmp_path: Path, pool: int, monkeypatch: py
 
 def test_two_linking_threads_in_hnswlib_find_every_point() -> None:
     matrix = clustered(3_000, DIMENSION)
-    index = ShardIndex(IndexOptions(DIMENSION, "cosine"), None, link_threads=2)
+    index = ShardIndex(IndexOptions(DIMENSION, "cosine"), None, link_threads=ThreadCrew(2))
     index.apply(rows(matrix))
     while index.link_turn():
         pass
@@ -140,7 +141,7 @@ def test_a_turn_ends_early_for_a_search_and_the_next_goes_on_there(
 ) -> None:
     matrix = clustered(2_400, DIMENSION)
     matrix[1::3] = matrix[0::3]  # equal to the one before: they join its label, in the same turn or a later one
-    index = ShardIndex(IndexOptions(DIMENSION, "cosine"), None, link_threads=threads)
+    index = ShardIndex(IndexOptions(DIMENSION, "cosine"), None, link_threads=ThreadCrew(threads))
     index.apply(rows(matrix))
     monkeypatch.setattr(Gate, "wanted", True)
     at_once = Turns(index.options).aside
