@@ -34,6 +34,11 @@ class Gate:
         """Whether who comes to share it now would not wait."""
         return not (self._alone or self._waiting_alone or self._owed)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody waits to share it."""
+        return self._waiting_shared > 0
+
     def shared(self) -> Shared:
         """To be entered once."""
         return Shared(self)

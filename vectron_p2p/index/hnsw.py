@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from vectron_p2p.query.scoring import Matrix
+    from vectron_p2p.runtime import Crew
 
 Labels: TypeAlias = npt.NDArray[np.int64]
 
@@ -61,6 +63,31 @@ class Graph:
         """Insert new labels; there is room for them. Exclusive."""
         self._index.add_items(rows, labels, num_threads=threads)
         self.count += len(labels)
+
+    def add_while(self, labels: Labels, rows: Matrix, crew: Crew, portion: int, go_on: Callable[[], bool]) -> int:
+        """As `add`, in portions, as long as `go_on`, which is asked before each but every thread's first; how many of
+        `labels`, from the first on, were inserted.
+
+        Inserts may run side by side while their labels differ; the first of all is made under the interpreter lock.
+        """
+        if len(labels) <= portion * crew.size:
+            self.add(labels, rows, crew.size)
+            return len(labels)
+        starts = iter(range(0, len(labels), portion))  # taken under the interpreter lock, in order
+        ends: list[int] = []
+
+        def work() -> None:
+            for start in starts:
+                end = min(start + portion, len(labels))
+                self._index.add_items(rows[start:end], labels[start:end], num_threads=1)
+                ends.append(end)
+                if not go_on():
+                    return
+
+        crew.run(work)
+        done = max(ends)  # all before was taken earlier, and who takes a portion ends it
+        self.count += done
+        return done
 
     def search(self, queries: Matrix, fetch: int) -> Labels:
         """The `fetch` labels found nearest to each query with a beam of `fetch`, best first; -1 in unfilled places.

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.index.slots import Ints
     from vectron_p2p.query.scoring import Matrix
+    from vectron_p2p.runtime import Crew
 
 Int32s: TypeAlias = npt.NDArray[np.int32]
 
@@ -55,6 +56,14 @@ class Batch(NamedTuple):
     hashes: list[int]
     joins: list[tuple[int, int]]
     end: int
+
+    def first(self, labels: int) -> Batch:
+        """What of it needs no more than its first labels."""
+        if labels == len(self.labels):
+            return self
+        end = int(self.labels[labels])
+        joins = [(slot, label) for slot, label in self.joins if slot < end]  # a label is older than what joins it
+        return Batch(self.labels[:labels], self.rows[:labels], self.hashes[:labels], joins, end)
 
 
 class Layer:
@@ -186,8 +195,10 @@ class Layer:
         if len(posting) > 2 * int(self._live_in[label]) + PRUNE_FROM:  # nobody searches now, so no view needs the dead
             posting[:] = [member for member in posting if self.table.is_alive(member)]
 
-    def link(self, points: int, threads: int, mutex: threading.Lock) -> None:
-        """One turn, alone at the gate for as long as hnswlib takes for `points` points."""
+    def link(self, points: int, at_once: int, crew: Crew, mutex: threading.Lock) -> None:
+        """One turn of up to `points` points, alone at the gate. Who comes to it meanwhile waits for as long as hnswlib
+        takes for `at_once` of them: the turn ends then, and what is left comes in the next one.
+        """
         graph = self.open_graph()
         if self._restored is not None:
             rows, slots = self.table.rows, self._restored  # rows stay, also of slots that died since
@@ -200,7 +211,10 @@ class Layer:
             if graph.needs_growth(len(batch.labels)):
                 graph.grow(len(batch.labels))
             if len(batch.labels):
-                graph.add(batch.labels, batch.rows, threads)
+                portion = max(1, at_once // crew.size)
+                batch = batch.first(
+                    graph.add_while(batch.labels, batch.rows, crew, portion, lambda: not self.gate.wanted)
+                )
             with mutex:
                 self.finish_link(batch)
 

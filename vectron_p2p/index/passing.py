@@ -51,13 +51,14 @@ class KeptPassing:
         when = view.end, view.moment
         with self._mutex:
             held = self._kept.get(key)
+            if held is not None:
+                self._kept.move_to_end(key)
         if held is not None and held[0] == when:
             return held[1]
         found = passing(view, live, mask)
         if len(key) <= MAX_KEY:
             with self._mutex:
                 self._kept[key] = when, found
-                self._kept.move_to_end(key)
                 if len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
         return found

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.index.layer import Layer
     from vectron_p2p.model.ids import PointId
+    from vectron_p2p.runtime import Crew
 
 COPY_STEP = 512  # rows copied in one step: a few milliseconds
 CATCH_UP_STEP = 512  # points brought up to date under the mutex at a time: writes wait about 5 ms
@@ -26,12 +27,12 @@ CATCH_UP_STEP = 512  # points brought up to date under the mutex at a time: writ
 class Rebuild:
     """`step` until it is True, then `finish` under the mutex and put `new` in place. Made under the mutex."""
 
-    def __init__(self, old: Layer, new: Layer, mutex: threading.Lock, turn: int, threads: int) -> None:
+    def __init__(self, old: Layer, new: Layer, mutex: threading.Lock, turn: int, crew: Crew) -> None:
         self._old = old
         self.new = new
         self._mutex = mutex
         self._turn = turn
-        self._threads = threads
+        self._crew = crew
         self._slots = sorted(old.table.slot_of.values())
         self._at = 0
         self._copied = 0
@@ -47,7 +48,7 @@ class Rebuild:
             self._copy()
         elif len(self._slots) >= planner.GRAPH_FROM and self.new.linked_to < self._copied:
             # What is caught up later is linked after the swap, or a stream of writes would put that off for ever.
-            self.new.link(self._turn, self._threads, self._mutex)
+            self.new.link(self._turn, self._turn, self._crew, self._mutex)
         elif len(self._touched) > CATCH_UP_STEP:
             with self._mutex:
                 self._follow([point for point, _ in zip(self._touched, range(CATCH_UP_STEP), strict=False)])

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from vectron_p2p.query.filters import Filter
     from vectron_p2p.query.ordering import Order, Position
     from vectron_p2p.query.scoring import Matrix
+    from vectron_p2p.runtime import Crew
 
 QUERY_CHUNK = 64  # queries planned and scored together; more save little and take memory
 LOAD_CHUNK = 1_000
@@ -71,7 +72,7 @@ class ShardIndex:
         options: IndexOptions,
         folder: Path | None,
         *,
-        link_threads: int,
+        link_threads: Crew,
         payload_index: Wanted = True,
         budget: Budget | None = None,
     ) -> None:
@@ -82,7 +83,7 @@ class ShardIndex:
         self.options = options
         self._fresh_payloads = partial(PayloadIndex, payload_index, budget)
         self._folder = folder
-        self._threads = link_threads
+        self._crew = link_threads
         self._mutex = threading.Lock()
         self._upkeep = threading.Lock()
         self._layer = Layer(options, folder, self._fresh_payloads())
@@ -346,8 +347,8 @@ class ShardIndex:
             if self._closed or not self.unlinked:
                 return 0
             layer = self._layer
-            turn = self._turns.next(layer.gate.shared_entries, self.unlinked)
-            layer.link(turn if points is None else points, self._threads, self._mutex)
+            turn = points or self._turns.next(layer.gate.shared_entries, self.unlinked)
+            layer.link(turn, points or self._turns.aside, self._crew, self._mutex)
             return self.unlinked
 
     def rebuild_turn(self) -> bool:
@@ -362,7 +363,7 @@ class ShardIndex:
                 self._finish_payloads()
                 fresh = Layer(self.options, self._folder, self._fresh_payloads())
                 with self._mutex:
-                    self._rebuild = Rebuild(self._layer, fresh, self._mutex, self._turns.aside, self._threads)
+                    self._rebuild = Rebuild(self._layer, fresh, self._mutex, self._turns.aside, self._crew)
             if not self._rebuild.step():
                 return False
             with self._mutex:

@@ -18,6 +18,7 @@ from vectron_p2p.membership.config import SwimConfig
 from vectron_p2p.net.outlet import RealOutlet
 from vectron_p2p.node.config import Limits, NodeConfig
 from vectron_p2p.node.runtime import Runtime
+from vectron_p2p.runtime.crew import ThreadCrew
 from vectron_p2p.runtime.real import Lane, ProcessUsage, TrioClock, open_executor
 from vectron_p2p.storage.folder import LevelDisk
 from vectron_p2p.storage.memory import MemoryDisk
@@ -87,7 +88,7 @@ def open_runtime(config: NodeConfig, network: Network) -> Iterator[Runtime]:
                 network=network,
                 disk=disk,
                 outlet=RealOutlet(),
-                link_threads=os.cpu_count() or 1,
+                link_threads=ThreadCrew(os.cpu_count() or 1),
                 search_threads=threads["search"].threads,
                 usage=ProcessUsage(),
                 search_on_loop=True,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.net.interfaces import Network
     from vectron_p2p.net.outlet import Outlet
-    from vectron_p2p.runtime import Clock, CountedExecutor, Usage
+    from vectron_p2p.runtime import Clock, CountedExecutor, Crew, Usage
     from vectron_p2p.storage.kv import Disk
 
 
@@ -24,7 +24,7 @@ class Runtime:
     network: Network
     disk: Disk
     outlet: Outlet
-    link_threads: int
+    link_threads: Crew
     """Threads of one linking turn: all cores in production, 1 where runs must be repeatable."""
     search_threads: int
     """Of the executor's "search" lane: batches that it searches at once."""

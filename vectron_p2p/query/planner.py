@@ -31,7 +31,7 @@ GATHER, READ, PRODUCT = 0.6, 0.5, 0.06
 SCAN_AT_MOST = 2_000  # matches scanned whatever a graph costs: 1 ms, and exact; see GRAPH_FROM
 
 FILTER_MARGIN = 1.4  # a beam for matches is this much wider than their share asks: near a query there may be fewer
-ENOUGH_TIMES = 2  # matches in the beam for one that is wanted: the last ones of a beam are the least sure; see `enough`
+ENOUGH_TIMES = 3  # matches in the beam for one that is wanted: the last ones of a beam are the least sure; see `enough`
 
 KEY_US, ROW_US = 0.5, 10.0  # making the key of an id and comparing it; reading, checking and unpacking a row
 CHECK_AT_ONCE = 256  # rows read before a search is planned, where the index cannot tell whether they pass: 2 ms

@@ -7,6 +7,6 @@ their interfaces in `net` and `storage`.
 
 from __future__ import annotations
 
-from vectron_p2p.runtime.interfaces import Clock, CountedExecutor, Executor, Usage
+from vectron_p2p.runtime.interfaces import Clock, CountedExecutor, Crew, Executor, Usage
 
-__all__ = ["Clock", "CountedExecutor", "Executor", "Usage"]
+__all__ = ["Clock", "CountedExecutor", "Crew", "Executor", "Usage"]

@@ -69,6 +69,17 @@ class Executor(Protocol):
         ...
 
 
+class Crew(Protocol):
+    """Threads for one piece of work at a time that is done together."""
+
+    @property
+    def size(self) -> int: ...
+
+    def run(self, fn: Callable[[], None]) -> None:
+        """`fn` on `size` threads at once, the caller's among them; until all have ended. Raises what one raised."""
+        ...
+
+
 class CountedExecutor(Executor, Protocol):
     """An executor that says how much waits for it."""
 

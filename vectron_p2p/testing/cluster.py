@@ -26,6 +26,7 @@ from vectron_p2p.model.nodes import Liveness, NodeState
 from vectron_p2p.node.config import Limits, NodeConfig
 from vectron_p2p.node.node import Node
 from vectron_p2p.node.runtime import Runtime
+from vectron_p2p.runtime.crew import ThreadCrew
 from vectron_p2p.testing.client import SimClient, open_client
 from vectron_p2p.testing.clock import SimClock
 from vectron_p2p.testing.disk import SimDisk
@@ -138,7 +139,7 @@ class Cluster:
             network=self.network.host(name),
             disk=host.disk,
             outlet=self.outside.outlet(name),
-            link_threads=1,
+            link_threads=ThreadCrew(1),
             search_threads=2,
             usage=host.usage,
             machine=f"{name}-{host.boots}",

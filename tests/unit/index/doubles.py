@@ -13,6 +13,7 @@ from vectron_p2p.index.layer import IndexOptions
 from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.model.ids import PointId, encode_point_id
 from vectron_p2p.query.scoring import Matrix, score_rows
+from vectron_p2p.runtime.crew import ThreadCrew
 from vectron_p2p.testing.executor import StartsTasks
 
 
@@ -46,7 +47,7 @@ def clustered(count: int, dimension: int, *, seed: int = 7, clusters: int = 40) 
 
 
 def make(dimension: int, metric: str = "cosine", folder: Any = None, **options: int) -> ShardIndex:
-    return ShardIndex(IndexOptions(dimension, metric, **options), folder, link_threads=1)
+    return ShardIndex(IndexOptions(dimension, metric, **options), folder, link_threads=ThreadCrew(1))
 
 
 def link_all(index: ShardIndex) -> None:

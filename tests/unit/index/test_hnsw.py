@@ -12,6 +12,7 @@ from tests.unit.index.doubles import clustered
 from vectron_p2p.index import hnsw
 from vectron_p2p.index.hnsw import NONE, Graph
 from vectron_p2p.query.scoring import normalise
+from vectron_p2p.runtime.crew import ThreadCrew
 
 
 def filled(count: int, dimension: int = 16, metric: str = "cosine") -> tuple[Graph, np.ndarray]:
@@ -67,6 +68,25 @@ def test_growing_keeps_all(monkeypatch: pytest.MonkeyPatch) -> None:
         graph.add(np.arange(at, at + 50, dtype=np.int64), matrix[at : at + 50], 1)
     assert graph.count == 900 <= graph.capacity
     assert (graph.search(matrix[300:], 10)[:, 0] == np.arange(300, 900)).mean() > 0.95
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_adding_goes_on_while_it_may(threads: int) -> None:
+    matrix, labels = normalise(clustered(600, 16)), np.arange(600, dtype=np.int64)
+    graph = Graph(16, "cosine", 16, 100)
+    answers = [True] * 7
+    done = graph.add_while(labels, matrix, ThreadCrew(threads), 20, lambda: bool(answers and answers.pop()))
+    assert 20 * (threads + 7) == done == graph.count  # every thread's first, and one for each True
+    assert sorted(graph.search(matrix[:1], done)[0].tolist()) == list(range(done))
+    assert graph.add_while(labels[done:], matrix[done:], ThreadCrew(threads), 20, lambda: True) == 600 - done
+    assert (graph.search(matrix, 10)[:, 0] == labels).mean() > 0.95
+
+
+def test_adding_more_than_there_is_room_for_fails_whichever_thread_does() -> None:
+    matrix, room = normalise(clustered(hnsw.FIRST_CAPACITY + 100, 4)), hnsw.FIRST_CAPACITY
+    graph = Graph(4, "cosine", 4, 10)
+    with pytest.raises(RuntimeError):
+        graph.add_while(np.arange(room + 100, dtype=np.int64), matrix, ThreadCrew(2), 64, lambda: True)
 
 
 def test_save_and_load(tmp_path: Path) -> None:

@@ -24,6 +24,13 @@ def linker(executor=None, **options) -> tuple[Linker[str], list[tuple[str, Excep
     return made, errors
 
 
+def test_a_portion_is_a_few_turns_also_when_they_are_long() -> None:
+    index = make(8)
+    index.apply(rows(clustered(5_000, 8)))
+    module.link_some(index)
+    assert module.PORTION <= index.linked < 3 * module.PORTION
+
+
 async def test_every_shard_gets_a_portion_in_every_round() -> None:
     one, _ = linker()
     indexes = [make(8) for _ in range(3)]

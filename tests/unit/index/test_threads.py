@@ -15,9 +15,12 @@ import pytest
 
 from tests.unit.index.doubles import Row, clustered, make, row, rows
 from vectron_p2p.index import blas, forking
+from vectron_p2p.index.gate import Gate
 from vectron_p2p.index.layer import IndexOptions
 from vectron_p2p.index.shard_index import ShardIndex
+from vectron_p2p.index.turns import Turns
 from vectron_p2p.query.filters import parse_filter
+from vectron_p2p.runtime.crew import ThreadCrew
 
 DIMENSION = 16
 
@@ -123,13 +126,35 @@ def test_churn_on_disk_with_snapshots(tmp_path: Path, pool: int, monkeypatch: py
 
 def test_two_linking_threads_in_hnswlib_find_every_point() -> None:
     matrix = clustered(3_000, DIMENSION)
-    index = ShardIndex(IndexOptions(DIMENSION, "cosine"), None, link_threads=2)
+    index = ShardIndex(IndexOptions(DIMENSION, "cosine"), None, link_threads=ThreadCrew(2))
     index.apply(rows(matrix))
     while index.link_turn():
         pass
     hits, plan = index.search(matrix, k=1, ef=100)
     assert plan["plan"] == "graph"
     assert sum(one.ids == [i] for i, one in enumerate(hits)) >= 2_970
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_turn_ends_early_for_a_search_and_the_next_goes_on_there(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matrix = clustered(2_400, DIMENSION)
+    matrix[1::3] = matrix[0::3]  # equal to the one before: they join its label, in the same turn or a later one
+    index = ShardIndex(IndexOptions(DIMENSION, "cosine"), None, link_threads=ThreadCrew(threads))
+    index.apply(rows(matrix))
+    monkeypatch.setattr(Gate, "wanted", True)
+    at_once = Turns(index.options).aside
+    left = 2_400
+    while before := left:
+        left = index.link_turn()
+        assert index.linked == 2_400 - left
+        assert 0 < before - left <= 2 * at_once  # labels and their twins, however many were planned
+    monkeypatch.undo()
+    hits, plan = index.search(matrix, k=2, ef=100)
+    assert plan["plan"] == "graph"
+    pairs = [set(one.ids) == {i // 3 * 3, i // 3 * 3 + 1} for i, one in enumerate(hits) if i % 3 < 2]
+    assert sum(pairs) >= 0.99 * len(pairs)
 
 
 def test_filters_beside_writes_linking_and_rebuilds() -> None:

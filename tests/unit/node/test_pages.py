@@ -18,6 +18,7 @@ from vectron_p2p.node.pages import Pages
 from vectron_p2p.query import planner
 from vectron_p2p.query.filters import matches, parse_filter
 from vectron_p2p.replication.version import make_version
+from vectron_p2p.runtime.crew import ThreadCrew
 from vectron_p2p.storage.records import Row
 from vectron_p2p.storage.watched import WatchedStore
 from vectron_p2p.testing.disk import SimDisk
@@ -41,7 +42,7 @@ class Replica:
 
     def __init__(self) -> None:
         self.store = WatchedStore(SimDisk(random.Random(7)).open("shard"))
-        self.index = ShardIndex(IndexOptions(2, "l2"), None, link_threads=1)
+        self.index = ShardIndex(IndexOptions(2, "l2"), None, link_threads=ThreadCrew(1))
         self.trusted = True
         self.pages = Pages(self.store, self.index, InlineExecutor(), lambda: self.trusted)
 

@@ -27,6 +27,7 @@ from vectron_p2p.node.shard_search import OwnSearch
 from vectron_p2p.protocol import messages as m
 from vectron_p2p.query import planner
 from vectron_p2p.runtime.callbacks import awaited
+from vectron_p2p.runtime.crew import ThreadCrew
 
 DIMENSION = 8
 COUNT = 1_000
@@ -208,7 +209,7 @@ async def test_only_short_searches_that_wait_for_nothing_may_be_answered_on_the_
         one.store = SimpleNamespace(get=lambda ids: [None] * len(ids))
     elif why == "undecided":
         message = replace(ASKED, filter={"a": {"$exists": True}})
-        one.index = ShardIndex(IndexOptions(DIMENSION, "cosine"), None, link_threads=1, payload_index=False)
+        one.index = ShardIndex(IndexOptions(DIMENSION, "cosine"), None, link_threads=ThreadCrew(1), payload_index=False)
         one.index.apply(rows(MATRIX))
         one.keep = lambda filter: lambda ids: [True] * len(ids)
     job = SearchJob(message, {0: one}, Slow(Searcher()))  # type: ignore[arg-type, dict-item]
