@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import trio
+
 from vectron_p2p.model.errors import DeadlineExceeded, Internal, VectronError
 from vectron_p2p.net.link import HIGH_WATER, Link
 from vectron_p2p.observability import tracing
@@ -23,10 +25,9 @@ from vectron_p2p.protocol.connection import MAX_IN_FLIGHT, Connection
 from vectron_p2p.protocol.errors import LocalProtocolError
 from vectron_p2p.protocol.events import Cancelled, Closed, Event, HandshakeDone, Note, Request
 from vectron_p2p.protocol.messages import Hello, Welcome
+from vectron_p2p.protocol.registry import Encoded, is_large, steps
 
 if TYPE_CHECKING:
-    import trio
-
     from vectron_p2p.model.ids import Address
     from vectron_p2p.net.interfaces import Stream
     from vectron_p2p.protocol.patterns import Patterns
@@ -236,6 +237,8 @@ class Serving:
         try:
             with scope:
                 reply = await self._handler(message, self._caller)
+                if is_large(reply):
+                    reply = await encoded_in_steps(reply)
             if scope.cancelled_caught:
                 error = DeadlineExceeded("the time given ran out on the node that was asked")
         except Exception as caught:
@@ -271,6 +274,18 @@ class Serving:
         if log.wants("debug"):
             code = error.code if error is not None else None
             log.debug("answered", message=type(message).__name__, remote=str(self._address), failure=code)
+
+
+async def encoded_in_steps(reply: Any) -> Encoded:
+    """In steps, between which others have their turn."""
+    work = steps(reply)
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            encoded: Encoded = done.value
+            return encoded
+        await trio.lowlevel.checkpoint()
 
 
 def _as_answer(caught: Exception, message: Any) -> VectronError:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import operator
 import typing
 from dataclasses import MISSING, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgpack
 
@@ -21,7 +21,7 @@ from vectron_p2p.protocol.errors import LocalProtocolError, RemoteProtocolError
 from vectron_p2p.protocol.validation import Convert, compile_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 M = TypeVar("M")
 
@@ -33,15 +33,16 @@ _BEGINNINGS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))  # maps and arrays
 MAX_CONTAINERS = 65_536  # the largest replies hold some thousands (hits of many queries on many shards)
 UNWALKED_BYTES = 1024  # nested headers that claim all they can are 3 MB at worst here, for a moment
 MAX_LOOKS = 32  # combinations of types kept per class: a peer of one version sends a few
+STEP_BYTES = 64 * 1024  # of values of a list that are encoded at once: half a millisecond
 UNPACKER_BYTES = 32 * 1024 * 1024 + 64  # what one check may be fed: the largest message of `frames` and its tag
 
 
 class _Schema:
     """How one class is taken apart and put together."""
 
-    __slots__ = ("bulk", "cls", "fields", "looks", "names", "required", "rules", "tag")
+    __slots__ = ("bulk", "cls", "fields", "large", "looks", "names", "required", "rules", "tag")
 
-    def __init__(self, tag: int, cls: type, bulk: str | None) -> None:
+    def __init__(self, tag: int, cls: type, bulk: str | None, *, large: bool) -> None:
         hints = typing.get_type_hints(cls)
         entries = fields(cls)
         self.tag = tag
@@ -52,6 +53,7 @@ class _Schema:
         """By the types of all values, those that take more than a look at their type."""
         self.required = sum(1 for entry in entries if entry.default is MISSING and entry.default_factory is MISSING)
         self.fields = _getter(self.names)
+        self.large = large
         self.bulk = None if bulk is None else (self.names.index(bulk), bulk)
 
     def build(self, values: list[Any]) -> Any:
@@ -97,17 +99,18 @@ _by_tag: dict[int, _Schema] = {}
 _by_class: dict[type, _Schema] = {}
 
 
-def message(tag: int, *, bulk: str | None = None) -> Callable[[type[M]], type[M]]:
+def message(tag: int, *, bulk: str | None = None, large: bool = False) -> Callable[[type[M]], type[M]]:
     """Class decorator, above `@dataclass`: gives the class its number on the wire, which is never reused.
 
     Args:
         bulk: The field of bytes in which messages that are alike otherwise differ (see `patterns`).
+        large: It may hold so much that it is encoded in steps (see `steps`).
     """
 
     def register(cls: type[M]) -> type[M]:
         if tag in _by_tag:
             raise TypeError(f"tag {tag} of {cls.__name__} is taken by {_by_tag[tag].cls.__name__}")
-        _by_tag[tag] = _by_class[cls] = _Schema(tag, cls, bulk)
+        _by_tag[tag] = _by_class[cls] = _Schema(tag, cls, bulk, large=large)
         return cls
 
     return register
@@ -138,6 +141,8 @@ def encode(message: Any) -> bytes:
         LocalProtocolError: It is no message, or holds what msgpack cannot carry.
     """
     schema = _by_class.get(type(message))
+    if schema is None and type(message) is Encoded:
+        return message.data
     if schema is None:
         raise LocalProtocolError(f"{type(message).__name__} is no message class")
     try:
@@ -145,6 +150,52 @@ def encode(message: Any) -> bytes:
     except (TypeError, ValueError, OverflowError) as error:
         raise LocalProtocolError(f"{type(message).__name__} cannot be sent: {error}") from error
     return packed
+
+
+class Encoded(NamedTuple):
+    """A message that has been encoded: `encode` gives its bytes."""
+
+    data: bytes
+
+
+def is_large(message: Any) -> bool:
+    """Whether it is to be encoded in steps."""
+    schema = _by_class.get(type(message))
+    return schema is not None and schema.large
+
+
+def steps(message: Any) -> Generator[None, None, Encoded]:
+    """Encodes a large message, half a millisecond between one `next` and another. Its lists are emptied on the way,
+    as freeing tens of thousands of values at once takes as long as encoding some thousands.
+
+    Raises:
+        LocalProtocolError: It holds what msgpack cannot carry.
+    """
+    schema = _by_class[type(message)]
+    packer, done = msgpack.Packer(default=_fields, autoreset=False), 0
+    try:
+        packer.pack_array_header(1 + len(schema.names))
+        packer.pack(schema.tag)
+        for value in schema.fields(message):
+            if type(value) is not dict:
+                packer.pack(value)
+                continue
+            packer.pack_map_header(len(value))
+            for key, inner in value.items():
+                packer.pack(key)
+                if type(inner) is not list:
+                    packer.pack(inner)
+                    continue
+                packer.pack_array_header(len(inner))
+                inner.reverse()
+                while inner:
+                    packer.pack(inner.pop())
+                    if len(packer.getbuffer()) - done >= STEP_BYTES:
+                        done = len(packer.getbuffer())
+                        yield
+    except (TypeError, ValueError, OverflowError) as error:
+        raise LocalProtocolError(f"{type(message).__name__} cannot be sent: {error}") from error
+    return Encoded(packer.bytes())
 
 
 def decode(data: bytes | bytearray | memoryview) -> Any:

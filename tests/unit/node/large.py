@@ -65,7 +65,7 @@ class Large:
         peers = SimpleNamespace(me=members[0], alive=lambda node: True, call=self._call)
         catalog = SimpleNamespace(state=self.state, collections=lambda: list(self.state.collections.values()))
         nobody = cast("Any", None)
-        statistics = Statistics(
+        self.statistics = Statistics(
             nobody,
             cast("Any", peers),
             TrioClock(),
@@ -81,7 +81,7 @@ class Large:
             warnings=list,
             alerts=lambda: 0,
         )
-        self.topics = Topics(TrioClock(), cast("Any", catalog), statistics, reports)
+        self.topics = Topics(TrioClock(), cast("Any", catalog), self.statistics, reports)
 
     async def _call(self, node: NodeId, message: Any, **options: Any) -> m.NodeStatisticsReply:
         return self.replies[node]

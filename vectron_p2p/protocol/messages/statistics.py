@@ -16,7 +16,7 @@ class GetStatistics:
     replicas: bool
 
 
-@message(171)
+@message(171, large=True)
 @dataclass(frozen=True, slots=True)
 class StatisticsReply:
     """`statistics` is `dataclasses.asdict(model.statistics.ClusterStatistics)`."""
