@@ -1,8 +1,9 @@
 """How long subscriptions hold the event loop of a node in a large cluster.
 
 What 100 nodes with 5,000 shards of three replicas say of themselves is read by topics, compared with what was before
-and packed, part by part, as `node.watching` does it, and gathered and encoded for `statistics(replicas=True)`; each step of the event loop is timed by the processor time of its
-thread. Garbage collections are left out: they are those of the whole node, not of this.
+and packed, part by part, as `node.watching` does it, and gathered and encoded for `statistics(replicas=True)`; each
+step of the event loop is timed by the processor time of its thread. Garbage collections are left out: they are those
+of the whole node, not of this.
 """
 
 from __future__ import annotations
