@@ -198,8 +198,9 @@ class Store:
         self.link.exhausted = True
         self.revision += 1
 
-    def put_details(self, info: ClusterInfo, now: float) -> None:
-        self.details.put(info, now)
+    def put(self, feed: Feed[T], value: T, now: float) -> None:
+        """What a screen has asked for itself."""
+        feed.put(value, now)
         self.revision += 1
 
     def put_progress(self, node: str, text: str) -> None:
@@ -208,10 +209,6 @@ class Store:
             self.progress[node] = text
         else:
             self.progress.pop(node, None)
-        self.revision += 1
-
-    def put_fields(self, feed: Feed[PayloadFields], found: PayloadFields, now: float) -> None:
-        feed.put(found, now)
         self.revision += 1
 
     def detail_failed(self, feed: Feed[T], message: str) -> None:

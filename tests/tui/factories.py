@@ -364,6 +364,8 @@ class FakeSource:
 
     async def alerts(self) -> AlertsReport:
         await self._answer()
+        if self.cluster_.refusing is not None:
+            raise self.cluster_.refusing
         return self._report()
 
     def _report(self) -> AlertsReport:

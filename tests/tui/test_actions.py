@@ -184,6 +184,16 @@ class TestReadOnly:
 
 
 class TestPoints:
+    async def test_a_point_that_cannot_be_read_says_why(self, fake):
+        fake.points["docs"] = {1: Point(1, VECTOR, {}, "v1")}
+        async with console(fake) as (app, pilot):
+            await pilot.press("7", "enter")
+            await until(lambda: table(app).row_count == 1)
+            fake.refusing = ConsistencyError("1 of 2 owners answer", acked=1, required=2)
+            await pilot.press("enter")
+            await until(lambda: isinstance(app.screen, PointScreen))
+            await until(lambda: "1 of 2 owners answer" in text(app))
+
     async def test_browse_look_edit_and_delete(self, fake):
         async with console(fake) as (app, pilot):
             await pilot.press("4", "s")

@@ -160,8 +160,11 @@ class TestLive:
             assert "UPTIME" in text(app)
 
 
+NUMBERED = [(str(number),) for number in range(10)]
+
+
 class TestOtherStates:
-    @pytest.mark.parametrize("keys", [("1",), ("2",), ("4",)])
+    @pytest.mark.parametrize("keys", NUMBERED)
     async def test_loading(self, keys):
         async with console(FakeCluster(hanging={"127.0.0.1:7701"}), ready=False) as (app, pilot):
             await pilot.press(*keys)
@@ -170,7 +173,7 @@ class TestOtherStates:
             assert "◌ connecting" in said
             assert "Connecting to 127.0.0.1:7701 …" in said
 
-    @pytest.mark.parametrize("keys", [("1",), ("2",), ("4",)])
+    @pytest.mark.parametrize("keys", NUMBERED)
     async def test_error(self, keys):
         async with console(FakeCluster(dead={"127.0.0.1:7701"}), ready=False) as (app, pilot):
             await until(lambda: app.shared.store.link.exhausted, app)
@@ -205,7 +208,20 @@ class TestOtherStates:
 
     @pytest.mark.parametrize(
         ("keys", "kept"),
-        [(("1",), "5 of 5 alive"), (("2",), "127.0.0.1:7705"), (("2", "enter"), "n1"), (("4",), "images")],
+        [
+            (("1",), "5 of 5 alive"),
+            (("2",), "127.0.0.1:7705"),
+            (("2", "enter"), "n1"),
+            (("3",), "Placement"),
+            (("4",), "images"),
+            (("4", "enter"), "Shards · 8"),
+            (("5",), "requests/s"),
+            (("6",), "Services"),
+            (("7",), "docs"),
+            (("8",), "Logs"),
+            (("9",), "Settings"),
+            (("0",), "connect("),
+        ],
     )
     async def test_stale(self, fake, keys, kept):
         clock = FakeClock()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.tui.factories import FakeCluster, node, node_id, status
-from tests.tui.helpers import console, settle, table, text, until
+from tests.tui.helpers import FakeClock, console, settle, table, text, until
 from tui.render import settings
 from tui.render.text import Tone
+from tui.screens.reader import AGAIN_S
+from vectron_p2p.model.errors import Unavailable
 from vectron_p2p.model.settings import FIXED, Setting
 
 
@@ -64,3 +66,27 @@ async def test_a_node_that_cannot_say_is_said():
     async with console(FakeCluster(refusing=OSError("no such thing"))) as (app, pilot):
         await pilot.press("9")
         await until(lambda: "no such thing" in text(app))
+
+
+@pytest.mark.anyio
+async def test_what_could_not_be_read_is_asked_for_again():
+    clock = FakeClock()
+    fake = FakeCluster(settings=SETTINGS, refusing=Unavailable("the node is busy"))
+    async with console(fake, clock=clock) as (app, pilot):
+        await pilot.press("9")
+        await until(lambda: app.shared.store.settings.error)
+        await settle(app, pilot)
+        assert "the node is busy" in text(app)
+        fake.refusing = None
+        clock.now += AGAIN_S
+        await until(lambda: table(app).row_count == 6)
+        fake.refusing = Unavailable("the node is busy")
+        await pilot.press("6", "e")
+        await until(lambda: app.shared.store.rules.error)
+        await settle(app, pilot)
+        assert "the node is busy" in text(app)
+        fake.refusing = None
+        clock.now += AGAIN_S
+        await until(lambda: app.shared.store.rules.value is not None)
+        await settle(app, pilot)
+        assert "node_down" in text(app)

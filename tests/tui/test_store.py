@@ -19,7 +19,7 @@ def live(store: Store) -> Store:
     """Answered at 100 s."""
     store.trying(ADDRESS, 1)
     store.answered(ADDRESS, taken(status(), [collection()]), 100.0)
-    store.put_details(cluster(), 100.0)
+    store.put(store.details, cluster(), 100.0)
     return store
 
 
@@ -93,7 +93,7 @@ class TestPhase:
         assert live.phase(live.details, 100) is Phase.STALE
         assert live.details.value is not None
         assert live.phase(live.collections, 100) is Phase.LIVE
-        live.put_details(cluster(), 101.0)
+        live.put(live.details, cluster(), 101.0)
         assert live.phase(live.details, 101) is Phase.LIVE
 
     def test_nothing_is_live_when_the_link_is_not(self, live):
@@ -150,7 +150,7 @@ def test_every_write_is_a_new_revision(live):
         lambda: live.answered(ADDRESS, taken(status()), 1.0),
         lambda: live.failed(ADDRESS, "x", 1.0),
         lambda: live.exhausted(1.0),
-        lambda: live.put_details(cluster(), 1.0),
+        lambda: live.put(live.details, cluster(), 1.0),
         lambda: live.detail_failed(live.details, "x"),
     ):
         write()

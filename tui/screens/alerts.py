@@ -10,6 +10,7 @@ from tui.render import alerts as render
 from tui.render import services
 from tui.render.text import Tone, line
 from tui.screens.base import Shared, Shown, TableScreen, inner_width
+from tui.screens.reader import Reader
 from tui.widgets.panels import Panel
 from vectron_p2p.model import alerts as model
 from vectron_p2p.model.errors import InvalidArgument
@@ -145,6 +146,12 @@ class RulesScreen(TableScreen):
     OPENS = False
     BINDINGS: ClassVar[list[BindingType]] = [*RULES]
 
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(shared)
+        self._reader = Reader(
+            self, shared, lambda: shared.store.rules, lambda: lambda source: source.alerts(), "read the rules"
+        )
+
     def crumbs(self) -> tuple[str, ...]:
         return ("rules",)
 
@@ -155,7 +162,7 @@ class RulesScreen(TableScreen):
         yield Panel("Silences and routes", classes="facts")
 
     def on_mount(self) -> None:
-        self._read()
+        self._reader.start()
 
     def draw(self, now: float) -> None:
         report = self.shared.store.rules.value
@@ -171,17 +178,8 @@ class RulesScreen(TableScreen):
         table = render.rules(report)
         return Shown(f"Rules · {len(table.rows)}", table, [line("There are no rules.")])
 
-    def _read(self) -> None:
-        store = self.shared.store
-
-        def failed(error: str) -> None:
-            store.detail_failed(store.rules, error)
-            self.paint()
-
-        self.shared.actions.ask(lambda source: source.alerts(), self._got, "read the rules", failed=failed)
-
     def _got(self, report: AlertsReport) -> None:
-        self.shared.store.rules.put(report, self.shared.clock())
+        self.shared.store.put(self.shared.store.rules, report, self.shared.clock())
         self.paint()
 
     def _rule(self) -> AlertRule | None:

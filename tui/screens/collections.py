@@ -12,6 +12,7 @@ from tui.render.table import Table
 from tui.render.text import Tone, line
 from tui.screens.base import Shared, Shown, TableScreen, inner_width, names_of
 from tui.screens.fields import FieldsReader, FieldsScreen
+from tui.screens.reader import Reader
 from tui.store import Phase
 from tui.widgets.panels import Panel
 
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.widget import Widget
 
-    from tui.source import ClusterSource
     from tui.store import Feed
     from vectron_p2p.model.collections import CollectionInfo
-    from vectron_p2p.model.nodes import ClusterInfo, ShardInfo
+    from vectron_p2p.model.nodes import ShardInfo
 
 
 READ_S = 1.0  # as other figures come
@@ -175,32 +175,17 @@ class ShardScreen(TableScreen):
         self.key = collection
         self.shard = shard
         self._called = collection
-        self._reading = False
+        self._reader = Reader(
+            self,
+            shared,
+            lambda: shared.store.details,
+            lambda: lambda source: source.cluster(),
+            "read the replicas",
+            every=READ_S,
+        )
 
     def on_mount(self) -> None:
-        self._read()
-        self.set_interval(READ_S, self._read)
-
-    def _read(self) -> None:
-        """Asks the owners for what no subscription carries, while this screen is the one on show."""
-        if self._reading or not self.is_current:
-            return
-        self._reading, store, clock = True, self.shared.store, self.shared.clock
-
-        async def read(source: ClusterSource) -> ClusterInfo:
-            return await source.cluster()
-
-        def done(info: ClusterInfo) -> None:
-            self._reading = False
-            store.put_details(info, clock())
-            self.paint()
-
-        def failed(error: str) -> None:
-            self._reading = False
-            store.detail_failed(store.details, error)
-            self.paint()
-
-        self.shared.actions.ask(read, done, "read the replicas", failed=failed)
+        self._reader.start()
 
     def crumbs(self) -> tuple[str, ...]:
         return (self._called, f"shard {self.shard}")

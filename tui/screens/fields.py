@@ -9,57 +9,32 @@ from typing import TYPE_CHECKING, Any
 
 from tui.render import collections, fields
 from tui.screens.base import ConsoleScreen, Shared, Shown, TableScreen
+from tui.screens.reader import Reader
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tui.source import ClusterSource
     from tui.store import Feed
     from vectron_p2p.model.payload_fields import PayloadFields
 
-LOOK_S = 0.5  # so that a screen that comes to the top soon has them
 READ_S = 5.0  # between questions: what is written changes counts, hardly ever fields
 
 
-class FieldsReader:
-    """Reads the fields of the collection that `key` names while `screen` is the one on show."""
+class FieldsReader(Reader["PayloadFields"]):
+    """Of the collection that `key` names, while `screen` is the one on show."""
 
     def __init__(self, screen: ConsoleScreen, shared: Shared, key: str) -> None:
-        self._screen = screen
-        self._shared = shared
         self._key = key
-        self._reading = False
-        self._asked = 0.0
+        super().__init__(screen, shared, lambda: self.feed, self._question, "read the payload fields", every=READ_S)
 
     @property
     def feed(self) -> Feed[PayloadFields]:
         return self._shared.store.fields_of(self._key)
 
-    def start(self) -> None:
-        self._screen.set_interval(LOOK_S, self.look)
-        self._screen.call_later(self.look)
-
-    def look(self) -> None:
-        """Asks if it is time."""
-        store, now = self._shared.store, self._shared.clock()
-        info = collections.find(store.collections.value, self._key)
-        fresh = self._asked and now - self._asked < READ_S
-        if self._reading or fresh or info is None or not self._screen.is_current:
-            return
-        self._reading, self._asked, name, feed = True, now, info.name, self.feed
-
-        async def read(source: ClusterSource) -> PayloadFields:
-            return await source.collection(name).fields()
-
-        def done(found: PayloadFields) -> None:
-            self._reading = False
-            store.put_fields(feed, found, self._shared.clock())
-            self._screen.paint()
-
-        def failed(error: str) -> None:
-            self._reading = False
-            store.detail_failed(feed, error)
-            self._screen.paint()
-
-        self._shared.actions.ask(read, done, "read the payload fields", failed=failed)
+    def _question(self) -> Callable[[ClusterSource], Awaitable[PayloadFields]] | None:
+        info = collections.find(self._shared.store.collections.value, self._key)
+        return None if info is None else lambda source: source.collection(info.name).fields()
 
 
 class FieldsScreen(TableScreen):

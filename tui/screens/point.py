@@ -13,6 +13,7 @@ from tui.dialogs.form import Field
 from tui.render import points as render
 from tui.render.text import Line, Tone, line
 from tui.screens.base import ConsoleScreen, Shared
+from tui.store import Phase
 from tui.themes import prose
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class PointScreen(ConsoleScreen):
         self._read()
 
     def draw(self, now: float) -> None:
+        self.set_class(self.phase(now) is Phase.STALE, "-old")
         lines = render.detail(self._point) if self._point is not None else self._message
         self.query_one(".point", Static).update(prose(lines, self.app.theme))
 
@@ -68,7 +70,11 @@ class PointScreen(ConsoleScreen):
             self._message = [line((f"{self.id_!r} is not there: it was deleted, or never written.", Tone.WARN))]
             self.paint()
 
-        self.shared.actions.ask(get, got, f"read {self.id_!r}")
+        def failed(error: str) -> None:
+            self._message = [line(("✕ ", Tone.BAD), error), (), line("Esc goes back; Enter there reads it again.")]
+            self.paint()
+
+        self.shared.actions.ask(get, got, f"read {self.id_!r}", failed=failed)
 
     def action_edit(self) -> None:
         point = self._point

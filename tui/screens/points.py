@@ -21,6 +21,7 @@ from tui.render.table import Column, Filter, Row, Widths, arrange, fit
 from tui.render.text import Line, Tone, line
 from tui.screens.base import ConsoleScreen, Shared
 from tui.screens.point import PointScreen
+from tui.store import Phase
 from tui.widgets.panels import Panel, StatePane
 from tui.widgets.resource_table import ResourceTable
 from vectron_p2p.model.errors import InvalidArgument
@@ -117,9 +118,12 @@ class PointsScreen(ConsoleScreen):
         self.query_one(".answer", Panel).show(self._message or self._invitation(), self.app.theme)
         frame = self.query_one(".table-frame", Container)
         frame.border_title = (self._query.collection if self._query is not None else "Points").replace("[", r"\[")
+        phase = self.phase(now)
+        self.set_class(phase is Phase.STALE, "-old")
         self.set_class(not self._points, "-message")
         if not self._points:
-            self.query_one(StatePane).show(self._nothing(), self.app.theme)
+            waits = phase in (Phase.LOADING, Phase.ERROR)
+            self.query_one(StatePane).show(self.waiting(phase, now) if waits else self._nothing(), self.app.theme)
             return
         shown = render.table(self._points, scores=self._scores)
         rows: list[Row] = arrange(shown.rows, render.DEFAULT_SORT, Filter())

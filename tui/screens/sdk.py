@@ -11,6 +11,8 @@ from textual.widgets import Static
 from tui.bindings import SDK
 from tui.render.snippets import Snippet, snippets
 from tui.screens.base import ConsoleScreen, Shared
+from tui.store import Phase
+from tui.widgets.panels import StatePane
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,14 +53,20 @@ class SdkScreen(ConsoleScreen):
         with VerticalScroll(classes="content", can_focus=False):
             for _ in snippets([], None):
                 yield Code(classes="code", markup=False)
+        yield StatePane()
 
     def on_mount(self) -> None:
         self.query(Code).first().focus()
 
     def draw(self, now: float) -> None:
-        store = self.shared.store
-        nodes = store.status.value.nodes if store.status.value is not None else []
-        alive = sorted((node for node in nodes if node.liveness == "alive"), key=lambda node: node.name)
+        store, phase = self.shared.store, self.phase(now)
+        self.set_class(phase is Phase.STALE, "-old")
+        status = store.status.value
+        self.set_class(status is None, "-message")
+        if status is None:
+            self.query_one(StatePane).show(self.waiting(phase, now), self.app.theme)
+            return
+        alive = sorted((node for node in status.nodes if node.liveness == "alive"), key=lambda node: node.name)
         addresses = [node.address for node in alive] or [store.link.trying]
         infos = sorted(store.collections.value or [], key=lambda info: -info.count)
         dark = self.app.current_theme.dark

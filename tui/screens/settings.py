@@ -9,12 +9,12 @@ from tui.render import format as fmt
 from tui.render import settings as render
 from tui.render.text import line
 from tui.screens.base import Shared, Shown, TableScreen
+from tui.screens.reader import Reader
 
 if TYPE_CHECKING:
     from textual.binding import BindingType
 
     from tui.store import Feed
-    from vectron_p2p.model.settings import Setting
 
 
 class SettingsScreen(TableScreen):
@@ -28,22 +28,18 @@ class SettingsScreen(TableScreen):
     def __init__(self, shared: Shared, *, mode: str = "") -> None:
         super().__init__(shared, mode=mode)
         self._fixed = False
+        self._reader = Reader(
+            self, shared, lambda: shared.store.settings, lambda: lambda source: source.settings(), "read the settings"
+        )
 
     def feeds(self) -> list[Feed[Any]]:
         return [self.shared.store.settings]
 
+    def on_mount(self) -> None:
+        self._reader.start()
+
     def on_screen_resume(self) -> None:  # besides the base's
-        store = self.shared.store
-
-        def got(settings: list[Setting]) -> None:
-            store.settings.put(settings, self.shared.clock())
-            self.paint()
-
-        def failed(error: str) -> None:
-            store.detail_failed(store.settings, error)
-            self.paint()
-
-        self.shared.actions.ask(lambda source: source.settings(), got, "read the settings", failed=failed)
+        self._reader.anew()
 
     def shown(self) -> Shown:
         settings = self.shared.store.settings.value or []

@@ -169,3 +169,13 @@ async def test_read_only_offers_nothing_that_changes(cluster: ProcessCluster, ot
         assert app.toasts == []
     assert [info.name for info in await other.list_collections()] == [info.name for info in before]
     assert not any(rule.changed and not rule.enabled for rule in (await other.alerts()).rules)
+
+
+async def test_asked_now_and_left(cluster: ProcessCluster) -> None:
+    async with live_console(cluster[0].address) as (app, pilot):
+        app.connection.wake = lambda: app.toasts.append("asked")  # type: ignore[method-assign]
+        await pilot.press("r")
+        assert app.toasts == ["asked"]
+        await pilot.press("q")
+        await eventually(lambda: not app.is_running or app._exit, app, "the end")
+    assert app.return_code == 0

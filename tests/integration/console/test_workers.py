@@ -77,6 +77,28 @@ async def test_a_node_is_drained_another_dies_and_is_removed(cluster: ProcessClu
         await pilot.press("n")
         await pilot.pause()
         assert (await members(other))["n3"].state == "active"
+
+        async def state(wanted: str) -> bool:
+            return (await members(other))["n3"].state == wanted
+
+        cluster.freeze(leaving.index)  # so that it is not gone before it is kept
+        await eventually(
+            lambda: link(app) is LinkState.LIVE and app.shared.store.link.address != leaving.address,
+            app,
+            "another node",
+        )
+        await pilot.press("d", "y")
+        await eventually(lambda: state("draining"), app, "n3 to drain, at another node")
+        await sees(app, "n3 drains: ")
+        await pilot.press("d")
+        await sees(app, "Keep n3?")
+        await pilot.press("y")
+        await eventually(lambda: state("active"), app, "n3 to stay, at another node")
+        await says(app, "n3 stays")
+        cluster.thaw(leaving.index)
+        await point_at(app, pilot, "n3")
+        await sees(app, "alive")
+
         await pilot.press("d")
         await on(app, ConfirmDialog)
         await pilot.press("y")
