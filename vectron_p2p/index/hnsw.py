@@ -8,6 +8,7 @@ never leaves here; an index without elements is never asked. Callers see to it t
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, TypeAlias
 
 import hnswlib
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 Labels: TypeAlias = npt.NDArray[np.int64]
 
 SEED = 100  # of the level generator: with one thread, equal inserts give equal graphs
+LEAST_PORTION = 4  # points: a millisecond; the interpreter lock is asked for after each
 FIRST_CAPACITY = 4_096  # an element not yet used costs about 50 bytes
 NONE = -1
 
@@ -65,20 +67,19 @@ class Graph:
         self.count += len(labels)
 
     def add_while(self, labels: Labels, rows: Matrix, crew: Crew, portion: int, go_on: Callable[[], bool]) -> int:
-        """As `add`, in portions, as long as `go_on`, which is asked before each but every thread's first; how many of
-        `labels`, from the first on, were inserted.
+        """As `add`, in portions of at most `portion`, as long as `go_on`, which is asked before each but every thread's
+        first; how many of `labels`, from the first on, were inserted.
 
         Inserts may run side by side while their labels differ; the first of all is made under the interpreter lock.
         """
         if len(labels) <= portion * crew.size:
             self.add(labels, rows, crew.size)
             return len(labels)
-        starts = iter(range(0, len(labels), portion))  # taken under the interpreter lock, in order
+        portions = iter(_portions(len(labels), portion, crew.size))  # each taken by one thread, in order
         ends: list[int] = []
 
         def work() -> None:
-            for start in starts:
-                end = min(start + portion, len(labels))
+            for start, end in portions:
                 self._index.add_items(rows[start:end], labels[start:end], num_threads=1)
                 ends.append(end)
                 if not go_on():
@@ -121,3 +122,12 @@ class Graph:
     def save(self, path: Path) -> None:
         """Write to `path`; not synced. Holds the interpreter lock throughout: for a forked child. Exclusive."""
         self._index.save_index(str(path))
+
+
+def _portions(count: int, most: int, threads: int) -> list[tuple[int, int]]:
+    """`count` labels cut up: smaller ones towards the end, so that no thread waits long for another's last."""
+    cuts = [0]
+    while cuts[-1] < count:
+        left = count - cuts[-1]
+        cuts.append(cuts[-1] + min(left, most, max(LEAST_PORTION, left // (2 * threads))))
+    return list(itertools.pairwise(cuts))

@@ -21,7 +21,7 @@ K = TypeVar("K", bound="Hashable")
 
 MAX_UNLINKED = 200_000  # every search scans the tail: at this length (300 MB at 384 dimensions) it takes about 30 ms
 TURNS = 8  # per hop to a thread, about 100 ms: hops do not count then, and a stop need not wait long
-PORTION = 480  # points, after which a hop has no more turns, for the same reason: calm turns are long
+PORTION = 960  # points, after which a hop has no more turns, for the same reason: calm turns are long
 IDLE_POLL = 1.0  # a missed `wake` costs no more than this
 
 # A snapshot when little is left to link, or now and then during a long import, so that a kill costs a part of it only.

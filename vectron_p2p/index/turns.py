@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vectron_p2p.index.layer import IndexOptions
 
 BUSY_TURN, IDLE_TURN = 16, 40  # points; after a turn in which somebody searched, and after one in which nobody did
-CALM_TURN = 480  # when nobody has searched for some turns: 0.2 s, so new threads and the planning between cost 1 %
+CALM_TURN = 960  # when nobody has searched for some turns: 0.2 s, so that new threads and the planning between cost 1 %
 GROWTH = 2  # times as many after each turn without a search: what a turn cut short has planned in vain stays small
 LONG_TAIL = 1_000  # slots that wait: beyond, every search pays more for scanning them than for waiting
 
