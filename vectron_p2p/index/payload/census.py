@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vectron_p2p.index.slots import View
     from vectron_p2p.model.payload_fields import Scalar
 
-STEP = 65_536  # slots, or pairs of a column, looked at together
+STEP = 16_384  # slots, or pairs of a column, looked at together
 
 
 def census(index: PayloadIndex, view: View, points: int) -> PayloadFields:
@@ -63,15 +63,15 @@ def _count(name: str, field: Field, view: View) -> PayloadField:
     found.take(field.elements, view, "[]")
     if containers:
         found.kinds.add("object")
-    texts, numbers = ordered_values(found.texts), ordered_values(found.numbers)
-    few = found.exact and len(texts) + len(numbers) <= MAX_VALUES
+    distinct = len(found.texts) + len(found.numbers)
+    few = found.exact and distinct <= MAX_VALUES
     return PayloadField(
         name=name,
         kinds=ordered_kinds(found.kinds),
         points=points,
-        distinct=len(texts) + len(numbers),
+        distinct=distinct,
         distinct_exact=found.exact,
-        values=ordered_values([*texts, *numbers]) if few else [],
+        values=ordered_values([*found.texts, *found.numbers]) if few else [],
         lowest=found.lowest,
         highest=found.highest,
         bytes=field.nbytes + FIELD_BYTES,
