@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 COLUMNS = (
     Column("name", "COLLECTION", most=48),
     Column("points", "POINTS", right=True),
-    Column("indexed", "INDEXED", priority=3, right=True, help="share of the points that a graph holds"),
+    Column(
+        "indexed",
+        "INDEXED",
+        priority=3,
+        right=True,
+        help="share of the points that a graph holds; small shards need none",
+    ),
     Column("size", "SIZE", priority=2, right=True, help="one replica of each shard"),
     Column("dimension", "DIM", priority=1, right=True),
     Column("metric", "METRIC", priority=4),
@@ -100,7 +106,9 @@ SHARD_COLUMNS = (
     Column("shard", "SHARD", right=True),
     Column("health", "HEALTH", help="whether its replicas answer and hold the same rows"),
     Column("points", "POINTS", priority=1, right=True, help="of the fullest replica"),
-    Column("indexed", "INDEXED", priority=4, right=True, help="of the least indexed replica"),
+    Column(
+        "indexed", "INDEXED", priority=4, right=True, help="of the least indexed replica; small shards need no graph"
+    ),
     Column("tombstones", "DELETED", priority=5, right=True, help="tombstones of the fullest replica"),
     Column("size", "SIZE", priority=3, right=True, help="of the largest replica"),
     Column("owners", "OWNERS", priority=2, most=60, help="nodes that hold it, with the state of each replica"),
