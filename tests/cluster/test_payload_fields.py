@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
 
 from vectron_p2p.client.async_client import AsyncClient
+from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.model.errors import NotFound
 from vectron_p2p.model.payload_fields import PayloadFields
+from vectron_p2p.node import payload_fields
 from vectron_p2p.testing.cluster import open_cluster
 
 ROWS: list[dict[str, Any]] = [
@@ -89,3 +92,30 @@ async def test_after_a_start_and_without_an_index() -> None:
         assert (found.fields, found.points, found.missing_shards) == ([], 1, 0)
         with pytest.raises(NotFound):
             await db.collection("none").fields()
+
+
+async def test_shards_are_counted_once_until_they_are_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[ShardIndex] = []
+    census = ShardIndex.census
+
+    def counting(index: ShardIndex) -> PayloadFields | None:
+        counted.append(index)
+        return census(index)
+
+    monkeypatch.setattr(ShardIndex, "census", counting)
+    async with open_cluster(nodes=3, seed=6) as cluster, cluster.client() as db:
+        await fill(db, shards=4)
+        assert counted == []  # nothing is counted that nobody asks for
+        docs = db.collection("docs")
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(docs.fields)
+        assert len(counted) == len(set(counted)) == 4
+        await docs.upsert(ids=[500], vectors=[[1.0]], payloads=[{"n": 1}], consistency="all")
+        await docs.fields()
+        assert len(counted) == 5
+        monkeypatch.setattr(payload_fields, "KEPT_FIELDS", 0)
+        await docs.upsert(ids=[500], vectors=[[1.0]], payloads=[{"n": 2}], consistency="all")
+        for _ in range(2):
+            await docs.fields()
+        assert len(counted) > 6

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vectron_p2p.node.runtime import Runtime
 
 ASK_TIMEOUT = 4.0  # counting five million rows takes a second; a console gives up after 5 s
-KEPT = 256  # shards whose figures are kept until they are written to: as many as one collection may have
+KEPT_FIELDS = 16_384  # of shards that were not written to since they were counted: at most some 10 MB
 
 
 class CollectionFields:
@@ -44,6 +44,7 @@ class CollectionFields:
         self._executor = runtime.executor
         self._state = state
         self._kept: dict[ShardId, tuple[tuple[int, int], PayloadFields]] = {}
+        self._turn = trio.Lock()
 
     # --- of this node -----------------------------------------------------------------------------------------------
 
@@ -66,16 +67,18 @@ class CollectionFields:
         """None from a learner, and while payloads are read after a start."""
         if replica.learner is not None:
             return None
-        revision = replica.index.revision  # first: what is written meanwhile is counted again
-        kept = self._kept.get(replica.shard)
-        if kept is not None and kept[0] == revision:
-            return kept[1]
-        found = await self._executor.run("read", replica.index.census)
-        if found is not None:
-            if len(self._kept) >= KEPT:
-                self._kept.clear()
-            self._kept[replica.shard] = revision, found
-        return found
+        async with self._turn:  # one count at a time: the threads for reads are there for others too
+            revision = replica.index.revision  # first: what is written meanwhile is counted again
+            kept = self._kept.get(replica.shard)
+            if kept is not None and kept[0] == revision:
+                return kept[1]
+            found = await self._executor.run("read", replica.index.census)
+            if found is not None:
+                held = sum(len(fields.fields) for _, fields in self._kept.values())
+                if held + len(found.fields) > KEPT_FIELDS:
+                    self._kept.clear()
+                self._kept[replica.shard] = revision, found
+            return found
 
     # --- of the cluster ---------------------------------------------------------------------------------------------
 
