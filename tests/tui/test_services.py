@@ -15,6 +15,8 @@ from tui.screens.nodes import NodeScreen
 from vectron_p2p.model.logs import LogRecord
 from vectron_p2p.model.statistics import ConnectionStatistics, OperationStatistics
 from vectron_p2p.model.traffic import PeerFigures, RoundTripFigures, TrafficFigures
+from vectron_p2p.node.measuring import operation_name
+from vectron_p2p.protocol import messages
 
 pytestmark = pytest.mark.anyio
 
@@ -52,6 +54,11 @@ def test_the_slowest_operation_of_each_in_the_shortest_window_that_has_any():
     assert found["Repair"].startswith("not asked for an hour")
     assert found["Node health"].startswith("lag p50 2.0 ms")
     assert "dead: n3" in found["Membership"]
+
+
+def test_what_is_asked_of_services_are_operations_that_there_are():
+    known = {operation_name(cls) for cls in vars(messages).values() if isinstance(cls, type)} | {"search_batch"}
+    assert set().union(*services.OPERATIONS.values()) <= known
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 48)])

@@ -25,7 +25,7 @@ OPERATIONS: dict[str, frozenset[str]] = {
     "Catalog quorum": frozenset(
         {
             "create_collection", "delete_collection", "set_replicas", "drain_node", "remove_node", "join_cluster",
-            "set_alert_rule", "silence_alerts", "acknowledge_alert", "resolve_alert",
+            "set_alert_rule", "set_alert_route", "handle_alert", "silence_alerts",
         }
     ),
     "Replication": frozenset({"apply_rows", "prepare"}),
@@ -70,10 +70,10 @@ def alive_of(status: ClusterStatus) -> list[NodeStatus]:
 def _membership(status: ClusterStatus) -> Service:
     groups = {word: [node.name for node in status.nodes if node.liveness == word] for word in ("suspect", "dead")}
     if not any(groups.values()):
-        return Service("Membership", Tone.OK, "every node answers")
+        return Service(MEMBERSHIP, Tone.OK, "every node answers")
     tone = Tone.BAD if groups["dead"] else Tone.WARN
     words = [f"{word}: {', '.join(sorted(names))}" for word, names in groups.items() if names]
-    return Service("Membership", tone, "; ".join(words))
+    return Service(MEMBERSHIP, tone, "; ".join(words))
 
 
 def _quorum(status: ClusterStatus) -> Service:
@@ -95,13 +95,18 @@ def _replication(status: ClusterStatus) -> Service:
 def _repair(status: ClusterStatus) -> Service:
     hints = sum(node.hints for node in alive_of(status))
     if hints:
-        return Service("Repair", Tone.WARN, f"{fmt.count(hints)} hints wait for nodes that are away")
+        word = "hint waits" if hints == 1 else "hints wait"
+        return Service("Repair", Tone.WARN, f"{fmt.count(hints)} {word} for nodes that are away")
     return Service("Repair", Tone.OK, "no hints wait")
 
 
 def _index(status: ClusterStatus) -> Service:
     waiting = sum(node.unindexed for node in alive_of(status))
-    text = f"{fmt.count(waiting)} points to be linked" if waiting else "nothing waits to be linked"
+    text = (
+        f"{fmt.count(waiting)} {'point' if waiting == 1 else 'points'} to be linked"
+        if waiting
+        else "nothing waits to be linked"
+    )
     return Service("Index", Tone.OK, text)
 
 
