@@ -43,7 +43,7 @@ async def test_the_connections_and_the_log_of_a_node(cluster: ProcessCluster, ot
         await sees(app, "Connections · ", "client", "peer")
         await pilot.press("l")
         await on(app, LogsScreen)
-        await sees(app, "Nodes › n2 › log", "member_changed")
+        await sees(app, "Nodes › n2 › log", "info and above")
         await eventually(lambda: len(first_column(app)) > 3, app, "records")
         nodes = [column.key for column in screen(app).columns].index("node")
         assert {str(table(app).get_row_at(row)[nodes]).strip() for row in range(table(app).row_count)} == {"n2"}
