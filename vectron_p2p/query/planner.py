@@ -31,7 +31,8 @@ GATHER, READ, PRODUCT = 0.6, 0.5, 0.06
 SCAN_AT_MOST = 2_000  # matches scanned whatever a graph costs: 1 ms, and exact; see GRAPH_FROM
 
 FILTER_MARGIN = 1.4  # a beam for matches is this much wider than their share asks: near a query there may be fewer
-ENOUGH_TIMES = 3  # matches in the beam for one that is wanted: the last ones of a beam are the least sure; see `enough`
+# Matches in the beam for one that is wanted, and of those that it was made for: the last of a beam are the least sure.
+ENOUGH_TIMES, ENOUGH_SHARE = 3, 0.55
 
 KEY_US, ROW_US = 0.5, 10.0  # making the key of an id and comparing it; reading, checking and unpacking a row
 CHECK_AT_ONCE = 256  # rows read before a search is planned, where the index cannot tell whether they pass: 2 ms
@@ -107,7 +108,7 @@ def choose_filtered(
 
 def enough(k: int, ef: int) -> int:
     """Matches that a beam for `ef` of them should hold for `k` hits: fewer say that they lie at its edge."""
-    return min(ENOUGH_TIMES * k, max(k, ef // 2))
+    return min(ENOUGH_TIMES * k, max(k, int(ENOUGH_SHARE * ef)))
 
 
 def worth_copying(ef: int, points: int, matches: int) -> bool:
