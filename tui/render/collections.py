@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from vectron_p2p.model.collections import CollectionInfo
     from vectron_p2p.model.nodes import ClusterInfo, ReplicaInfo, ShardInfo
 
+INDEXED = Column(
+    "indexed",
+    "INDEXED",
+    priority=3,
+    right=True,
+    help="share of the points that a graph holds; small shards need none",
+)
 COLUMNS = (
     Column("name", "COLLECTION", most=48),
     Column("points", "POINTS", right=True),
-    Column(
-        "indexed",
-        "INDEXED",
-        priority=3,
-        right=True,
-        help="share of the points that a graph holds; small shards need none",
-    ),
+    INDEXED,
     Column("size", "SIZE", priority=2, right=True, help="one replica of each shard"),
     Column("dimension", "DIM", priority=1, right=True),
     Column("metric", "METRIC", priority=4),

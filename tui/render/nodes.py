@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tui.render import format as fmt
 from tui.render import marks
+from tui.render.collections import INDEXED
 from tui.render.panels import Chart
 from tui.render.table import Cell, Column, Row, Sort, Table, cell
 from tui.render.text import Line, Span, Tone, line
@@ -122,13 +123,7 @@ REPLICA_COLUMNS = (
     Column("shard", "SHARD", right=True),
     Column("state", "STATE", priority=1),
     Column("points", "POINTS", priority=2, right=True),
-    Column(
-        "indexed",
-        "INDEXED",
-        priority=3,
-        right=True,
-        help="share of the points that a graph holds; small shards need none",
-    ),
+    INDEXED,
     Column("tombstones", "DELETED", priority=5, right=True, help="tombstones kept"),
     Column("bytes", "SIZE", priority=4, right=True),
     Column("root", "MERKLE ROOT", priority=6, most=16, help="equal roots: equal replicas"),

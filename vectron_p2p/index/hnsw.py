@@ -47,7 +47,7 @@ class Graph:
         graph._index = hnswlib.Index(space=graph._space, dim=dimension)
         graph._index.load_index(str(path), max_elements=max(FIRST_CAPACITY, count * 3 // 2))
         graph._index.set_ef(1)  # loading sets it anew
-        graph.count = int(graph._index.get_current_count())
+        graph._recount()
         return graph
 
     @property
@@ -62,9 +62,11 @@ class Graph:
         self._index.resize_index(max(self.count + more, self.capacity * 3 // 2))
 
     def add(self, labels: Labels, rows: Matrix, threads: int) -> None:
-        """Insert new labels; there is room for them. Exclusive."""
-        self._index.add_items(rows, labels, num_threads=threads)
-        self.count += len(labels)
+        """Insert new labels; there is room for them. Exclusive. After a failure the same may be tried again."""
+        try:
+            self._index.add_items(rows, labels, num_threads=threads)
+        finally:
+            self._recount()
 
     def add_while(self, labels: Labels, rows: Matrix, crew: Crew, portion: int, go_on: Callable[[], bool]) -> int:
         """As `add`, in portions of at most `portion`, as long as `go_on`, which is asked before each but every thread's
@@ -85,10 +87,15 @@ class Graph:
                 if not go_on():
                     return
 
-        crew.run(work)
-        done = max(ends)  # all before was taken earlier, and who takes a portion ends it
-        self.count += done
-        return done
+        try:
+            crew.run(work)
+        finally:
+            self._recount()
+        return max(ends)  # all before was taken earlier, and who takes a portion ends it
+
+    def _recount(self) -> None:
+        """Also of what was inserted before a failure: it takes room."""
+        self.count = int(self._index.get_current_count())
 
     def search(self, queries: Matrix, fetch: int) -> Labels:
         """The `fetch` labels found nearest to each query with a beam of `fetch`, best first; -1 in unfilled places.

@@ -85,8 +85,14 @@ def test_adding_goes_on_while_it_may(threads: int) -> None:
 def test_adding_more_than_there_is_room_for_fails_whichever_thread_does() -> None:
     matrix, room = normalise(clustered(hnsw.FIRST_CAPACITY + 100, 4)), hnsw.FIRST_CAPACITY
     graph = Graph(4, "cosine", 4, 10)
+    labels = np.arange(room + 100, dtype=np.int64)
     with pytest.raises(RuntimeError):
-        graph.add_while(np.arange(room + 100, dtype=np.int64), matrix, ThreadCrew(2), 64, lambda: True)
+        graph.add_while(labels, matrix, ThreadCrew(2), 64, lambda: True)
+    assert graph.count == room, "what was inserted takes room"
+    assert graph.needs_growth(1)
+    graph.grow(100)
+    assert graph.add_while(labels, matrix, ThreadCrew(2), 64, lambda: True) == len(labels)
+    assert graph.count == len(labels), "tried again, none is there twice"
 
 
 def test_save_and_load(tmp_path: Path) -> None:
