@@ -194,7 +194,7 @@ class MeasuredConsole(ConsoleApp):
         screen = self.screen
         if isinstance(screen, ConsoleScreen):
             return screen.painted and (not isinstance(self.focused, Input) or bool(self.focused.size))
-        return all(window.size for window in screen.query("VerticalScroll, Input"))
+        return all(window.size for window in screen.query("VerticalScroll, Input, ResourceTable"))
 
 
 def _character(key: str) -> str | None:

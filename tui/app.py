@@ -13,11 +13,12 @@ from textual.app import App
 
 from tui.actions import Actions
 from tui.bindings import APP
-from tui.commands import ConsoleCommands
+from tui.commands import commands
 from tui.config import Config
 from tui.config import load as load_config
 from tui.connection import Connection, Timing
 from tui.dialogs.help import HelpScreen
+from tui.dialogs.palette import Palette
 from tui.garbage import Garbage
 from tui.precedence import Precedence
 from tui.screens.alerts import AlertsScreen
@@ -34,7 +35,6 @@ from tui.screens.traffic import TrafficScreen
 from tui.source import Opener, client_opener
 from tui.store import Store
 from tui.themes import DARK, LIGHT
-from tui.widgets.dimmed import Palette
 from vectron_p2p.model.errors import InvalidArgument
 from vectron_p2p.model.ids import parse_address
 
@@ -68,7 +68,6 @@ _SCREENS = (
 class ConsoleApp(App[None]):
     TITLE = "vectron"
     CSS_PATH = "styles/app.tcss"
-    COMMANDS = {ConsoleCommands}
     BINDINGS: ClassVar[list[BindingType]] = [*APP]
 
     def __init__(
@@ -265,7 +264,7 @@ class ConsoleApp(App[None]):
 
     def action_command_palette(self) -> None:
         if not isinstance(self.screen, Palette):
-            self.push_screen(Palette(id="--command-palette"))
+            self.push_screen(Palette(commands(self)))
 
     def action_refresh(self) -> None:
         self.connection.wake()

@@ -166,6 +166,16 @@ FORM = [
     _key("escape", "cancel", "Cancel", "Close the form; nothing is done.", id="form-cancel"),
 ]
 
+PALETTE = [
+    _key("escape", "close", "Close", "Close the palette.", id="palette-close"),
+    _key("down", "offer('cursor_down')", "Down", "Next entry.", id="palette-down", show=False),
+    _key("up", "offer('cursor_up')", "Up", "Entry before.", id="palette-up", show=False),
+    _key("pagedown", "offer('page_down')", "Page down", "A page further.", id="palette-page-down", show=False),
+    _key("pageup", "offer('page_up')", "Page up", "A page back.", id="palette-page-up", show=False),
+    _key("ctrl+home,shift+home", "offer('scroll_top')", "Top", "First entry.", id="palette-first", show=False),
+    _key("ctrl+end,shift+end", "offer('scroll_bottom')", "Bottom", "Last entry.", id="palette-last", show=False),
+]
+
 HELP = [_key("escape,q,?,f1", "close", "Close", "Close the help.", id="help-close")]
 
 ACTIONS = (
@@ -184,6 +194,6 @@ ACTIONS = (
 )
 """What single screens do."""
 
-GROUPS = (APP, BACK, TABLE_SCREEN, TABLE, *ACTIONS, CONFIRM, FORM, HELP)
+GROUPS = (APP, BACK, TABLE_SCREEN, TABLE, *ACTIONS, CONFIRM, FORM, PALETTE, HELP)
 IDS = frozenset(each.id or "" for group in GROUPS for each in group)
 """What a keymap may name."""

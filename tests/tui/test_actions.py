@@ -137,6 +137,7 @@ class TestCollections:
             await pilot.press("ctrl+s")
             await until(lambda: any(info.name == "new" for info in app.shared.store.collections.value or []))
             assert fake.changes == [("create", "new", 384, "l2", 4, 3)]
+            await until(lambda: said(app))  # which comes after the figures
             assert said(app) == ["collection new is there"]
 
     async def test_a_form_names_each_wrong_field_and_escape_does_nothing(self, fake):

@@ -13,8 +13,9 @@ from tests.tui.helpers import console, screen, settle, table, text, until
 from tui import bindings
 from tui.__main__ import main
 from tui.app import ConsoleApp, seeds_of
-from tui.commands import ConsoleCommands
+from tui.commands import Command, commands, find
 from tui.dialogs.help import HelpScreen, help_lines
+from tui.dialogs.palette import Palette
 from tui.render.text import Line, Span, Tone, plain
 from tui.screens.collections import CollectionScreen
 from tui.screens.nodes import NodeScreen, NodesScreen
@@ -35,10 +36,15 @@ def fake() -> FakeCluster:
 async def _choose(app: ConsoleApp, pilot: Pilot[None], words: str) -> None:
     await pilot.press("colon")
     await pilot.press(*("space" if letter == " " else letter for letter in words))
-    await pilot.pause(0.2)
     await pilot.press("enter")
     await settle(app, pilot)
     await settle(app, pilot)
+
+
+def _found(app: ConsoleApp) -> list[str]:
+    """What the palette offers."""
+    assert isinstance(app.screen, Palette)
+    return [each.command.name for each in app.screen.found]
 
 
 async def test_every_key_has_an_id_a_label_and_a_sentence():
@@ -109,15 +115,60 @@ async def test_palette_opens_screens_nodes_and_collections(fake):
 
 
 async def test_palette_offers_what_there_is_before_anything_is_typed(fake):
-    async with console(fake) as (app, _):
-        provider = ConsoleCommands(app.screen)
-        offered = [str(getattr(hit, "display", hit)) async for hit in provider.discover()]
+    async with console(fake) as (app, pilot):
+        offered = [each.name for each in commands(app)]
         assert offered[: len(bindings.MODES)] == [label.lower() for _, label in bindings.MODES]
         assert "node n5" in offered
         assert "collection docs" in offered
+        await pilot.press(":")
+        await until(lambda: isinstance(app.screen, Palette))
+        assert _found(app) == offered
+        assert "Show the nodes screen (no, node, workers)" in text(app)
     async with console(FakeCluster(dead={"127.0.0.1:7701"}), ready=False) as (app, _):
-        provider = ConsoleCommands(app.screen)
-        assert len([hit async for hit in provider.discover()]) == len(bindings.MODES) + 5
+        assert len(list(commands(app))) == len(bindings.MODES) + 5
+
+
+async def test_palette_goes_to_what_is_chosen_by_keys_or_mouse(fake):
+    async with console(fake) as (app, pilot):
+        await pilot.press(":", *"node")
+        names = _found(app)
+        assert names[:3] == ["nodes", "node n1", "node n2"]
+        await pilot.press("down", "down", "pageup", "ctrl+end", "ctrl+home", "down", "enter")
+        await until(lambda: isinstance(app.screen, NodeScreen))
+        await settle(app, pilot)
+        assert "Nodes › n1" in text(app)
+        await pilot.press(":")
+        await pilot.click("Offers", offset=(3, 3))
+        await until(lambda: app.current_mode == "shards")
+
+
+async def test_palette_closes_and_leaves_everything_as_it_is(fake):
+    async with console(fake) as (app, pilot):
+        before = app.screen
+        for leave in (["escape"], ["enter", "escape"]):
+            await pilot.press(":", *"zzzz")
+            assert _found(app) == []
+            await pilot.press(*leave)
+            assert app.screen is before
+        await pilot.press(":", "ctrl+p")
+        assert isinstance(app.screen, Palette)
+        await pilot.click(offset=(1, 22))
+        assert app.screen is before
+
+
+async def test_palette_is_found_by_other_words_and_by_letters_in_their_order():
+    offered = [Command(name, "", lambda: None) for name in ("overview", "nodes", "node workers", "collection words")]
+
+    def found(words: str) -> list[str]:
+        return [each.command.name for each in find(offered, words)]
+
+    assert found(" ") == [each.name for each in offered]
+    assert found("workers") == ["node workers", "nodes"]
+    assert found("pulses") == ["overview"]
+    assert found("cowo") == ["collection words"]
+    assert found("sedon") == []
+    (row,) = [each.row("0") for each in find(offered, "lect")]
+    assert row.cells["name"].spans == (Span("col"), Span("lect", Tone.STRONG), Span("ion words"))
 
 
 async def test_themes(fake):

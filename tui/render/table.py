@@ -208,10 +208,9 @@ def arrange(
 ) -> list[Row]:
     """The rows that `wanted` accepts, in the order of `sort`; `columns` may be named by their labels."""
     labels = {column.label.casefold().replace(" ", "_"): column.key for column in columns if column.label}
-    kept = [row for row in rows if wanted.accepts(row, labels)] if wanted.text.strip() else list(rows)
-    if sort is not None:
-        kept = (keys or SortKeys()).sort(kept, sort)
-    return kept
+    if sort is not None:  # all of them: then those that stand in order are not sorted anew with each letter of a filter
+        rows = (keys or SortKeys()).sort(tuple(rows), sort)
+    return [row for row in rows if wanted.accepts(row, labels)] if wanted.text.strip() else list(rows)
 
 
 @dataclass(frozen=True, slots=True)

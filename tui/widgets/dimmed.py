@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from rich.segment import Segment
-from textual.command import CommandPalette
+from textual import events
 from textual.renderables.background_screen import BackgroundScreen
 from textual.screen import ModalScreen, ScreenResultType
 from textual.strip import Strip
@@ -72,6 +72,11 @@ class _Dimming:
 
     _below: tuple[Screen[Any], Color, _Below] | None = None
 
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.ScreenResume):  # its styles were made when it was mounted, a moment ago
+            event.refresh_styles = False
+        await super().on_event(event)  # type: ignore[misc]
+
     def render(self) -> Any:
         below = super().render()  # type: ignore[misc]  # a screen's
         if not isinstance(below, BackgroundScreen):
@@ -99,11 +104,7 @@ class Dialog(_Dimming, ModalScreen[ScreenResultType]):
         keys = [
             f"{self.app.get_key_display(binding)} {binding.description}"
             for node, binding, enabled, _ in self.active_bindings.values()
-            if node is self and enabled and binding.id  # not those of Textual itself
+            if node is self and enabled and binding.show and binding.id  # not those of Textual itself
         ]
         for window in self.query(".window"):  # the help has none: it is nothing but keys
             window.border_subtitle = " · ".join(keys).replace("[", r"\[")
-
-
-class Palette(_Dimming, CommandPalette):
-    """Textual's, over such a screen."""

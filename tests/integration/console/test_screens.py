@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from textual.command import CommandList, CommandPalette
 from textual.widgets import Static
 
 from tests.integration.console.driving import (
@@ -22,6 +21,7 @@ from tui.config import Config
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.form import FormDialog
 from tui.dialogs.help import HelpScreen
+from tui.dialogs.palette import Palette
 from tui.screens.alerts import RulesScreen
 from tui.screens.collections import CollectionScreen, ShardScreen
 from tui.screens.fields import FieldsScreen
@@ -75,15 +75,14 @@ async def test_the_palette_finds_screens_by_other_words_and_whatever_has_a_name(
 
         async def choose(words: str, name: str) -> None:
             await pilot.press("escape", ":")
-            await on(app, CommandPalette)
+            await on(app, Palette)
             await type_in(pilot, words)
             await eventually(lambda: best() == name, app, f"{name} found by {words}")
             await pilot.press("enter")
-            await eventually(lambda: not isinstance(app.screen, CommandPalette), app, "the palette to close")
+            await eventually(lambda: not isinstance(app.screen, Palette), app, "the palette to close")
 
         def best() -> str:
-            offered = app.screen.query_one(CommandList)
-            return str(offered.get_option_at_index(0).hit.text) if offered.option_count else ""  # type: ignore[attr-defined]
+            return app.screen.found[0].command.name if app.screen.found else ""  # type: ignore[attr-defined]
 
         for mode, word in (("sdk", "snippets"), ("points", "pt"), ("nodes", "workers"), ("traffic", "gateway")):
             await choose(word, mode)
