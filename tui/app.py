@@ -20,7 +20,7 @@ from tui.connection import Connection, Timing
 from tui.dialogs.help import HelpScreen
 from tui.dialogs.palette import Palette
 from tui.garbage import Garbage
-from tui.precedence import Precedence
+from tui.precedence import ANSWER_S, Precedence
 from tui.screens.alerts import AlertsScreen
 from tui.screens.base import ConsoleScreen, Shared, TableScreen
 from tui.screens.collections import CollectionScreen, CollectionsScreen
@@ -159,6 +159,7 @@ class ConsoleApp(App[None]):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):
             self._garbage.key(self._clock())
+            self.set_timer(ANSWER_S, self._garbage.answered)
             self._precedence.key()
         await super().on_event(event)
 

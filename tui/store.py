@@ -154,6 +154,12 @@ class Store:
         self.events: deque[Event] = deque(maxlen=EVENTS)
         self.revision = 0
 
+    def names(self) -> dict[str, str]:
+        """Node names by id, from whichever feed has them."""
+        info, status = self.cluster.value, self.status.value
+        names = {node.id: node.name for node in info.nodes} if info is not None else {}
+        return names | ({node.id: node.name for node in status.nodes} if status is not None else {})
+
     # --- written by the connection ---
 
     def trying(self, address: str, known: int) -> None:

@@ -159,6 +159,17 @@ class TestLive:
             await settle(app, pilot)
             assert "UPTIME" in text(app)
 
+    async def test_a_terminal_that_changes_its_size_while_another_screen_is_on_top(self, fake):
+        async with console(fake, size=WIDE) as (app, pilot):
+            await pilot.press("2", "3")
+            for size, there in ((NARROW, False), (WIDE, True)):
+                await pilot.resize_terminal(*size)
+                await pilot.press("2")
+                await until(lambda: app.screen.size == size)  # noqa: B023  # ends in this round
+                await settle(app, pilot)
+                assert ("UPTIME" in text(app)) is there
+                await pilot.press("3")
+
 
 NUMBERED = [(str(number),) for number in range(10)]
 

@@ -102,11 +102,7 @@ def _repair(status: ClusterStatus) -> Service:
 
 def _index(status: ClusterStatus) -> Service:
     waiting = sum(node.unindexed for node in alive_of(status))
-    text = (
-        f"{fmt.count(waiting)} {'point' if waiting == 1 else 'points'} to be linked"
-        if waiting
-        else "nothing waits to be linked"
-    )
+    text = f"{fmt.plural(waiting, 'point')} to be linked" if waiting else "nothing waits to be linked"
     return Service("Index", Tone.OK, text)
 
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
+    from textual.geometry import Size
     from textual.widget import Widget
 
     from tui.actions import Actions
@@ -161,6 +162,11 @@ class ConsoleScreen(Screen[None]):
         if isinstance(event, events.ScreenResume):  # styles stay what they were while another screen was on top
             event.refresh_styles, self._styled_for = self._styled_for != self.app.theme, self.app.theme
         await super().on_event(event)
+
+    def _screen_resized(self, size: Size) -> None:
+        """Textual lays a screen out, and draws it, before it says that it is on top again: with old figures."""
+        if size != self.size or not self._composed:
+            super()._screen_resized(size)
 
     def on_screen_suspend(self) -> None:
         self._painted = False
@@ -386,13 +392,7 @@ class TableScreen(ConsoleScreen):
     @on(FilterBar.Closed)
     def _filter_closed(self) -> None:
         self.query_one(ResourceTable).focus()
-
-
-def names_of(store: Store) -> dict[str, str]:
-    """Node names by id, from whichever feed has them."""
-    info, status = store.cluster.value, store.status.value
-    names = {node.id: node.name for node in info.nodes} if info is not None else {}
-    return names | ({node.id: node.name for node in status.nodes} if status is not None else {})
+        self.query_one(FilterBar).rest()
 
 
 def inner_width(screen: ConsoleScreen) -> int:

@@ -10,7 +10,7 @@ from tui.render import format as fmt
 from tui.render.panels import columns_of_facts
 from tui.render.table import Table
 from tui.render.text import Tone, line
-from tui.screens.base import Shared, Shown, TableScreen, inner_width, names_of
+from tui.screens.base import Shared, Shown, TableScreen, inner_width
 from tui.screens.fields import FieldsReader, FieldsScreen
 from tui.screens.reader import Reader
 from tui.store import Phase
@@ -154,7 +154,7 @@ class CollectionScreen(_CollectionActions):
         cluster, info = store.cluster.value, collections.find(store.collections.value, self.key)
         assert cluster is not None
         shards = collections.shards_of(cluster, info) if info is not None else []
-        table = collections.shard_table(shards, info.replicas if info is not None else 0, names_of(store))
+        table = collections.shard_table(shards, info.replicas if info is not None else 0, store.names())
         return Shown(f"Shards · {len(shards)}", table, [line("No shards to show.")])
 
     def open_row(self, key: str) -> None:
@@ -209,6 +209,6 @@ class ShardScreen(TableScreen):
             return Shown(f"shard {self.shard}", Table((), ()), [line((f"{name} exists no longer.", Tone.WARN))])
         status = store.status.value
         liveness = {node.id: node.liveness for node in status.nodes} if status is not None else {}
-        table = collections.replica_table(shard, names_of(store), liveness)
+        table = collections.replica_table(shard, store.names(), liveness)
         word = collections.health(shard, wanted)[0]
         return Shown(f"{name} › shard {self.shard} · {word}", table, [line("No replica is placed.")])

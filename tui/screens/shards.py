@@ -9,6 +9,7 @@ from tui.render.text import line
 from tui.screens.base import Shared, Shown, TableScreen
 from tui.screens.collections import ShardScreen
 from tui.widgets.panels import Panel
+from tui.widgets.resource_table import ResourceTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,13 +41,20 @@ class ShardsScreen(TableScreen):
         self._made: tuple[object, object, object, Table] | None = None
 
     def on_mount(self) -> None:
-        self.shared.ahead.append(self._prepare)
+        self.shared.ahead.extend((self._make, self._arrange))
 
-    def _prepare(self) -> None:
+    def _make(self) -> None:
         """Thousands of rows are counted and put in order as they change, not all at once when a key asks for them."""
         info = self.shared.store.cluster.value
         if info is not None:
-            self._in_order(self._table(info))
+            self._table(info)
+
+    def _arrange(self) -> None:
+        info = self.shared.store.cluster.value
+        if info is not None:
+            table = self._table(info)
+            rows, on_show = self._in_order(table), self.query_one(ResourceTable).rows_on_show
+            self._widths.measure(table.columns, rows, on_show)
 
     def feeds(self) -> list[Feed[Any]]:
         return [self.shared.store.cluster]

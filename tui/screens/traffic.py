@@ -10,7 +10,7 @@ from tui.render import traffic
 from tui.render.panels import draw
 from tui.render.table import Widths
 from tui.render.text import line
-from tui.screens.base import Shared, Shown, TableScreen, names_of
+from tui.screens.base import Shared, Shown, TableScreen
 from tui.screens.logs import LogsScreen
 from tui.widgets.panels import Panel
 from vectron_p2p.model.statistics import WINDOWS_S
@@ -79,12 +79,12 @@ class TrafficScreen(TableScreen):
         store = self.shared.store
         statistics = (store.statistics.value or {}).values()
         if self._view is View.PEERS:
-            table, empty = traffic.peers(statistics, names_of(store)), "No node has spoken to another one yet."
+            table, empty = traffic.peers(statistics, store.names()), "No node has spoken to another one yet."
         elif self._view is View.CONNECTIONS:
             table, empty = traffic.callers(statistics), "Nobody is connected."
         else:
             per_node = self._view is View.BY_NODE
-            table = traffic.operations(store.operations.value or {}, names_of(store), self._window, per_node=per_node)
+            table = traffic.operations(store.operations.value or {}, store.names(), self._window, per_node=per_node)
             empty = "Nothing was asked within this time."
         timed = self._view in (View.OPERATIONS, View.BY_NODE)
         window = f" · last {traffic.WINDOW_NAMES[self._window]}" if timed else ""

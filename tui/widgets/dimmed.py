@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.style import Style
     from textual.color import Color
     from textual.css.styles import RulesMap
-    from textual.geometry import Region
+    from textual.geometry import Region, Size
     from textual.screen import Screen
     from textual.style import Style as VisualStyle
     from textual.visual import RenderOptions
@@ -70,7 +70,7 @@ def _dimmed(style: Style | None, color: Color) -> Style | None:
 class _Dimming:
     """For modal screens. What lies below is looked at again only when it says that it has changed."""
 
-    _below: tuple[Screen[Any], Color, _Below] | None = None
+    _below: tuple[tuple[Screen[Any], Color, Size], _Below] | None = None
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.ScreenResume):  # its styles were made when it was mounted, a moment ago
@@ -81,9 +81,10 @@ class _Dimming:
         below = super().render()  # type: ignore[misc]  # a screen's
         if not isinstance(below, BackgroundScreen):
             return below
-        if self._below is None or self._below[:2] != (below.screen, below.color):
-            self._below = below.screen, below.color, _Below(below)
-        return self._below[2]
+        what = below.screen, below.color, below.screen.size
+        if self._below is None or self._below[0] != what:
+            self._below = what, _Below(below)
+        return self._below[1]
 
     def refresh(self, *regions: Region, **how: bool) -> Any:
         if regions:  # of the screen below
@@ -93,8 +94,9 @@ class _Dimming:
     def on_screen_resume(self) -> None:
         self._below = None
 
-    def on_resize(self) -> None:
-        self._below = None
+    def _screen_resized(self, size: Size) -> None:
+        if size != self.size:  # type: ignore[attr-defined]  # else laid out, and drawn, when it came to the top
+            super()._screen_resized(size)  # type: ignore[misc]
 
 
 class Dialog(_Dimming, ModalScreen[ScreenResultType]):

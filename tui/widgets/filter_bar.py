@@ -34,9 +34,18 @@ class FilterBar(Horizontal):
         self.query_one(Input).focus()
 
     def drop(self) -> None:
-        """Empties and hides the bar."""
-        self.query_one(Input).value = ""
-        self.remove_class("-open")
+        """Empties the bar; it goes once the screen has heard so and calls `rest`."""
+        field = self.query_one(Input)
+        if field.value:
+            with field.prevent(Input.Changed):  # said here, before `Closed`
+                field.value = ""
+            self.post_message(self.Changed(""))
+        self.post_message(self.Closed())
+
+    def rest(self) -> None:
+        """Hides the bar if it is empty: when the screen changes too, so that all of it is drawn once."""
+        if not self.query_one(Input).value.strip():
+            self.remove_class("-open")
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
@@ -46,10 +55,10 @@ class FilterBar(Horizontal):
     @on(Input.Submitted)
     def _kept(self, event: Input.Submitted) -> None:
         event.stop()
-        if not event.value.strip():
+        if event.value.strip():
+            self.post_message(self.Closed())
+        else:
             self.drop()
-        self.post_message(self.Closed())
 
     def action_drop(self) -> None:
         self.drop()
-        self.post_message(self.Closed())
