@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from dataclasses import replace
@@ -159,7 +160,7 @@ class ConsoleApp(App[None]):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):
             self._garbage.key(self._clock())
-            self.set_timer(ANSWER_S, self._garbage.answered)
+            asyncio.get_running_loop().call_later(ANSWER_S, self._garbage.answered)
             self._precedence.key()
         await super().on_event(event)
 
