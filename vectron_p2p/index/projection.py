@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from vectron_p2p.query.scoring import Matrix
 
 SAMPLE, SAMPLE_BYTES = 8_192, 32 << 20  # vectors to fit: 50 ms at 384 dimensions; more change the directions little
-HELD_OUT, MOST_HELD = 5, 512  # every fifth is left out of the fit, and so many tell how good it is
+HELD_OUT, MOST_HELD = 5, 512  # every fifth is left out of the fit, up to so many, and tells how good it is
 STEP = 16  # dimensions: hnswlib's own loops take 16 at a time, and what is left over one by one
 LEAST_DIMENSION = 64  # below, a hop costs more than what it reads
 MOST_DIMENSION = 2_048  # the eigenvectors take a second there and ten at 4,096, of a thread of upkeep
 WORTH = 0.75  # of the dimensions: a search is a fifth faster, which pays for ranking more of what it finds
-# What the scores of two vectors may be off, of what scores differ by: among 100,000 sentences, the nearest ten are with
-# this (208 of 384 dimensions) among the nearest thirty of the projection at 0.998, and at 0.985 with 0.17.
+# What the product of two vectors may be off, of what products differ by: of the nearest ten among 100,000 sentences,
+# 0.998 are among the nearest thirty of the projection with this (208 of 384 dimensions), and 0.985 with 0.17.
 NOISE = 0.125
+ALIKE = 1e-5  # of a score: where all differ by less, that is rounding
 STRAIN, STRAIN_FLOOR = 1.25, 0.01  # times the loss of the fit, and beside it: others have come than it was made for
 
 
@@ -74,12 +75,13 @@ def fit(rows: Matrix, metric: str) -> Projection | None:
     count, dimension = rows.shape
     if not sample_size(dimension) or count <= dimension:
         return None
-    held = rows[::HELD_OUT][:MOST_HELD]
+    every = max(HELD_OUT, -(-count // MOST_HELD))  # from everywhere among them
     chosen = np.ones(count, dtype=np.bool_)
-    chosen[::HELD_OUT] = False
-    fitted = rows[chosen]
+    chosen[::every] = False
+    held, fitted = rows[~chosen], rows[chosen]
     basis = np.linalg.eigh(fitted.T @ fitted)[1][:, ::-1]  # the largest first
-    width = _width(held @ basis, metric)
+    # Distances depend on products, too, of what is measured from the middle; lengths would hide how much these are off.
+    width = _width((held - held.mean(axis=0) if metric == "l2" else held) @ basis)
     if width > WORTH * dimension:
         return None
     basis = np.ascontiguousarray(basis[:, :width])
@@ -87,28 +89,24 @@ def fit(rows: Matrix, metric: str) -> Projection | None:
     return Projection(basis, 1.0 - float(np.square(kept).sum() / np.square(held).sum()))
 
 
-def _width(places: Matrix, metric: str) -> int:
+def _width(places: Matrix) -> int:
     """How many of the leading columns of `places` tell the rows apart well enough."""
     dimension: int = places.shape[1]
-    if metric == "l2":
-        places = places - places.mean(axis=0)  # distances stay, and do not cancel
-    spread = _spread(places @ places.T, metric)
-    if not spread > 0.0:
+    products = places @ places.T
+    spread = _spread(products)
+    if spread <= ALIKE * float(np.abs(products).max()):
         return dimension
-    lost = np.zeros((len(places), len(places)), dtype=np.float32)
+    lost = np.zeros_like(products)
     width = dimension
     for start in range((dimension - 1) // STEP * STEP, 0, -STEP):
         beyond = places[:, start : start + STEP]
         lost += beyond @ beyond.T
-        if _spread(lost, metric) > NOISE * spread:
+        if _spread(lost) > NOISE * spread:
             break
         width = start
     return width
 
 
-def _spread(products: Matrix, metric: str) -> float:
-    """By how much the scores of two different rows differ, as a standard deviation."""
-    if metric == "l2":
-        squares = products.diagonal()
-        products = squares[:, None] + squares[None, :] - 2.0 * products
+def _spread(products: Matrix) -> float:
+    """By how much the products of two different rows differ, as a standard deviation."""
     return float(products[~np.eye(len(products), dtype=np.bool_)].std())
