@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from vectron_p2p.query.planner import Plan
     from vectron_p2p.query.scoring import Matrix
 
-SLACK = 2  # labels scored beyond the wanted ones: the graph's sums round differently from ours
 SCORING_FLOATS = 1 << 22  # floats gathered at a time for scoring: 16 MB
 
 
@@ -64,13 +63,15 @@ def collect(
     """
     metric = layer.options.metric
     labels: Slots | None = None
+    reach = depth
     with layer.gate.shared():
         with mutex:
             view, live, linked = layer.table.view(), layer.table.live, layer.linked_to
         if plan.kind == "graph" and layer.graph is not None:
             labels = layer.graph.search(queries, plan.fetch)
+            reach = layer.graph.reach(depth)
             if wanted is None and live == view.end:  # every label is a hit, and those behind are never looked at
-                labels = labels[:, : depth + SLACK]
+                labels = labels[:, :reach]
             if layer.postings:
                 labels = _with_postings(layer, labels)
     chosen = None
@@ -79,11 +80,11 @@ def collect(
     held = np.zeros(len(queries), dtype=np.int64)
     if labels is not None:
         if chosen is not None:
-            slots, held = _only(labels, chosen.take(labels, mode="clip"), depth + SLACK)
+            slots, held = _only(labels, chosen.take(labels, mode="clip"), reach)
         elif live < view.end:
-            slots, held = _only(labels, view.alive(np.maximum(labels, 0)), depth + SLACK)
+            slots, held = _only(labels, view.alive(np.maximum(labels, 0)), reach)
         else:
-            slots = labels[:, : depth + SLACK]
+            slots = labels[:, :reach]
         slots, ranks, distinct = _sorted(slots, _ranks(view, queries, slots, metric))
         bound = ranks[:, -1]
         if -np.inf in bound.tolist():

@@ -72,6 +72,7 @@ class FilteredSearcher(Searcher):
             matches=matches,
             queries=len(self._queries),
             copied=self._copy is not None,
+            least=self._least_beam(),
         )
         self._plan = {
             "plan": plan.kind,
@@ -86,6 +87,7 @@ class FilteredSearcher(Searcher):
             self._plan["undecided"] = open_slots  # of `matches`, which are then those that may match
         if layer.payloads.opaque.count:
             self._plan["unindexed"] = layer.payloads.opaque.count  # dead ones too
+        self._note_dimensions(plan)
         if plan.kind == "empty":
             nothing = Hits([], np.empty(0, dtype=np.float32), [])
             return [nothing] * len(self._queries), self._plan

@@ -2,8 +2,9 @@
 
 Rules it keeps (each was measured): every label is new, labels are never deleted or reused; the beam of a query is its
 `k`, as `ef` is global; queries run on one thread of theirs; a query that cannot fill its answer raises there, which
-never leaves here; an index without elements is never asked. Callers see to it that nothing else runs during `add`,
-`grow` and `save` (`Gate`), that vectors are finite, and that a file to load was written by `save` and checked.
+never leaves here; an index without elements is never asked. It may hold a projection of the vectors instead of them.
+Callers see to it that nothing else runs during `add`, `grow` and `save` (`Gate`), that vectors are finite, and that a
+file to load was written by `save` and checked.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from vectron_p2p.index.projection import Projection
     from vectron_p2p.query.scoring import Matrix
     from vectron_p2p.runtime import Crew
 
@@ -28,23 +30,40 @@ SEED = 100  # of the level generator: with one thread, equal inserts give equal 
 LEAST_PORTION = 4  # points: a millisecond; the interpreter lock is asked for after each
 FIRST_CAPACITY = 4_096  # an element not yet used costs about 50 bytes
 NONE = -1
+SLACK = 2  # labels beyond the wanted ones: sums are rounded differently here
+PROJECTED_SLACK = 10  # with as many again as are wanted: see `projection.NOISE`
 
 
 class Graph:
     """Labels and vectors (prepared: normalised under cosine). Cosine and dot are both searched as inner product."""
 
-    def __init__(self, dimension: int, metric: str, m: int, ef_construction: int) -> None:
+    def __init__(
+        self, dimension: int, metric: str, m: int, ef_construction: int, projection: Projection | None = None
+    ) -> None:
+        self.projection = projection
+        self.width = dimension if projection is None else projection.width
+        """Dimensions of what is compared."""
+        self._metric = metric
         self._space = "l2" if metric == "l2" else "ip"
-        self._index = hnswlib.Index(space=self._space, dim=dimension)
+        self._index = hnswlib.Index(space=self._space, dim=self.width)
         self._index.init_index(FIRST_CAPACITY, M=m, ef_construction=ef_construction, random_seed=SEED)
         self._index.set_ef(1)
         self.count = 0
 
     @classmethod
-    def load(cls, path: Path, dimension: int, metric: str, m: int, ef_construction: int, count: int) -> Graph:
+    def load(
+        cls,
+        path: Path,
+        dimension: int,
+        metric: str,
+        m: int,
+        ef_construction: int,
+        count: int,
+        projection: Projection | None = None,
+    ) -> Graph:
         """The graph that `save` wrote, with room to grow."""
-        graph = cls(dimension, metric, m, ef_construction)
-        graph._index = hnswlib.Index(space=graph._space, dim=dimension)
+        graph = cls(dimension, metric, m, ef_construction, projection)
+        graph._index = hnswlib.Index(space=graph._space, dim=graph.width)
         graph._index.load_index(str(path), max_elements=max(FIRST_CAPACITY, count * 3 // 2))
         graph._index.set_ef(1)  # loading sets it anew
         graph._recount()
@@ -60,6 +79,10 @@ class Graph:
     def grow(self, more: int) -> None:
         """Room for `more` labels. Exclusive."""
         self._index.resize_index(max(self.count + more, self.capacity * 3 // 2))
+
+    def place(self, rows: Matrix) -> Matrix:
+        """`rows` as `add` takes them. Not exclusive: searches need not wait for it."""
+        return rows if self.projection is None else self.projection.place(rows, self._metric)
 
     def add(self, labels: Labels, rows: Matrix, threads: int) -> None:
         """Insert new labels; there is room for them. Exclusive. After a failure the same may be tried again."""
@@ -100,8 +123,10 @@ class Graph:
     def search(self, queries: Matrix, fetch: int) -> Labels:
         """The `fetch` labels found nearest to each query with a beam of `fetch`, best first; -1 in unfilled places.
 
-        Without their distances, which are rounded in other ways than scores are.
+        Without their distances, which are rounded in other ways than scores are, or those of projections.
         """
+        if self.projection is not None:
+            queries = self.projection.of(queries)
         if self.count and len(queries):
             try:
                 return self._query(queries, min(fetch, self.count))
@@ -125,6 +150,10 @@ class Graph:
     def _query(self, queries: Matrix, fetch: int) -> Labels:
         labels: Labels = self._index.knn_query(queries, k=fetch, num_threads=1)[0].view(np.int64)
         return labels
+
+    def reach(self, depth: int) -> int:
+        """How many of the labels found have to be ranked by whole vectors to know the best `depth`."""
+        return depth + SLACK if self.projection is None else 2 * depth + PROJECTED_SLACK
 
     def save(self, path: Path) -> None:
         """Write to `path`; not synced. Holds the interpreter lock throughout: for a forked child. Exclusive."""

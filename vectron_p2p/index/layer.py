@@ -22,6 +22,7 @@ from vectron_p2p.index.gate import Gate
 from vectron_p2p.index.hnsw import Graph, Labels
 from vectron_p2p.index.passing import KeptPassing
 from vectron_p2p.index.payload.payload_index import PayloadIndex
+from vectron_p2p.index.projection import fit, sample_size
 from vectron_p2p.index.slots import SlotTable
 from vectron_p2p.index.twins import Twins
 
@@ -129,11 +130,25 @@ class Layer:
 
     # --- linking ------------------------------------------------------------------------------------------------------
 
+    @property
+    def strained(self) -> bool:
+        """Whether the graph's projection has become one for other vectors than those it holds."""
+        projection = None if self.graph is None else self.graph.projection
+        return projection is not None and projection.strained
+
     def open_graph(self) -> Graph:
         if self.graph is None:
             options = self.options
-            self.graph = Graph(options.dimension, options.metric, options.m, options.ef_construction)
+            projection = fit(self._sample(), options.metric)
+            self.graph = Graph(options.dimension, options.metric, options.m, options.ef_construction, projection)
         return self.graph
+
+    def _sample(self) -> Matrix:
+        """Vectors from everywhere among the live ones. Rows stay as they were written, so no lock is needed."""
+        table = self.table
+        alive = np.flatnonzero(table.alive_between(0, table.count))
+        size = min(len(alive), sample_size(self.options.dimension))
+        return table.rows[alive[np.linspace(0, len(alive) - 1, size).astype(np.int64)]]
 
     def plan_link(self, points: int) -> Batch:
         """The next turn: up to `points` new labels, and whatever equal vectors lie between."""
@@ -207,6 +222,7 @@ class Layer:
         self._twins.settle()
         with mutex:
             batch = self.plan_link(points)
+        batch = batch._replace(rows=graph.place(batch.rows))
         with self.gate.alone():
             if graph.needs_growth(len(batch.labels)):
                 graph.grow(len(batch.labels))

@@ -66,7 +66,14 @@ class Searcher:
         request, layer = self._request, self._layer
         with self._mutex:
             labels, dead, live = layer.labels, layer.dead_labels, layer.table.live
-        plan = planner.choose(k=request.k, ef=request.ef, exact=request.exact, labels=labels, live_labels=labels - dead)
+        plan = planner.choose(
+            k=request.k,
+            ef=request.ef,
+            exact=request.exact,
+            labels=labels,
+            live_labels=labels - dead,
+            least=self._least_beam(),
+        )
         self._plan = {
             "plan": plan.kind,
             "ef": plan.ef,
@@ -75,8 +82,19 @@ class Searcher:
             "scanned": live,
             "rounds": 1,
         }
+        self._note_dimensions(plan)
         self._search(plan)
         return [hits for hits in self._hits if hits is not None], self._plan
+
+    def _least_beam(self) -> int:
+        graph = self._layer.graph
+        return 0 if graph is None or graph.projection is None else graph.reach(self._request.k)
+
+    def _note_dimensions(self, plan: planner.Plan) -> None:
+        """Of what the graph compares: fewer than vectors have under a projection."""
+        graph = self._layer.graph
+        if plan.kind == "graph" and graph is not None:
+            self._plan["dimensions"] = graph.width
 
     def _search(self, plan: planner.Plan) -> None:
         left = self._attempts(plan, np.arange(len(self._queries)), plan)

@@ -160,10 +160,10 @@ class ShardIndex:
 
     @property
     def needs_rebuild(self) -> bool:
-        """Whether garbage is worth a rebuild (also while one is under way)."""
+        """Whether garbage or a strained projection is worth a rebuild (also while one is under way)."""
         if self._closed:
             return False
-        return self._rebuild is not None or is_garbage(self._layer, GARBAGE_SHARE)
+        return self._rebuild is not None or self._layer.strained or is_garbage(self._layer, GARBAGE_SHARE)
 
     @property
     def rebuild_urgent(self) -> bool:

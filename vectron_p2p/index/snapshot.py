@@ -1,15 +1,15 @@
 """A graph on disk: saved beside the work, admitted back only where it is provably ours and matches the rows.
 
 Two files in the shard's folder: the graph as hnswlib writes it, and a sidecar, renamed into place last, with the
-graph's checksum, the options it was built with, and for each slot its label and a digest of (id, version). A slot is
-used again only for a row with that digest, so a snapshot older or newer than the rows does no harm. Anything torn,
-missing or foreign means that the graph is built anew: never a refusal, never a guess.
+graph's checksum, the options and the projection it was built with, and for each slot its label and a digest of (id,
+version). A slot is used again only for a row with that digest, so a snapshot older or newer than the rows does no harm.
+Anything torn, missing or foreign means that the graph is built anew: never a refusal, never a guess.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgpack
 import numpy as np
@@ -17,6 +17,7 @@ import xxhash
 
 from vectron_p2p.index import blas, forking
 from vectron_p2p.index.hnsw import Graph
+from vectron_p2p.index.projection import Projection
 from vectron_p2p.model.ids import encode_point_id
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 SIDECAR = "graph.meta"
 PREFIX = "graph-"
-FORMAT = 1
+FORMAT = 2
 MAGIC = b"VGRAPH1\n"
 THREE, BLOB = b"\x93", b"\xc6"  # msgpack: an array of three, bytes with a length of four bytes
 DIGEST_BYTES = 16
@@ -73,6 +74,7 @@ def save(layer: Layer, mutex: threading.Lock, folder: Path) -> int:
             linked_to, count = layer.linked_to, layer.labels
             label_of, view = layer.label_of(linked_to), layer.table.view()
         path = folder / f"{PREFIX}{os.getpid()}-{linked_to}-{count}.new"
+        projection = _packed(graph.projection)
         child = forking.start(lambda: _write_graph(graph, path)) if in_child else None
     if child is None:
         _write_graph(graph, path)  # holds the interpreter lock: about 2 ms per MB
@@ -80,7 +82,7 @@ def save(layer: Layer, mutex: threading.Lock, folder: Path) -> int:
     if child is not None and not forking.wait(child):
         path.unlink(missing_ok=True)
         return 0
-    _write_sidecar(folder, layer.options, path, count, digests, label_of)
+    _write_sidecar(folder, layer.options, projection, path, count, digests, label_of)
     return linked_to
 
 
@@ -105,7 +107,13 @@ def _write_graph(graph: Graph, path: Path) -> None:
 
 
 def _write_sidecar(
-    folder: Path, options: IndexOptions, path: Path, count: int, digests: memoryview, label_of: Int32s
+    folder: Path,
+    options: IndexOptions,
+    projection: tuple[bytes, float, float, float] | None,
+    path: Path,
+    count: int,
+    digests: memoryview,
+    label_of: Int32s,
 ) -> None:
     """Makes the graph in `path` the snapshot, atomically, and removes older ones."""
     checksum = _checksum(path)
@@ -114,6 +122,7 @@ def _write_sidecar(
     header = {
         "format": FORMAT,
         "options": list(options),
+        "projection": projection,
         "count": count,
         "slots": len(label_of),
         "file": graph_file,
@@ -144,6 +153,19 @@ def _write_sidecar(
             other.unlink(missing_ok=True)
 
 
+def _packed(projection: Projection | None) -> tuple[bytes, float, float, float] | None:
+    if projection is None:
+        return None
+    return projection.basis.astype("<f4").tobytes(), projection.lost, projection.total, projection.missed
+
+
+def _unpacked(packed: list[Any] | None, dimension: int) -> Projection | None:
+    if packed is None:
+        return None
+    basis = np.frombuffer(packed[0], dtype="<f4").astype(np.float32).reshape(dimension, -1)
+    return Projection(basis, *packed[1:])
+
+
 def read(folder: Path, options: IndexOptions) -> Snapshot:
     """The snapshot in `folder`.
 
@@ -167,7 +189,7 @@ def read(folder: Path, options: IndexOptions) -> Snapshot:
         sound = path.stat().st_size == header["size"] and _checksum(path) == header["checksum"]
         if not sound:
             raise SnapshotError("the graph file is torn")
-        graph = Graph.load(path, options.dimension, options.metric, options.m, options.ef_construction, header["count"])
+        graph = Graph.load(path, *options, header["count"], _unpacked(header["projection"], options.dimension))
     except OSError as error:
         raise SnapshotError(f"unreadable: {error}") from error
     except RuntimeError as error:  # hnswlib's own

@@ -30,7 +30,7 @@ WIDEST_SHARE = (
 GATHER, READ, PRODUCT = 0.6, 0.5, 0.06
 SCAN_AT_MOST = 2_000  # matches scanned whatever a graph costs: 1 ms, and exact; see GRAPH_FROM
 
-FILTER_MARGIN = 1.4  # a beam for matches is this much wider than their share asks: near a query there may be fewer
+FILTER_MARGIN = 1.6  # a beam for matches is this much wider than their share asks: near a query there may be fewer
 # Matches in the beam for one that is wanted, and of those that it was made for: the last of a beam are the least sure.
 ENOUGH_TIMES, ENOUGH_SHARE = 3, 0.55
 
@@ -66,12 +66,13 @@ def weight(*, k: int, ef: int | None, exact: bool, points: int, dimension: int) 
     return max(1, round(distances * distance_cost(dimension) / (DISTANCES_PER_EF * MIN_EF * distance_cost(384))))
 
 
-def choose(*, k: int, ef: int | None, exact: bool, labels: int, live_labels: int) -> Plan:
+def choose(*, k: int, ef: int | None, exact: bool, labels: int, live_labels: int, least: int = 0) -> Plan:
     """The plan over a graph of `labels` labels, of which `live_labels` stand for live points.
 
-    Dead labels take places in the beam, so it is widened by their share.
+    Dead labels take places in the beam, so it is widened by their share. `least`: a beam must hold so many, whatever
+    was asked, as their order in the graph is a guess.
     """
-    beam = effective_ef(k, ef)
+    beam = max(effective_ef(k, ef), least)
     if exact or live_labels <= 0:
         return Plan("exact", beam, 0)
     fetch = -(-beam * labels // live_labels)
@@ -91,12 +92,13 @@ def choose_filtered(
     matches: int,
     queries: int,
     copied: bool = False,
+    least: int = 0,
 ) -> Plan:
     """The plan for `queries` with one filter that `matches` of `points` live points pass, or at most that many.
 
-    `copied`: the rows of the matches lie together already.
+    `copied`: the rows of the matches lie together already. `least`: as for `choose`.
     """
-    beam = effective_ef(k, ef)
+    beam = max(effective_ef(k, ef), least)
     if not matches:
         return Plan("empty", beam, 0)
     if exact or live_labels <= 0 or matches <= crossover(beam, points, queries, copied=copied):

@@ -77,14 +77,26 @@ class ProcessUsage:
         return percent
 
 
+def usable_cores() -> list[int]:
+    """The cores that this process may use, by number; where the system does not say, all."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 @dataclass(frozen=True, slots=True)
 class Lane:
     """Threads of a lane, and how far they stand back when cores are short, as `nice` counts: behind the process's other
     threads, whatever its own priority is; 0: not at all.
+
+    `apart`: each keeps to a core of its own, where there are just as many cores as threads: a scheduler may let two
+    that compute share a core for milliseconds while another has nothing to do. With more cores they are left to it, as
+    other processes would have theirs on the same few.
     """
 
     threads: int
     nice: int = 0
+    apart: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -107,12 +119,14 @@ class ThreadExecutor:
         self._done: deque[_Job] = deque()
         self._queues: dict[str, queue.SimpleQueue[_Job | None]] = {}
         self._lanes = dict(lanes)
+        cores = usable_cores()
         for name, lane in lanes.items():
             self._queues[name] = queue.SimpleQueue()
+            apart = lane.apart and lane.threads == len(cores) and hasattr(os, "sched_setaffinity")
             for number in range(lane.threads):
                 threading.Thread(
                     target=self._work,
-                    args=(self._queues[name], lane.nice),
+                    args=(self._queues[name], lane.nice, cores[number] if apart else None),
                     name=f"vectron-{name}-{number}",
                     daemon=True,
                 ).start()
@@ -144,7 +158,10 @@ class ThreadExecutor:
             for _ in range(lane.threads):
                 self._queues[name].put(None)
 
-    def _work(self, jobs: queue.SimpleQueue[_Job | None], nice: int) -> None:
+    def _work(self, jobs: queue.SimpleQueue[_Job | None], nice: int, core: int | None) -> None:
+        if core is not None:
+            with contextlib.suppress(OSError):  # the core was taken from this process meanwhile
+                os.sched_setaffinity(threading.get_native_id(), {core})
         if nice:
             # Linux gives each thread a priority of its own; where it does not, all run alike.
             with contextlib.suppress(OSError):
