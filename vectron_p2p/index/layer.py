@@ -100,6 +100,11 @@ class Layer:
         return self.graph.count if self.graph is not None else 0
 
     @property
+    def dimensions(self) -> int:
+        """Of what the graph compares."""
+        return self.options.dimension if self.graph is None else self.graph.width
+
+    @property
     def tail(self) -> int:
         """Slots not yet looked at for linking."""
         return self.table.count - self.linked_to

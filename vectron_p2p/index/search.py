@@ -91,10 +91,8 @@ class Searcher:
         return 0 if graph is None or graph.projection is None else graph.reach(self._request.k)
 
     def _note_dimensions(self, plan: planner.Plan) -> None:
-        """Of what the graph compares: fewer than vectors have under a projection."""
-        graph = self._layer.graph
-        if plan.kind == "graph" and graph is not None:
-            self._plan["dimensions"] = graph.width
+        if plan.kind == "graph":
+            self._plan["dimensions"] = self._layer.dimensions  # fewer than vectors have, under a projection
 
     def _search(self, plan: planner.Plan) -> None:
         left = self._attempts(plan, np.arange(len(self._queries)), plan)

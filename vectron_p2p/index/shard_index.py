@@ -347,6 +347,7 @@ class ShardIndex:
             if self._closed or not self.unlinked:
                 return 0
             layer = self._layer
+            self._turns.dimensions = layer.dimensions
             turn = points or self._turns.next(layer.gate.shared_entries, self.unlinked)
             layer.link(turn, points or self._turns.aside, self._crew, self._mutex)
             return self.unlinked

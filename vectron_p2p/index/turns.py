@@ -26,8 +26,9 @@ class Turns:
     """The turns of one shard."""
 
     def __init__(self, options: IndexOptions) -> None:
-        scale = COST / ((options.dimension + 384) * max(options.ef_construction, options.m))
-        self._scale = min(2.0, scale)
+        self._beam = max(options.ef_construction, options.m)
+        self.dimensions = options.dimension
+        """Of what the graph compares."""
         self._seen = 0
         self._calm_turn = IDLE_TURN
 
@@ -48,4 +49,4 @@ class Turns:
         return self._scaled(IDLE_TURN)
 
     def _scaled(self, points: int) -> int:
-        return max(1, round(points * self._scale))
+        return max(1, round(points * min(2.0, COST / ((self.dimensions + 384) * self._beam))))

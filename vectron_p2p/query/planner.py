@@ -30,7 +30,7 @@ WIDEST_SHARE = (
 GATHER, READ, PRODUCT = 0.6, 0.5, 0.06
 SCAN_AT_MOST = 2_000  # matches scanned whatever a graph costs: 1 ms, and exact; see GRAPH_FROM
 
-FILTER_MARGIN = 1.6  # a beam for matches is this much wider than their share asks: near a query there may be fewer
+FILTER_MARGIN = 1.65  # a beam for matches is this much wider than their share asks: near a query there may be fewer
 # Matches in the beam for one that is wanted, and of those that it was made for: the last of a beam are the least sure.
 ENOUGH_TIMES, ENOUGH_SHARE = 3, 0.55
 

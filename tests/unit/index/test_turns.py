@@ -24,6 +24,12 @@ def test_a_long_tail_is_linked_in_longer_turns_beside_searches() -> None:
     assert [one.next(searches, LONG_TAIL + 1) for searches in range(1, 5)] == [IDLE_TURN] * 4
 
 
+def test_turns_are_larger_where_the_graph_compares_fewer_dimensions() -> None:
+    one = turns()
+    one.dimensions = 96
+    assert one.next(1, 0) == round(BUSY_TURN * 768 / 480)
+
+
 def test_turns_are_smaller_for_costlier_points() -> None:
     for one, size in ((turns(), 16), (turns(4096), 3), (turns(4096, ef_construction=2000), 1), (turns(2), 32)):
         assert one.next(1, 0) == size
