@@ -141,6 +141,11 @@ class Layer:
         projection = None if self.graph is None else self.graph.projection
         return projection is not None and projection.strained
 
+    def settle(self) -> None:
+        """All is linked that the projection was made for."""
+        if self.graph is not None and self.graph.projection is not None:
+            self.graph.projection.settle()
+
     def open_graph(self) -> Graph:
         if self.graph is None:
             options = self.options

@@ -27,18 +27,19 @@ WORTH = 0.75  # of the dimensions: a search is a fifth faster, which pays for ra
 # 0.998 are among the nearest thirty of the projection with this (208 of 384 dimensions), and 0.985 with 0.17.
 NOISE = 0.125
 ALIKE = 1e-5  # of a score: where all differ by less, that is rounding
+_TINY = float(np.finfo(np.float32).tiny)
 STRAIN, STRAIN_FLOOR = 1.25, 0.01  # times the loss of the fit, and beside it: others have come than it was made for
 
 
 class Projection:
-    """`basis`: orthonormal columns, shape (dimension, width). `lost`: of the squared length of vectors not seen, the
-    part beyond; `total` and `missed`: the sum of squares of all vectors placed, and the part of it beyond.
+    """`basis`: orthonormal columns, shape (dimension, width). `lost`: the part of its squared length that a vector lacks
+    which the fit has not seen, on average. `placed`: how many vectors were placed; `missed`: the sum of these parts.
     """
 
-    def __init__(self, basis: Matrix, lost: float, total: float = 0.0, missed: float = 0.0) -> None:
+    def __init__(self, basis: Matrix, lost: float, placed: int = 0, missed: float = 0.0) -> None:
         self.basis = basis
         self.lost = lost
-        self.total = total
+        self.placed = placed
         self.missed = missed
 
     @property
@@ -48,7 +49,11 @@ class Projection:
     @property
     def strained(self) -> bool:
         """Whether the vectors placed are unlike those of the fit, so that a new one is due."""
-        return self.missed > (STRAIN * self.lost + STRAIN_FLOOR) * self.total
+        return self.missed > (STRAIN * self.lost + STRAIN_FLOOR) * self.placed
+
+    def settle(self) -> None:
+        """It was fitted to the vectors that were placed: should they strain it nevertheless, a new one is no better."""
+        self.lost = max(self.lost, self.missed / max(1, self.placed))
 
     def of(self, queries: Matrix) -> Matrix:
         """`queries` (n, dimension) in the dimensions of the graph, (n, width)."""
@@ -57,9 +62,8 @@ class Projection:
     def place(self, rows: Matrix, metric: str) -> Matrix:
         """`rows` as a graph shall hold them: under cosine of length 1 again. Counted for `strained`."""
         placed = self.of(rows)
-        squares = float(np.einsum("ij,ij->", rows, rows, dtype=np.float64))
-        self.total += squares
-        self.missed += squares - float(np.einsum("ij,ij->", placed, placed, dtype=np.float64))
+        self.placed += len(rows)
+        self.missed += float(_left_out(rows, placed).sum())
         return normalise(placed) if metric == "cosine" else placed
 
 
@@ -85,8 +89,14 @@ def fit(rows: Matrix, metric: str) -> Projection | None:
     if width > WORTH * dimension:
         return None
     basis = np.ascontiguousarray(basis[:, :width])
-    kept = held @ basis
-    return Projection(basis, 1.0 - float(np.square(kept).sum() / np.square(held).sum()))
+    return Projection(basis, float(_left_out(held, held @ basis).mean()))
+
+
+def _left_out(rows: Matrix, placed: Matrix) -> Matrix:
+    """The part of each row's squared length that its projection lacks; 0 of a zero row."""
+    whole, kept = np.einsum("ij,ij->i", rows, rows), np.einsum("ij,ij->i", placed, placed)
+    parts: Matrix = np.where(whole > 0.0, 1.0 - kept / np.maximum(whole, _TINY), 0.0).astype(np.float32)
+    return parts
 
 
 def _width(places: Matrix) -> int:

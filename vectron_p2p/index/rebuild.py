@@ -73,6 +73,7 @@ class Rebuild:
     def finish(self) -> None:
         """Bring the last points up to date. Under the mutex."""
         self._follow(list(self._touched))
+        self.new.settle()
 
     def _follow(self, points: list[PointId]) -> None:
         old, new = self._old.table, self.new.table

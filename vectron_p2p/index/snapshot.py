@@ -9,7 +9,7 @@ Anything torn, missing or foreign means that the graph is built anew: never a re
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgpack
 import numpy as np
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from vectron_p2p.index.layer import IndexOptions, Int32s, Layer
     from vectron_p2p.index.slots import View
     from vectron_p2p.model.ids import PointId
+
+    Packed: TypeAlias = tuple[bytes, float, int, float]
 
 SIDECAR = "graph.meta"
 PREFIX = "graph-"
@@ -109,7 +111,7 @@ def _write_graph(graph: Graph, path: Path) -> None:
 def _write_sidecar(
     folder: Path,
     options: IndexOptions,
-    projection: tuple[bytes, float, float, float] | None,
+    projection: Packed | None,
     path: Path,
     count: int,
     digests: memoryview,
@@ -153,10 +155,10 @@ def _write_sidecar(
             other.unlink(missing_ok=True)
 
 
-def _packed(projection: Projection | None) -> tuple[bytes, float, float, float] | None:
+def _packed(projection: Projection | None) -> Packed | None:
     if projection is None:
         return None
-    return projection.basis.astype("<f4").tobytes(), projection.lost, projection.total, projection.missed
+    return projection.basis.astype("<f4").tobytes(), projection.lost, projection.placed, projection.missed
 
 
 def _unpacked(packed: list[Any] | None, dimension: int) -> Projection | None:

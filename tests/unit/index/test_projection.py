@@ -174,6 +174,17 @@ def test_vectors_of_another_kind_call_for_a_rebuild() -> None:
     assert recall(index, queries, truth(both, queries, 10, "cosine"), ef=100) > 0.97
 
 
+def test_a_rebuild_is_not_repeated_where_the_new_projection_is_no_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    optimistic = fitted(prepare(flat(2_500, 128, within=20), "cosine"), "cosine").basis
+    monkeypatch.setattr("vectron_p2p.index.layer.fit", lambda _rows, _metric: Projection(optimistic, lost=0.0))
+    index = make(128)
+    index.apply(rows(flat(2_500, 128, within=20, seed=8)))
+    link_all(index)
+    assert index.needs_rebuild
+    index.rebuild()
+    assert not index.needs_rebuild
+
+
 def test_a_rebuild_of_vectors_that_cannot_be_reduced_holds_them_whole() -> None:
     index = make(64)
     index.apply(rows(flat(2_500, 64, within=8)))
