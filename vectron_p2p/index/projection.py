@@ -32,8 +32,8 @@ STRAIN, STRAIN_FLOOR = 1.25, 0.01  # times the loss of the fit, and beside it: o
 
 
 class Projection:
-    """`basis`: orthonormal columns, shape (dimension, width). `lost`: the part of its squared length that a vector lacks
-    which the fit has not seen, on average. `placed`: how many vectors were placed; `missed`: the sum of these parts.
+    """`basis`: orthonormal columns, shape (dimension, width). `lost`: the part of its squared length that a vector
+    lacks which the fit has not seen, on average. `placed`: how many were placed; `missed`: the sum of these parts.
     """
 
     def __init__(self, basis: Matrix, lost: float, placed: int = 0, missed: float = 0.0) -> None:
