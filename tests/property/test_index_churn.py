@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.index.doubles import Row, brute, link_all, make, row
+from tests.unit.index.doubles import Row, brute, link_all, make, rebuild_all, row
 from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.model.ids import PointId
 from vectron_p2p.model.points import unpack_payload
@@ -79,7 +79,7 @@ def test_exact_over_any_history(metric: str, history, k: int, query, tmp_path_fa
             elif what == "rebuild turn":
                 index.rebuild_turn()
             elif what == "rebuild":
-                index.rebuild()
+                rebuild_all(index)
             elif what == "save":
                 if stamp % 3 == 0:  # a fork costs milliseconds
                     index.save()

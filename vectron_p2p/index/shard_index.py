@@ -116,6 +116,11 @@ class ShardIndex:
         return layer.tail if layer.graph is not None or layer.table.live >= planner.GRAPH_FROM else 0
 
     @property
+    def traffic(self) -> tuple[int, int]:
+        """Slots filled and searches begun, so far."""
+        return self._layer.table.count, self._layer.gate.shared_entries
+
+    @property
     def garbage(self) -> int:
         """Labels in the graph that stand for no point any more."""
         return self._layer.dead_labels
@@ -373,11 +378,6 @@ class ShardIndex:
                 self._rebuild = None
             self._saved_to = 0
             return True
-
-    def rebuild(self) -> None:
-        """A whole rebuild."""
-        while not self.rebuild_turn():
-            pass
 
     def save(self) -> bool:
         """Write a snapshot of the graph, in a forked child where that is safe; False: nothing to save, or it failed.

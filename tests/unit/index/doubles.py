@@ -55,6 +55,11 @@ def link_all(index: ShardIndex) -> None:
         pass
 
 
+def rebuild_all(index: ShardIndex) -> None:
+    while not index.rebuild_turn():
+        pass
+
+
 def brute(points: dict[PointId, Matrix], query: Matrix, k: int, metric: str) -> list[PointId]:
     """The k best ids by the scores of the metric, ties by the ids' byte form."""
     if not points:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.index.doubles import Row, clustered, make, row
+from tests.unit.index.doubles import Row, clustered, make, rebuild_all, row
 from vectron_p2p.index.payload import census as counting
 from vectron_p2p.index.payload import extract as extracting
 from vectron_p2p.index.payload import payload_index
@@ -77,7 +77,7 @@ def test_only_live_points_count_whatever_came_and_went(monkeypatch: pytest.Monke
     assert {name: each.points for name, each in found.items()} == counts
     for name in counts:
         assert found[name].values == sorted({payload[name] for payload in live.values() if name in payload})
-    index.rebuild()
+    rebuild_all(index)
     after = fields(index)
     assert {name: (each.kinds, each.points, each.values) for name, each in after.items()} == {
         name: (each.kinds, each.points, each.values) for name, each in found.items()

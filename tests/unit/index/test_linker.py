@@ -256,3 +256,52 @@ async def test_payloads_that_a_start_left_are_indexed(tmp_path: Path) -> None:
     assert not errors
     assert not again.payloads_wait
     assert again.matches(parse_filter({"n": {"$gte": 100}})).sure == len(MATRIX) - 100
+
+
+async def test_an_import_that_nobody_searches_comes_before_linking(autojump_clock: trio.testing.MockClock) -> None:
+    one, _ = linker()
+    index = make(8)
+    index.apply(rows(MATRIX))
+    one.add("a", index)
+    assert await one.run_once(), "these were there before"
+    lot = 2 * int(module.IMPORT_RATE * module.LOOK)
+    matrix = clustered(8 * lot, 8, seed=2)
+
+    async def arrive(part: int, share: float = 1.0) -> bool:
+        await trio.sleep(1.1 * module.LOOK)
+        index.apply(rows(matrix[part * lot : part * lot + int(share * lot)], first=10_000 + part * lot))
+        return await one.run_once()
+
+    linked = index.linked
+    assert not await arrive(0)
+    assert not await one.run_once(), "it rests"
+    assert index.linked == linked
+    assert one._idle() <= module.LOOK, "and looks again soon"
+    index.search(MATRIX[:1], k=1)
+    assert await arrive(1), "somebody searches"
+    assert not await arrive(2)
+    assert await arrive(3, share=0.4), "points come slowly"
+    assert not await arrive(4)
+    await trio.sleep(1.1 * module.LOOK)
+    while await one.run_once():
+        pass
+    assert one.unlinked == 0
+
+
+async def test_an_import_does_not_delay_linking_until_writes_are_refused(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    index = make(8)
+    lot = 2 * int(module.IMPORT_RATE * module.LOOK)
+    one, _ = linker(max_unlinked=6 * lot)
+    index.apply(rows(MATRIX))
+    one.add("a", index)
+    while await one.run_once():
+        pass
+    matrix = clustered(4 * lot, 8, seed=2)
+    worked = []
+    for part in range(4):
+        await trio.sleep(1.1 * module.LOOK)
+        index.apply(rows(matrix[part * lot : (part + 1) * lot], first=10_000 + part * lot))
+        worked.append(await one.run_once())
+    assert worked == [False, False, False, True]

@@ -9,7 +9,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from tests.unit.index.doubles import Row, clustered, link_all, make, row
+from tests.unit.index.doubles import Row, clustered, link_all, make, rebuild_all, row
 from vectron_p2p.index.payload import extract as extracting
 from vectron_p2p.index.payload import payload_index, verdicts
 from vectron_p2p.index.payload.extract import extract
@@ -122,7 +122,7 @@ def test_after_a_restart_restored_rows_have_their_own_payloads(tmp_path: Path) -
         ):
             found = again.matches(parse_filter(source))
             assert (set(found.sure_ids()), found.open) == (wanted, 0)
-        again.rebuild()  # which takes the slots over in parts
+        rebuild_all(again)  # which takes the slots over in parts
 
 
 def test_what_is_written_during_a_rebuild_keeps_its_payload() -> None:
@@ -134,7 +134,7 @@ def test_what_is_written_during_a_rebuild_keeps_its_payload() -> None:
     index.apply([row(i, 2, matrix[i], {"n": "new"}) for i in (3, 1_400, 900, 4)])
     index.apply([row(i, 2, None) for i in (5, 1_450)])
     index.apply([row(1_600, 2, matrix[0], {"m": 1})])
-    index.rebuild()
+    rebuild_all(index)
     wanted: list[tuple[dict[str, Any], set[Any]]] = [
         ({"n": "new"}, {3, 4, 900, 1_400}),
         ({"n": 2}, set(range(2, 1_500, 3)) - {5, 1_400}),

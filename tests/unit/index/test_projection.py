@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.index.doubles import clustered, link_all, make, row, rows
+from tests.unit.index.doubles import clustered, link_all, make, rebuild_all, row, rows
 from vectron_p2p.index.projection import LEAST_DIMENSION, NOISE, STEP, Projection, fit, sample_size
 from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.query.filters import parse_filter
@@ -166,7 +166,7 @@ def test_vectors_of_another_kind_call_for_a_rebuild() -> None:
     link_all(index)
     assert index.needs_rebuild
     assert not index.rebuild_urgent, "nothing is lost meanwhile"
-    index.rebuild()
+    rebuild_all(index)
     assert not index.needs_rebuild
     both = np.concatenate([kind, other])
     queries = both[::80] + 0.3 * both[1::80]
@@ -181,7 +181,7 @@ def test_a_rebuild_is_not_repeated_where_the_new_projection_is_no_better(monkeyp
     index.apply(rows(flat(2_500, 128, within=20, seed=8)))
     link_all(index)
     assert index.needs_rebuild
-    index.rebuild()
+    rebuild_all(index)
     assert not index.needs_rebuild
 
 
@@ -193,7 +193,7 @@ def test_a_rebuild_of_vectors_that_cannot_be_reduced_holds_them_whole() -> None:
     index.apply(rows(clustered(4_000, 64, clusters=4_000), first=2_500))
     link_all(index)
     assert index.needs_rebuild
-    index.rebuild()
+    rebuild_all(index)
     assert index.search(flat(1, 64, within=8), k=5)[1]["dimensions"] == 64
     assert not index.needs_rebuild
 

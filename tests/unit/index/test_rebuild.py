@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.index.doubles import brute, clustered, link_all, make, row, rows
+from tests.unit.index.doubles import brute, clustered, link_all, make, rebuild_all, row, rows
 from vectron_p2p.index import rebuild
 from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.model.ids import PointId
@@ -60,7 +60,7 @@ def test_garbage_asks_for_a_rebuild_only_when_there_is_much() -> None:
     assert not index.needs_rebuild  # below a fifth
     index.apply([row(i, 2, None) for i in range(1_100, 1_250)])
     assert index.needs_rebuild
-    index.rebuild()
+    rebuild_all(index)
     assert (index.live, index.linked, index.garbage) == (4_750, 4_750, 0)
 
 
@@ -70,7 +70,7 @@ def test_a_small_shard_that_is_rewritten_over_and_over_gives_its_memory_back() -
     for stamp in range(1, 12):
         index.apply(rows(matrix, stamp=stamp))
     assert index.needs_rebuild
-    index.rebuild()
+    rebuild_all(index)
     assert index._layer.table.count == index.live == 500
     check(index, dict(enumerate(matrix)), matrix[:5])
 
@@ -85,7 +85,7 @@ def test_a_search_that_began_on_the_old_layer_ends_well() -> None:
     def keep(ids: list[PointId]) -> list[bool]:
         if not seen:
             index.apply([row(1, 2, None)])
-            index.rebuild()
+            rebuild_all(index)
         seen.append(len(ids))
         return [True] * len(ids)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.index.doubles import Row, clustered, make, row, rows
+from tests.unit.index.doubles import Row, clustered, make, rebuild_all, row, rows
 from vectron_p2p.index import blas, forking
 from vectron_p2p.index.gate import Gate
 from vectron_p2p.index.layer import IndexOptions
@@ -104,7 +104,7 @@ def churn(index: ShardIndex, *, save: bool) -> None:
     finally:
         crew.end()
     assert min(crew.rounds.get(name, 0) for name in ("moving", "gone", "link")) > 0
-    index.rebuild()
+    rebuild_all(index)
     hits, _ = index.search(base[:200], k=3)
     for point, one in enumerate(hits):
         assert stamp_of(one.versions[one.ids.index(point)]) == acked[point]
@@ -190,7 +190,7 @@ def test_filters_beside_writes_linking_and_rebuilds() -> None:
     crew.start("search", search)
     crew.start("count", count)
     crew.start("link", index.link_turn)
-    crew.start("rebuild", index.rebuild)
+    crew.start("rebuild", lambda: rebuild_all(index))
     stamp, deadline = 1, time.monotonic() + 60
     while not crew.stop.is_set() and time.monotonic() < deadline:
         stamp += 1
