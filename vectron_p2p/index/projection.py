@@ -25,7 +25,7 @@ MOST_DIMENSION = 2_048  # the eigenvectors take a second there and ten at 4,096,
 WORTH = 0.75  # of the dimensions: a search is a fifth faster, which pays for ranking more of what it finds
 # What the product of two vectors may be off, of what products differ by: of the nearest ten among 100,000 sentences,
 # 0.998 are among the nearest thirty of the projection with this (208 of 384 dimensions), and 0.985 with 0.17.
-NOISE = 0.125
+NOISE = 0.12
 ALIKE = 1e-5  # of a score: where all differ by less, that is rounding
 _TINY = float(np.finfo(np.float32).tiny)
 STRAIN, STRAIN_FLOOR = 1.25, 0.01  # times the loss of the fit, and beside it: others have come than it was made for
