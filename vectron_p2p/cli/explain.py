@@ -48,6 +48,8 @@ def show(plan: Sequence[dict[str, Any]], took_ms: float) -> None:
 
 def _notes(entry: dict[str, Any]) -> list[str]:
     notes = []
+    if "dimensions" in entry:
+        notes.append(f"in {entry['dimensions']} dimensions")
     if entry.get("rounds", 1) > 1:
         notes.append(f"beam widened {entry['rounds'] - 1} time(s)")
     if entry.get("rescanned"):

@@ -102,7 +102,7 @@ def test_a_plan_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     explain.show(
         [
             {"shard": 1, "node": "u1", "name": "n1", "plan": "graph", "ef": 64, "fetch": 90, "scanned": 7,
-             "points": 5000, "rounds": 2, "queue_ms": 0.25, "search_ms": 1.5, "rows_ms": 0.1, "answer_ms": 2.75,
+             "points": 5000, "rounds": 2, "dimensions": 208, "queue_ms": 0.25, "search_ms": 1.5, "rows_ms": 0.1, "answer_ms": 2.75,
              "together": 3},
             {"shard": 0, "node": "u2", "name": "n2", "plan": "exact", "ef": 64, "fetch": 0, "scanned": 12,
              "points": 5001, "matches": 12, "undecided": 12, "checked": 10, "unindexed": 9},
@@ -113,7 +113,7 @@ def test_a_plan_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert head == "3.0 ms in all; 2 searches of shards on 2 node(s)"
     assert columns.split()[:5] == ["SHARD", "NODE", "WAY", "EF", "CANDIDATES"]
     assert graph.split()[:12] == ["1", "n1", "graph", "64", "90", "7", "-", "5000", "0.25", "1.50", "0.10", "2.75"]
-    assert "beam widened 1 time(s); 3 queries together" in graph
+    assert "in 208 dimensions; beam widened 1 time(s); 3 queries together" in graph
     assert scan.split()[:8] == ["0", "n2", "scan", "64", "-", "12", "12", "5001"]
     assert "leaves 12 matches open; 10 payloads read; 9 points not in the payload index" in scan
 
