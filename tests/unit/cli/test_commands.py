@@ -102,8 +102,8 @@ def test_a_plan_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     explain.show(
         [
             {"shard": 1, "node": "u1", "name": "n1", "plan": "graph", "ef": 64, "fetch": 90, "scanned": 7,
-             "points": 5000, "rounds": 2, "dimensions": 208, "queue_ms": 0.25, "search_ms": 1.5, "rows_ms": 0.1, "answer_ms": 2.75,
-             "together": 3},
+             "points": 5000, "rounds": 2, "dimensions": 208, "queue_ms": 0.25, "search_ms": 1.5,
+             "rows_ms": 0.1, "answer_ms": 2.75, "together": 3},
             {"shard": 0, "node": "u2", "name": "n2", "plan": "exact", "ef": 64, "fetch": 0, "scanned": 12,
              "points": 5001, "matches": 12, "undecided": 12, "checked": 10, "unindexed": 9},
         ],
