@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     """Answers some requests, in their order, on a thread; an answer may be the `VectronError` that its caller gets."""
 
 MAX_BATCH = 128  # weight taken together: some 30 ms of a thread, which is what another collection waits for its turn
-LEAST_BATCH = 32  # weight taken together in any case: some 4 ms, which one thread may wait for another at the end
+LEAST_BATCH = 40  # weight taken together in any case: some 5 ms, which one thread may wait for another at the end
 MAX_WAITING = 4_096  # weight; about a second of work of two cores
 ANSWERED_AT_ONCE = 32  # requests, before others get the loop: two milliseconds of encoding and sending
 RETRY_AFTER = 0.2
