@@ -41,6 +41,28 @@ class Row:
         return known[name] if name in known else self.more.get(name)
 
 
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Queries per second and recall at one ef."""
+
+    ef: int
+    rate: float
+    recall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another engine that was measured, and its curve."""
+
+    title: str
+    version: str
+    place: str
+    """`server`, or `in process`."""
+    batches: bool
+    """Whether the curve is of batches; of single queries by one client where it has none."""
+    curve: list[Speed] = field(default_factory=list)
+
+
 def spread(values: Sequence[float]) -> Spread:
     return Spread(statistics.median(values), min(values), max(values))
 

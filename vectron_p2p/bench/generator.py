@@ -7,105 +7,44 @@ shares no interpreter with whoever measures.
 
 from __future__ import annotations
 
-import itertools
 import pickle
 import sys
-import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vectron_p2p.bench.jobs import BatchJob, Broken, Outcome, SearchJob
 from vectron_p2p.bench.queries import moved
+from vectron_p2p.bench.searches import Searches
 from vectron_p2p.client.sync_client import Client
 from vectron_p2p.model.errors import VectronError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from vectron_p2p.bench.jobs import Job, WriteJob
-    from vectron_p2p.client.collection import Collection
-    from vectron_p2p.model.points import SearchResult
+    from vectron_p2p.bench.jobs import Ask, Job, Place, WriteJob
+    from vectron_p2p.bench.searches import Search, Vector
 
 READY = "ready"
 GO = "go"
 TIMEOUT = 60.0  # of a call with its retries: a batch of 2,000 on a busy machine
 
 
-class _Searches:
-    """The threads of one `SearchJob`. They share the counter of queries and nothing else, so none waits for another."""
+@contextmanager
+def _asking(place: Place, ask: Ask) -> Iterator[Search]:
+    with Client(place.target, timeout=TIMEOUT) as db:
+        collection = db.collection(place.collection)
 
-    def __init__(self, job: SearchJob) -> None:
-        self._job = job
-        self._turns = itertools.count()  # `next` of a count is atomic
-        self._warm = threading.Barrier(job.connections + 1)
-        self._go = threading.Event()
-        self._until = 0.0
-        self._outcomes = [Outcome() for _ in range(job.connections)]
-        self._failure: BaseException | None = None
+        def search(vector: Vector) -> tuple[list[int | str], bool]:
+            result = collection.search(vector, k=ask.k, ef=ask.ef, filter=ask.filter, with_payload=ask.with_payload)
+            return [hit.id for hit in result], result.partial
 
-    def run(self, wait: Callable[[], None]) -> Outcome:
-        threads = [threading.Thread(target=self._guarded, args=(outcome,)) for outcome in self._outcomes]
-        for thread in threads:
-            thread.start()
-        started = time.perf_counter()
-        try:
-            self._warm.wait()
-            wait()
-            started = time.perf_counter()
-            self._until = started + self._job.seconds
-        except threading.BrokenBarrierError:
-            pass  # a thread failed while it warmed up; the others end at once
-        finally:
-            self._go.set()
-            for thread in threads:
-                thread.join()
-        if self._failure is not None:
-            raise self._failure
-        total = Outcome(seconds=time.perf_counter() - started, turns=next(self._turns))
-        for outcome in self._outcomes:
-            total.done += outcome.done
-            total.durations += outcome.durations
-            total.found += outcome.found
-            total.partial += outcome.partial
-            total.errors += outcome.errors
-        return total
-
-    def _guarded(self, outcome: Outcome) -> None:
-        try:
-            with Client(self._job.place.target, timeout=TIMEOUT) as db:
-                self._work(db.collection(self._job.place.collection), outcome)
-        except threading.BrokenBarrierError:
-            pass
-        except Exception as error:
-            self._failure = error
-            self._warm.abort()
-
-    def _work(self, collection: Collection, outcome: Outcome) -> None:
-        queries, ask = self._job.queries, self._job.ask
-
-        def search(number: int) -> SearchResult:
-            vector = queries.vector(number)
-            return collection.search(vector, k=ask.k, ef=ask.ef, filter=ask.filter, with_payload=ask.with_payload)
-
-        for _ in range(self._job.warm):
-            search(queries.number(next(self._turns)))
-        self._warm.wait()
-        self._go.wait()
-        while (before := time.perf_counter()) < self._until:
-            number = queries.number(next(self._turns))
-            try:
-                result = search(number)
-            except VectronError as error:
-                outcome.errors.append(f"{error.code}: {error}")
-                continue
-            outcome.durations.append(time.perf_counter() - before)
-            outcome.done += 1
-            _note(outcome, number, result)
+        yield search
 
 
-def _note(outcome: Outcome, number: int, result: SearchResult) -> None:
-    outcome.found.append((number, [hit.id for hit in result]))
-    outcome.partial += result.partial
+def _search(job: SearchJob, wait: Callable[[], None]) -> Outcome:
+    searches = Searches(job.queries, job.connections, job.seconds, job.warm, lambda: _asking(job.place, job.ask))
+    return searches.run(wait)
 
 
 def _batch(job: BatchJob, wait: Callable[[], None]) -> Outcome:
@@ -120,7 +59,8 @@ def _batch(job: BatchJob, wait: Callable[[], None]) -> Outcome:
         results = collection.search_batch(vectors[job.warm :], **keywords)
         outcome = Outcome(seconds=time.perf_counter() - started, done=len(results), turns=len(vectors))
     for turn, result in enumerate(results, job.warm):
-        _note(outcome, job.queries.number(turn), result)
+        outcome.found.append((job.queries.number(turn), [hit.id for hit in result]))
+        outcome.partial += result.partial
     return outcome
 
 
@@ -157,7 +97,7 @@ def _write(job: WriteJob, wait: Callable[[], None]) -> Outcome:
 def perform(job: Job, wait: Callable[[], None]) -> Outcome:
     """Does the job; `wait` returns when the others are ready too."""
     if isinstance(job, SearchJob):
-        return _Searches(job).run(wait)
+        return _search(job, wait)
     return _batch(job, wait) if isinstance(job, BatchJob) else _write(job, wait)
 
 

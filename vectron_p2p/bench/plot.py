@@ -1,4 +1,7 @@
-"""QPS against recall for several ef, raw hnswlib and ours, as a picture. The one file that knows matplotlib."""
+"""QPS against recall for several ef, raw hnswlib, ours and other engines, as a picture.
+
+The one file that knows matplotlib.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,11 @@ def plot(report: Report, path: Path) -> None:
         axes.plot([point[0] for point in points], [point[1] for point in points], marker=marker, label=label)
         for recall, rate, ef in points:
             axes.annotate(str(ef), (recall, rate), textcoords="offset points", xytext=(4, 4), fontsize=7)
+    for peer in report.engines:
+        label = f"{peer.title} {peer.version}, {peer.place}{'' if peer.batches else ', single queries'}"
+        axes.plot(
+            [speed.recall for speed in peer.curve], [speed.rate for speed in peer.curve], "--", marker=".", label=label
+        )
     about = report.about
     axes.set_title(f"{about['data']}: {about['points']:,} points × {about['dimension']}; numbers are ef", fontsize=10)
     axes.set_xlabel(f"recall@{about['settings'].k}")

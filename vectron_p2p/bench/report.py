@@ -17,6 +17,7 @@ CURVE_COLUMNS = ("ef", "raw q/s", "raw recall", "q/s", "recall", "of raw")
 COLUMNS = ("figure", "median", "unit", "low..high", "ratio", "to", "recall", "p50/p99 ms", "loop lag p99/max ms")
 NUMBERS = ("median", "ratio", "recall", *CURVE_COLUMNS)
 PAIRS = (("p50_ms", "p99_ms"), ("lag_p99_ms", "lag_max_ms"))
+SAID = ("ef", "vectron_recall")  # by the words of a row: its label, and what its ratio is to
 
 
 def curve_cells(report: Report) -> list[list[str]]:
@@ -44,7 +45,7 @@ def lines(row: Row, targets: Sequence[Target] = ()) -> list[list[str]]:
         *("/".join(number(value) for value in pair if value is not None) for pair in pairs),
     ]
     blank = [""] * (len(COLUMNS) - 2)
-    shown = {name for pair in PAIRS for name in pair}
+    shown = {*SAID, *(name for pair in PAIRS for name in pair)}
     rest = [[f"  {name}", number(value), *blank] for name, value in row.more.items() if name not in shown]
     if targets:
         met, missed = judge(row, targets)
@@ -66,6 +67,7 @@ def document(report: Report, targets: Sequence[Target] = ()) -> dict[str, Any]:
         **report.about,
         "ef": report.ef,
         "curve": report.curve,
+        "engines": report.engines,
         "rows": report.rows,
         "notes": report.notes,
     }

@@ -7,25 +7,27 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vectron_p2p.bench.cost import Cost
-from vectron_p2p.bench.data import nearest
 from vectron_p2p.bench.figures import Row, percentile, spread
+from vectron_p2p.bench.filtered import filtered
 from vectron_p2p.bench.jobs import Ask, WriteJob
 from vectron_p2p.bench.load import BenchFailed
 from vectron_p2p.bench.measure import Truth, milliseconds
 from vectron_p2p.bench.queries import PopularSupply, Supply
-from vectron_p2p.bench.selection import SHARES, far_queries, select
+from vectron_p2p.bench.selection import SHARES, far_queries
 from vectron_p2p.client.sync_client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vectron_p2p.bench.data import Data
+    from vectron_p2p.bench.figures import Peer
+    from vectron_p2p.bench.filtered import Filtered
     from vectron_p2p.bench.load import Generators
     from vectron_p2p.bench.measure import Measure, Window
     from vectron_p2p.bench.settings import Settings
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 ANSWER_S = 120.0  # to the first correct answer after a restart; longer is no restart any more
 FAR_QUERIES = 10  # fewer say nothing about recall
 FAR_SEED = 1
+FAR_OF = f"{SHARES[1] * 100:.0f}"
 POPULAR_SEED = 2
 
 
@@ -52,6 +55,15 @@ class Run:
     """Of each time that it was built in this run."""
     note: Callable[[str], None]
     ef: int = 0
+    peers: list[Peer] = field(default_factory=list)
+    """Other engines of this run and their curves."""
+    _filtered: list[Filtered] | None = None
+
+    def filtered(self) -> list[Filtered]:
+        """Chosen and searched exactly when first asked for: that takes seconds."""
+        if self._filtered is None:
+            self._filtered = filtered(self.data, self.settings.k, self.note)
+        return self._filtered
 
     def ask(self, *, with_payload: bool = False) -> Ask:
         return Ask(self.settings.k, self.ef, with_payload=with_payload)
@@ -157,26 +169,17 @@ def cache(run: Run, stage: Stage) -> list[Row]:
 
 def filters(run: Run, stage: Stage) -> list[Row]:
     """Beside the same searches without a filter: by one client, and by all."""
-    queries, k = run.data.queries, run.settings.k
     cases: list[tuple[str, str, Ask, Truth]] = []
-    for share in SHARES:
-        chosen = select(run.data.payloads, share)
-        name = f"{share * 100:.0f}"
-        if chosen is None:
-            run.note(f"no filter on a field of the payloads keeps about {name} % of the points: left out")
-            continue
-        ask = Ask(k, run.ef, filter=chosen.filter)
-        rows = chosen.kept[nearest(run.data.vectors[chosen.kept], queries, k)]
-        label = f"filter to {chosen.share * 100:.1f} %"
-        run.note(f"{label}: {chosen.filter}")
-        cases.append((f"filter-{name}", label, ask, Truth(run.truth.supply, rows)))
-        far = far_queries(run.truth.rows, chosen.kept)
-        if share == SHARES[1]:
+    for each in run.filtered():
+        ask = Ask(run.settings.k, run.ef, filter=each.filter)
+        cases.append((f"filter-{each.name}", each.label, ask, Truth(run.truth.supply, each.nearest)))
+        if each.name == FAR_OF:
+            far = far_queries(run.truth.rows, each.kept)
             if len(far) < FAR_QUERIES:
                 run.note(f"only {len(far)} queries have no neighbour that this filter keeps: no figure for them")
                 continue
-            supply = Supply(queries, far, FAR_SEED)
-            cases.append((f"filter-{name}-far", f"{label}, none near", ask, Truth(supply, rows)))
+            supply = Supply(run.data.queries, far, FAR_SEED)
+            cases.append((f"filter-{each.name}-far", f"{each.label}, none near", ask, Truth(supply, each.nearest)))
     rows_out = []
     for connections in sorted({min(run.settings.connections), max(run.settings.connections)}):
         plain: list[Window] = []

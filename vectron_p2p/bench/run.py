@@ -12,6 +12,7 @@ import numpy as np
 
 from vectron_p2p.bench import rows
 from vectron_p2p.bench.data import exact_neighbours
+from vectron_p2p.bench.engines.group import engines
 from vectron_p2p.bench.figures import spread
 from vectron_p2p.bench.load import Generators
 from vectron_p2p.bench.measure import Measure, Truth
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vectron_p2p.bench.data import Data
-    from vectron_p2p.bench.figures import Row
+    from vectron_p2p.bench.figures import Peer, Row
     from vectron_p2p.bench.measure import Window
     from vectron_p2p.bench.settings import Settings
     from vectron_p2p.bench.stage import Stage
@@ -38,6 +39,7 @@ ONE_NODE = {  # in the order in which they are measured: what changes points com
     "payload": rows.payload,
     "cache": rows.cache,
     "filters": rows.filters,
+    "engines": engines,
     "mixed": rows.mixed,
     "restart": rows.restart,
 }
@@ -61,6 +63,7 @@ class Report:
     curve: list[Point] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    engines: list[Peer] = field(default_factory=list)
 
 
 def bench(data: Data, settings: Settings, say: Callable[[str], None]) -> Report:
@@ -94,6 +97,7 @@ def bench(data: Data, settings: Settings, say: Callable[[str], None]) -> Report:
         with staged(data, settings, 1) as stage:
             say("curve of recall and speed")
             report.curve = _curve(run, stage)
+            report.engines = run.peers
             report.ef = run.ef = _lowest_ef(report.curve, settings.recall, note)
             for group, measured in ONE_NODE.items():
                 if group in settings.groups:

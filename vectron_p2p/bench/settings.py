@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-GROUPS = ("ingest", "batch", "single", "payload", "cache", "filters", "memory", "mixed", "restart", "cluster")
+GROUPS = (
+    "ingest", "batch", "single", "payload", "cache", "filters", "engines", "memory", "mixed", "restart", "cluster",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Settings:
     """Queries on each connection before a window."""
     batch: int = 2000
     connections: tuple[int, ...] = (1, 8, 100)
+    engine_clients: tuple[int, ...] = (1, 8)
+    """Of other engines: threads of one process, as an engine in process has no other clients."""
     settle: float = 60.0
     """Seconds from the last link to the look at memory: snapshots and compactions are over by then."""
     mixed_seconds: float = 60.0
@@ -42,5 +46,5 @@ def quick(groups: tuple[str, ...] = GROUPS) -> Settings:
     """Shows that everything works, in seconds; its figures mean nothing."""
     return Settings(
         groups=groups, efs=(16, 64), repeats=1, seconds=0.1, warm=1, batch=200, connections=(1, 4, 60), settle=0.0,
-        mixed_seconds=0.5, nodes=2,
+        engine_clients=(1, 4), mixed_seconds=0.5, nodes=2,
     )  # fmt: skip

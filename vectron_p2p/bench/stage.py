@@ -7,11 +7,11 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vectron_p2p.bench.jobs import Place
 from vectron_p2p.bench.load import BenchFailed
+from vectron_p2p.bench.memory import memory_of
 from vectron_p2p.client.sync_client import Client
 from vectron_p2p.model.errors import VectronError
 from vectron_p2p.testing.processes import ProcessCluster, wait_for
@@ -88,10 +88,8 @@ class Stage:
         return hits, hits + sum(node.cache_misses for node in nodes)
 
     def memory(self) -> dict[str, int]:
-        """Bytes of node 0: `anonymous` is its own, `mapped` pages of files that the kernel can take back."""
-        lines = Path(f"/proc/{self.cluster[0].pid}/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
-        sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
-        return {"anonymous": sizes["Anonymous"], "mapped": sizes["Rss"] - sizes["Anonymous"]}
+        """Of node 0."""
+        return memory_of(self.cluster[0].pid)
 
     @contextmanager
     def watching_tail(self) -> Iterator[list[int]]:

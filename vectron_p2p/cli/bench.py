@@ -1,4 +1,4 @@
-"""`vectron bench`: real nodes beside raw hnswlib on this machine."""
+"""`vectron bench`: real nodes beside raw hnswlib and other engines on this machine."""
 
 from __future__ import annotations
 
@@ -72,10 +72,11 @@ def bench(
     picture: Path | None,
     targets_file: Path | None,
 ) -> int:
-    """Measure this machine: real nodes beside raw hnswlib, in one run.
+    """Measure this machine: real nodes beside raw hnswlib, and other engines where installed, in one run.
 
     Starts nodes of its own in a temporary folder and leaves nothing behind. Both sides have the same M, ef_construction
-    and ef (the lowest with recall@10 >= 0.95 on both), and no query is asked twice.
+    and ef (the lowest with recall@10 >= 0.95 on both), and no query is asked twice. Chroma, Qdrant Edge and zvec are
+    measured too where they are installed (the extra [engines]), each at its own lowest such ef.
     """
     from vectron_p2p.bench import settings as configured
     from vectron_p2p.bench.data import load_files
