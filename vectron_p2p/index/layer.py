@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from vectron_p2p.index.canary import Canary
 from vectron_p2p.index.copies import Copies
 from vectron_p2p.index.gate import Gate
 from vectron_p2p.index.hnsw import Graph, Labels
@@ -25,6 +26,7 @@ from vectron_p2p.index.payload.payload_index import PayloadIndex
 from vectron_p2p.index.projection import fit, sample_size
 from vectron_p2p.index.slots import SlotTable
 from vectron_p2p.index.twins import Twins
+from vectron_p2p.query import planner
 
 if TYPE_CHECKING:
     import threading
@@ -78,6 +80,7 @@ class Layer:
         self.copies = Copies()
         self.passing = KeptPassing()
         self.graph: Graph | None = None
+        self.canary = Canary()
         self.gate = Gate()
         self.linked_to = 0
         self.linked_live = 0
@@ -105,9 +108,15 @@ class Layer:
         return self.options.dimension if self.graph is None else self.graph.width
 
     @property
-    def tail(self) -> int:
-        """Slots not yet looked at for linking."""
-        return self.table.count - self.linked_to
+    def unlinked(self) -> int:
+        """Slots waiting to be linked; 0 while the shard is too small for a graph."""
+        graph_wanted = self.graph is not None or self.table.live >= planner.GRAPH_FROM
+        return self.table.count - self.linked_to if graph_wanted else 0
+
+    @property
+    def payload_bytes(self) -> int:
+        """Memory of the payload index, and of what is kept for filters asked before."""
+        return self.payloads.nbytes + self.copies.nbytes + self.passing.nbytes
 
     def label_of(self, count: int) -> Int32s:
         """The labels of the first `count` slots (-1: not linked), copied."""
@@ -246,10 +255,10 @@ class Layer:
 
     # --- restoring ----------------------------------------------------------------------------------------------------
 
-    def adopt(self, graph: Graph, label_of: Int32s) -> None:
+    def adopt(self, graph: Graph, label_of: Int32s, canary: Canary) -> None:
         """A restored graph: slots 0..len(label_of) exist in the table already, alive where a row was found for them."""
         count = len(label_of)
-        self.graph = graph
+        self.graph, self.canary = graph, canary
         self._reserve(max(count, self.table.count))
         self._label_of[:count] = label_of
         self.linked_to = count

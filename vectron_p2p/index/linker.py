@@ -44,11 +44,15 @@ GENTLE_REST = 4.0  # times what a portion took
 # off while points keep coming, until it is urgent.
 CALM = 5.0  # seconds since points were linked last
 
+CANARY_PAUSE = 60.0  # seconds between two looks at one graph: a thousandth of a core at the most
+
 ERROR_PAUSE = 10.0  # a full disk does not empty itself at once
 
 
 class _Shard:
-    __slots__ = ("filling", "index", "last_linked", "last_save", "next_look", "not_before", "since", "traffic")
+    __slots__ = (
+        "filling", "index", "last_canary", "last_linked", "last_save", "next_look", "not_before", "since", "traffic",
+    )  # fmt: skip
 
     def __init__(self, index: ShardIndex, now: float) -> None:
         self.index = index
@@ -57,7 +61,7 @@ class _Shard:
         self.not_before = -math.inf
         self.filling = False
         self.traffic = index.traffic
-        self.since = self.next_look = now
+        self.since = self.next_look = self.last_canary = now  # a start has better things to do
 
     def look(self, now: float) -> None:
         """Whether points come fast and nobody searches."""
@@ -89,12 +93,16 @@ class Linker(Generic[K]):
         clock: Clock,
         *,
         on_error: Callable[[K, Exception], None],
+        on_lost: Callable[[K], None],
         max_unlinked: int = MAX_UNLINKED,
     ) -> None:
-        """`on_error` hears of failures (a full disk); the shard's upkeep pauses for a while and goes on."""
+        """`on_error` hears of failures (a full disk); the shard's upkeep pauses for a while and goes on. `on_lost`
+        hears of graphs that do not find all of their points any more: they are built anew.
+        """
         self._executor = executor
         self._clock = clock
         self._on_error = on_error
+        self._on_lost = on_lost
         self._max_unlinked = max_unlinked
         self._shards: dict[K, _Shard] = {}
         self._gentle: dict[K, bool] = {}
@@ -194,6 +202,11 @@ class Linker(Generic[K]):
             await self._executor.run("index", link_some, index, 1 if key in self._gentle else TURNS)
             shard.last_linked = self._clock.now()
             worked = True
+        if self._canary_due(shard):
+            shard.last_canary = self._clock.now()
+            if await self._executor.run("index", index.look):
+                self._on_lost(key)
+            worked = True
         if self._rebuild_due(key, shard):
             self._rebuilding = key
             if await self._executor.run("index", rebuild_some, index):
@@ -213,6 +226,11 @@ class Linker(Generic[K]):
         if waits:
             shard.not_before = now + LOOK
         return waits
+
+    def _canary_due(self, shard: _Shard) -> bool:
+        index = shard.index
+        rested = self._clock.now() - shard.last_canary >= CANARY_PAUSE
+        return rested and index.look_due and not index.needs_rebuild
 
     def _rebuild_due(self, key: K, shard: _Shard) -> bool:
         """Whether to begin or go on; one at a time: it needs the memory of a second index."""

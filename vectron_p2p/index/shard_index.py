@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from vectron_p2p.index import snapshot
+from vectron_p2p.index import canary, snapshot, wear
 from vectron_p2p.index.filtered import FilteredSearcher
-from vectron_p2p.index.garbage import GARBAGE_SHARE, URGENT_SHARE, is_garbage
 from vectron_p2p.index.layer import IndexOptions, Layer
 from vectron_p2p.index.locality import like_by_like
 from vectron_p2p.index.matches import Matches
@@ -31,7 +30,6 @@ from vectron_p2p.index.payload.payload_index import PayloadIndex
 from vectron_p2p.index.rebuild import Rebuild
 from vectron_p2p.index.search import Hits, Request, Searcher
 from vectron_p2p.index.turns import Turns
-from vectron_p2p.query import planner
 from vectron_p2p.query.scoring import prepare, stack_bytes
 
 if TYPE_CHECKING:
@@ -110,10 +108,7 @@ class ShardIndex:
     @property
     def unlinked(self) -> int:
         """Slots waiting to be linked; 0 while the shard is too small for a graph."""
-        layer = self._layer
-        if self._closed:
-            return 0
-        return layer.tail if layer.graph is not None or layer.table.live >= planner.GRAPH_FROM else 0
+        return 0 if self._closed else self._layer.unlinked
 
     @property
     def traffic(self) -> tuple[int, int]:
@@ -128,16 +123,13 @@ class ShardIndex:
     @property
     def payload_bytes(self) -> int:
         """Memory of the payload index, and of what is kept for filters asked before."""
-        layer = self._layer
-        return layer.payloads.nbytes + layer.copies.nbytes + layer.passing.nbytes
+        return self._layer.payload_bytes
 
     @property
     def payload_unindexed(self) -> int:
         """Points that the payload index had no room for: filters read them."""
-        with self._mutex:
-            layer = self._layer
-            view = layer.table.view()
-            slots = layer.payloads.opaque.between(0, view.end)[0]
+        layer, view, _ = self._now()
+        slots = layer.payloads.opaque.between(0, view.end)[0]
         return int(np.count_nonzero(view.alive(slots.astype(np.int64))))
 
     def census(self) -> PayloadFields | None:
@@ -160,20 +152,22 @@ class ShardIndex:
     @property
     def calm(self) -> bool:
         """Whether a search would wait for no lock now, and for a while, as nothing is to be linked or rebuilt."""
-        layer = self._layer
-        return not self.unlinked and self._rebuild is None and layer.gate.open and not self._mutex.locked()
+        return not (self.unlinked or self._rebuild or self._mutex.locked()) and self._layer.gate.open
 
     @property
     def needs_rebuild(self) -> bool:
-        """Whether garbage or a strained projection is worth a rebuild (also while one is under way)."""
-        if self._closed:
-            return False
-        return self._rebuild is not None or self._layer.strained or is_garbage(self._layer, GARBAGE_SHARE)
+        """Whether a rebuild is worth its work, or under way."""
+        return not self._closed and (self._rebuild is not None or wear.is_worn(self._layer))
+
+    @property
+    def look_due(self) -> bool:
+        """Whether the graph has changed so much that `look` may find something."""
+        return self._layer.canary.due(self._layer.labels) and not self._closed
 
     @property
     def rebuild_urgent(self) -> bool:
         """Whether there is so much garbage that a rebuild cannot wait for calm."""
-        return not self._closed and is_garbage(self._layer, URGENT_SHARE)
+        return not self._closed and wear.is_urgent(self._layer)
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 
@@ -213,7 +207,7 @@ class ShardIndex:
         self._fill(fresh, loading=True)
         self._revive(known)
         if shot is not None:
-            self._layer.adopt(shot.graph, shot.label_of)
+            self._layer.adopt(shot.graph, shot.label_of, shot.canary)
             self._saved_to = self._layer.linked_to
         return LoadReport(count, restored, why)
 
@@ -356,6 +350,11 @@ class ShardIndex:
             turn = points or self._turns.next(layer.gate.shared_entries, self.unlinked)
             layer.link(turn, points or self._turns.aside, self._crew, self._mutex)
             return self.unlinked
+
+    def look(self) -> bool:
+        """Ask the graph for some of its own points; whether it has lost so many that a rebuild is due."""
+        with self._upkeep:
+            return canary.look(self._layer, self._mutex)
 
     def rebuild_turn(self) -> bool:
         """Go on with building a new layer of the live points aside; the first call begins. True when it was swapped in.

@@ -1,9 +1,10 @@
 """A graph on disk: saved beside the work, admitted back only where it is provably ours and matches the rows.
 
 Two files in the shard's folder: the graph as hnswlib writes it, and a sidecar, renamed into place last, with the
-graph's checksum, the options and the projection it was built with, and for each slot its label and a digest of (id,
-version). A slot is used again only for a row with that digest, so a snapshot older or newer than the rows does no harm.
-Anything torn, missing or foreign means that the graph is built anew: never a refusal, never a guess.
+graph's checksum, the options and the projection it was built with, whether it was found sound, and for each slot its
+label and a digest of (id, version). A slot is used again only for a row with that digest, so a snapshot older or newer
+than the rows does no harm. Anything torn, missing or foreign means that the graph is built anew: never a refusal, never
+a guess.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 import xxhash
 
 from vectron_p2p.index import blas, forking
+from vectron_p2p.index.canary import Canary
 from vectron_p2p.index.hnsw import Graph
 from vectron_p2p.index.projection import Projection
 from vectron_p2p.model.ids import encode_point_id
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 SIDECAR = "graph.meta"
 PREFIX = "graph-"
-FORMAT = 2
+FORMAT = 3
 MAGIC = b"VGRAPH1\n"
 THREE, BLOB = b"\x93", b"\xc6"  # msgpack: an array of three, bytes with a length of four bytes
 DIGEST_BYTES = 16
@@ -49,6 +51,7 @@ class Snapshot(NamedTuple):
     """A graph and what its slots were: `slot_of` by row digest, labels by slot (-1: not linked)."""
 
     graph: Graph
+    canary: Canary
     slot_of: dict[bytes, int]
     label_of: Int32s
 
@@ -76,7 +79,13 @@ def save(layer: Layer, mutex: threading.Lock, folder: Path) -> int:
             linked_to, count = layer.linked_to, layer.labels
             label_of, view = layer.label_of(linked_to), layer.table.view()
         path = folder / f"{PREFIX}{os.getpid()}-{linked_to}-{count}.new"
-        projection = _packed(graph.projection)
+        header = {
+            "format": FORMAT,
+            "options": list(layer.options),
+            "projection": _packed(graph.projection),
+            "sound": layer.canary.passed,
+            "count": count,
+        }
         child = forking.start(lambda: _write_graph(graph, path)) if in_child else None
     if child is None:
         _write_graph(graph, path)  # holds the interpreter lock: about 2 ms per MB
@@ -84,7 +93,7 @@ def save(layer: Layer, mutex: threading.Lock, folder: Path) -> int:
     if child is not None and not forking.wait(child):
         path.unlink(missing_ok=True)
         return 0
-    _write_sidecar(folder, layer.options, projection, path, count, digests, label_of)
+    _write_sidecar(folder, header, path, digests, label_of)
     return linked_to
 
 
@@ -108,24 +117,12 @@ def _write_graph(graph: Graph, path: Path) -> None:
     os.close(descriptor)
 
 
-def _write_sidecar(
-    folder: Path,
-    options: IndexOptions,
-    projection: Packed | None,
-    path: Path,
-    count: int,
-    digests: memoryview,
-    label_of: Int32s,
-) -> None:
+def _write_sidecar(folder: Path, header: dict[str, Any], path: Path, digests: memoryview, label_of: Int32s) -> None:
     """Makes the graph in `path` the snapshot, atomically, and removes older ones."""
     checksum = _checksum(path)
     graph_file = f"{PREFIX}{checksum.hex()}"  # named by content: never the name that the present sidecar means
     path.replace(folder / graph_file)
-    header = {
-        "format": FORMAT,
-        "options": list(options),
-        "projection": projection,
-        "count": count,
+    header |= {
         "slots": len(label_of),
         "file": graph_file,
         "size": (folder / graph_file).stat().st_size,
@@ -205,7 +202,7 @@ def read(folder: Path, options: IndexOptions) -> Snapshot:
         if label_of[at // DIGEST_BYTES] >= 0
     }
     slot_of.pop(NO_DIGEST, None)
-    return Snapshot(graph, slot_of, label_of)
+    return Snapshot(graph, Canary(passed=header["sound"]), slot_of, label_of)
 
 
 def _checksum(path: Path) -> bytes:

@@ -83,7 +83,9 @@ class Replicas:
             runtime.executor, runtime.clock, workers=runtime.search_threads, on_loop=runtime.search_on_loop
         )
         self.cache = SearchCache(cache_bytes)
-        self.linker: Linker[ShardId] = Linker(runtime.executor, runtime.clock, on_error=_index_failed)
+        self.linker: Linker[ShardId] = Linker(
+            runtime.executor, runtime.clock, on_error=_index_failed, on_lost=_points_lost
+        )
 
     def get(self, shard: ShardId) -> Replica:
         """The open replica.
@@ -344,3 +346,8 @@ class Replicas:
 def _index_failed(shard: ShardId, error: Exception) -> None:
     """Searches go on with what there is: the tail is searched exactly, and upkeep is tried again."""
     log.error("index_upkeep_failed", shard=str(shard), error=repr(error))
+
+
+def _points_lost(shard: ShardId) -> None:
+    """Searches miss some points until the graph is built anew, which begins now or when writes are calm."""
+    log.warning("index_lost_points", shard=str(shard), then="the graph is built anew")

@@ -9,6 +9,7 @@ import msgpack
 import numpy as np
 import trio
 
+from vectron_p2p.index.hnsw import Graph
 from vectron_p2p.index.layer import IndexOptions
 from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.model.ids import PointId, encode_point_id
@@ -53,6 +54,19 @@ def make(dimension: int, metric: str = "cosine", folder: Any = None, **options: 
 def link_all(index: ShardIndex) -> None:
     while index.link_turn(256):
         pass
+
+
+def spoil(index: ShardIndex, share: float) -> None:
+    """Puts a graph in place that has other vectors under some of its labels, so that their points are not found."""
+    layer = index._layer
+    graph = Graph(layer.options.dimension, layer.options.metric, layer.options.m, layer.options.ef_construction)
+    labels = np.unique(layer.label_of(layer.linked_to))
+    wanted = layer.table.rows[labels].copy()
+    wrong = np.linspace(0, len(labels) - 1, int(share * len(labels))).astype(np.int64)
+    wanted[wrong] = wanted[wrong[::-1]]
+    graph.grow(len(labels))
+    graph.add(labels, wanted, 1)
+    layer.graph = graph
 
 
 def rebuild_all(index: ShardIndex) -> None:

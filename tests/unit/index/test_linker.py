@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.unit.index.doubles import InlineExecutor, ThreadExecutor, TrioClock, clustered, link_all, make, row, rows
+from tests.unit.index.doubles import (
+    InlineExecutor,
+    ThreadExecutor,
+    TrioClock,
+    clustered,
+    link_all,
+    make,
+    row,
+    rows,
+    spoil,
+)
 from vectron_p2p.index import linker as module
 from vectron_p2p.index import rebuild
 from vectron_p2p.index.linker import Linker
@@ -18,6 +28,7 @@ MATRIX = clustered(2_400, 8)
 
 def linker(executor=None, **options) -> tuple[Linker[str], list[tuple[str, Exception]]]:
     errors: list[tuple[str, Exception]] = []
+    options.setdefault("on_lost", lambda key: pytest.fail(f"{key} has lost nothing"))
     made: Linker[str] = Linker(
         executor or InlineExecutor(), TrioClock(), on_error=lambda key, error: errors.append((key, error)), **options
     )
@@ -304,3 +315,27 @@ async def test_an_import_does_not_delay_linking_until_writes_are_refused(
         index.apply(rows(matrix[part * lot : (part + 1) * lot], first=10_000 + part * lot))
         worked.append(await one.run_once())
     assert worked == [False, False, False, True]
+
+
+async def test_a_graph_that_loses_points_is_noticed_and_built_anew(autojump_clock: trio.testing.MockClock) -> None:
+    lost: list[str] = []
+    one, errors = linker(on_lost=lost.append)
+    sound, spoilt = make(8), make(8)
+    for key, index in (("sound", sound), ("spoilt", spoilt)):
+        index.apply(rows(MATRIX))
+        one.add(key, index)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(one.run)
+        await trio.sleep(module.CANARY_PAUSE / 2)
+        assert sound.look_due, "a start has better things to do"
+        await trio.sleep(module.CANARY_PAUSE)
+        assert not sound.look_due
+        spoil(spoilt, 0.1)
+        for index in (sound, spoilt):  # it has grown since
+            index.apply(rows(clustered(1_500, 8, seed=9), first=2_400))
+        await trio.sleep(2 * module.CANARY_PAUSE)
+        assert lost == ["spoilt"]
+        assert (spoilt.linked, spoilt.needs_rebuild, spoilt.look()) == (3_900, False, False)
+        assert [spoilt.search(vector[None], k=1)[0][0].ids for vector in MATRIX[:100]] == [[i] for i in range(100)]
+        nursery.cancel_scope.cancel()
+    assert errors == []

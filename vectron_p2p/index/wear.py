@@ -1,4 +1,4 @@
-"""When a layer holds so much that stands for no point any more that it is worth a rebuild."""
+"""When a layer is worth a rebuild: much of it stands for no point any more, or its graph serves its points badly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ GARBAGE_FLOOR = 1_000  # below that many a rebuild is not worth its work
 DEAD_SLOT_SHARE = 0.6  # dead vectors only cost memory (and scans, while there is no graph)
 
 
-def is_garbage(layer: Layer, share: float) -> bool:
+def is_worn(layer: Layer) -> bool:
+    """Whether there is much garbage, or the graph has lost points or got others than its projection was made for."""
+    return layer.canary.dropped or layer.strained or _is_garbage(layer, GARBAGE_SHARE)
+
+
+def is_urgent(layer: Layer) -> bool:
+    """Whether there is so much garbage that a rebuild cannot wait for calm."""
+    return _is_garbage(layer, URGENT_SHARE)
+
+
+def _is_garbage(layer: Layer, share: float) -> bool:
     """Whether `share` of the labels, or most slots, are dead."""
     dead = layer.table.count - layer.table.live
     return layer.dead_labels >= max(GARBAGE_FLOOR, share * layer.labels) or dead >= max(
