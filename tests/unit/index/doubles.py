@@ -65,7 +65,7 @@ def spoil(index: ShardIndex, share: float) -> None:
     wrong = np.linspace(0, len(labels) - 1, int(share * len(labels))).astype(np.int64)
     wanted[wrong] = wanted[wrong[::-1]]
     graph.grow(len(labels))
-    graph.add(labels, wanted, 1)
+    graph.add(labels.astype(np.int64), wanted, 1)
     layer.graph = graph
 
 
