@@ -38,8 +38,13 @@ def children() -> set[int]:
 def test_an_engine_is_measured_beside_a_node_and_one_that_fails_is_a_note(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    failing = {
+        "DiesSearching": "its process ended during window",
+        "Invents": "it found what was never written: -1",
+        "Forgets": "0 answers to 1 queries",
+    }
     absent = known("Refuses", package="no_such_package")
-    monkeypatch.setattr(registry, "ENGINES", (known("Exact"), known("DiesSearching"), absent))
+    monkeypatch.setattr(registry, "ENGINES", (*(known(name) for name in ("Exact", *failing)), absent))
     before = children()
     report = bench(sample_data(1000), quick(("engines",)), lambda _: None)
     assert children() == before
@@ -48,7 +53,7 @@ def test_an_engine_is_measured_beside_a_node_and_one_that_fails_is_a_note(
     asked = {"batch", "single-1", "single-4", "filter-3", "filter-10", "filter-70"}
     assert rows.keys() == {
         *(f"engines-exact-{key}" for key in loaded | asked),
-        *(f"engines-diessearching-{key}" for key in loaded),
+        *(f"engines-{name.lower()}-{key}" for name in failing for key in loaded),
     }
     for key in asked:
         row = rows[f"engines-exact-{key}"]
@@ -57,7 +62,8 @@ def test_an_engine_is_measured_beside_a_node_and_one_that_fails_is_a_note(
         assert row.more["ef"] == 16
         assert row.ratio == pytest.approx(row.spread.median / row.more["vectron_per_s"])
         assert row.more["vectron_recall"] > 0.9
-    assert any("DiesSearching" in note and "measured no further" in note for note in report.notes)
+    for name, reason in failing.items():
+        assert any(note.startswith(name) and "measured no further" in note and reason in note for note in report.notes)
     assert any("not installed, so not measured: Refuses; pip install no_such_package" in note for note in report.notes)
     assert [speed.ef for speed in report.engines[0].curve] == [16, 64]
     if available():

@@ -17,6 +17,7 @@ CURVE_COLUMNS = ("ef", "raw q/s", "raw recall", "q/s", "recall", "of raw")
 COLUMNS = ("figure", "median", "unit", "low..high", "ratio", "to", "recall", "p50/p99 ms", "loop lag p99/max ms")
 NUMBERS = ("median", "ratio", "recall", *CURVE_COLUMNS)
 PAIRS = (("p50_ms", "p99_ms"), ("lag_p99_ms", "lag_max_ms"))
+SMALL = 0.095  # a ratio below it has a digit more
 SAID = ("ef", "vectron_recall")  # by the words of a row: its label, and what its ratio is to
 
 
@@ -39,7 +40,7 @@ def lines(row: Row, targets: Sequence[Target] = ()) -> list[list[str]]:
         number(spread.median),
         row.unit,
         "" if spread.low == spread.high else f"{number(spread.low)}..{number(spread.high)}",
-        "" if row.ratio is None else f"{row.ratio:.2f}",
+        "" if row.ratio is None else f"{row.ratio:.2f}" if row.ratio >= SMALL else f"{row.ratio:.3f}",
         row.of,
         "" if row.recall is None else f"{row.recall:.4f}",
         *("/".join(number(value) for value in pair if value is not None) for pair in pairs),

@@ -77,6 +77,19 @@ class DiesSearching(Exact):
         return None
 
 
+class Invents(Exact):
+    def single(self, ask: Ask) -> Callable[[Any], list[int]]:
+        return lambda vector: [-1]
+
+    def batch(self, ask: Ask) -> Callable[[Matrix], list[list[int]]]:
+        return lambda vectors: [[-1]] * len(vectors)
+
+
+class Forgets(Exact):
+    def batch(self, ask: Ask) -> Callable[[Matrix], list[list[int]]]:
+        return lambda vectors: []
+
+
 class Hangs(Exact):
     """With a server of its own that hangs too, and names it in a file."""
 

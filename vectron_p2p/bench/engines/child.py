@@ -70,6 +70,8 @@ def _batch(engine: Engine, order: Batch) -> Outcome | None:
     started = time.perf_counter()
     found = search(vectors[order.warm :])
     outcome = Outcome(seconds=time.perf_counter() - started, done=len(found), turns=len(vectors))
+    if len(found) != order.count:
+        raise RuntimeError(f"{len(found)} answers to {order.count} queries")
     for turn, rows in enumerate(found, order.warm):
         outcome.found.append((order.queries.number(turn), list(rows)))
     return outcome

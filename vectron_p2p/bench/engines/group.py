@@ -1,11 +1,12 @@
 """The figures of other engines, each beside those of our node, measured by turns.
 
-An engine is measured at the lowest ef with which it reaches the wanted recall itself: what counts is the speed of
-answers that are as good. One engine at a time: it is gone before the next one starts.
+An engine is measured at the lowest ef with which it reaches the wanted recall itself, with each filter anew: what
+counts is the speed of answers that are as good. One engine at a time: it is gone before the next one starts.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vectron_p2p.bench.engines import registry
@@ -52,27 +53,36 @@ class _Beside:
         self._stage = stage
         self._known = known
         self._hosted = hosted
-        self._ef = 0
 
     def rows(self) -> Iterator[Row]:
         run, stage, k = self._run, self._stage, self._run.settings.k
         yield from self._loaded()
         peer = self._curve()
-        self._ef = self._lowest_ef(peer)
-        ask = Ask(k, self._ef)
+        ask = Ask(k, self._lowest_ef(peer.curve, "without a filter"))
         if peer.batches:
 
             def ours() -> Window:
                 return run.measure.batch(stage.place, run.ask(), run.truth)
 
-            yield self._row("batch", f"batch of {run.settings.batch:,}", ours, lambda: self._batch(ask), raw=True)
+            yield self._row("batch", f"batch of {run.settings.batch:,}", ask, ours, lambda: self._batch(ask), raw=True)
         for clients in run.settings.engine_clients:
             label = f"{clients} client{'s' if clients > 1 else ''}"
             yield self._single(f"single-{clients}", label, ask, run.ask(), run.truth, clients)
         for each in run.filtered():
             truth = Truth(run.truth.supply, each.nearest)
-            theirs, mine = (Ask(k, ef, filter=each.filter) for ef in (self._ef, run.ef))
+            theirs = self._enough(Ask(k, ask.ef, filter=each.filter), truth, each.label)
+            mine = Ask(k, run.ef, filter=each.filter)
             yield self._single(f"filter-{each.name}", f"{each.label}, 1 client", theirs, mine, truth, 1)
+
+    def _enough(self, ask: Ask, truth: Truth, label: str) -> Ask:
+        """With a filter some need a wider search for the same recall than without."""
+        speeds = []
+        for ef in (ef for ef in self._run.settings.efs if ef >= ask.ef):
+            window = self._searches(replace(ask, ef=ef), truth, 1)
+            speeds.append(Speed(ef, window.rate, window.recall))
+            if window.recall >= self._run.settings.recall:
+                break
+        return replace(ask, ef=self._lowest_ef(speeds, label))
 
     def _loaded(self) -> Iterator[Row]:
         run, stage = self._run, self._stage
@@ -97,6 +107,7 @@ class _Beside:
         """Batches, or single queries of one client where there are none, once at each ef."""
         run, known = self._run, self._known
         first = self._hosted.batch(Ask(run.settings.k, run.settings.efs[0]), run.truth.supply.split(1)[0], 1, 1)
+        run.truth.supply.asked(2)
         peer = Peer(known.title, known.version, known.place, first is not None)
         run.peers.append(peer)
         for ef in run.settings.efs:
@@ -105,13 +116,15 @@ class _Beside:
             peer.curve.append(Speed(ef, window.rate, window.recall))
         return peer
 
-    def _lowest_ef(self, peer: Peer) -> int:
+    def _lowest_ef(self, speeds: Sequence[Speed], where: str) -> int:
         wanted = self._run.settings.recall
-        for speed in peer.curve:
+        for speed in speeds:
             if speed.recall >= wanted:
                 return speed.ef
-        best = max(peer.curve, key=lambda speed: speed.recall)
-        self._run.note(f"{peer.title}: no ef has recall {wanted}; taken: {best.ef}, with {best.recall:.4f}")
+        best = max(speeds, key=lambda speed: speed.recall)
+        self._run.note(
+            f"{self._known.title} has recall {wanted} with no ef {where}; taken: {best.ef}, with {best.recall:.4f}"
+        )
         return best.ef
 
     def _single(self, key: str, label: str, theirs: Ask, mine: Ask, truth: Truth, clients: int) -> Row:
@@ -120,10 +133,17 @@ class _Beside:
         def ours() -> Window:
             return run.measure.searches(stage.place, mine, truth, clients)
 
-        return self._row(key, label, ours, lambda: self._searches(theirs, truth, clients))
+        return self._row(key, label, theirs, ours, lambda: self._searches(theirs, truth, clients))
 
     def _row(
-        self, key: str, label: str, ours: Callable[[], Window], theirs: Callable[[], Window], *, raw: bool = False
+        self,
+        key: str,
+        label: str,
+        ask: Ask,
+        ours: Callable[[], Window],
+        theirs: Callable[[], Window],
+        *,
+        raw: bool = False,
     ) -> Row:
         """Both by turns, raw hnswlib too where it is asked the same."""
         run = self._run
@@ -137,10 +157,10 @@ class _Beside:
             others.append(theirs())
         speed, beside = _rate(others), _rate(mine)
         more = milliseconds(others) if others[0].durations else {}
-        more |= {"ef": self._ef, "vectron_per_s": beside.median, "vectron_recall": _recall(mine)}
+        more |= {"ef": ask.ef, "vectron_per_s": beside.median, "vectron_recall": _recall(mine)}
         if beneath:
             more["raw_per_s"] = _rate(beneath).median
-        key, label = self._names(key, f"{label}, ef {self._ef}")
+        key, label = self._names(key, f"{label}, ef {ask.ef}")
         of = f"{OURS}, recall {more['vectron_recall']:.4f}"
         return Row(key, label, speed, "q/s", speed.median / beside.median, of, _recall(others), more)
 
@@ -162,6 +182,8 @@ class _Beside:
     def _window(self, outcome: Outcome, truth: Truth) -> Window:
         """An engine knows points by their rows."""
         ids = self._run.data.ids
+        if strangers := {row for _, rows in outcome.found for row in rows} - set(range(len(ids))):
+            raise EngineFailed(f"it found what was never written: {min(strangers, key=str)!r}")
         outcome.found = [(number, [ids[int(row)] for row in rows]) for number, rows in outcome.found]
         return self._run.measure.window([outcome], truth)
 
