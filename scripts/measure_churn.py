@@ -3,38 +3,43 @@
 A third of the vectors are loaded into a node. In each round a quarter of the live points is deleted, as many come under
 new ids, and another quarter gets new vectors under its old ids; no vector is used twice, so none of this can be told
 from new data. Then the points that are live are loaded into a second node, and both are compared: recall@10 against
-exact neighbours, live points not found by their own vector, anonymous memory.
+exact neighbours, live points not found by their own vector, anonymous memory. One client searches all the time, also
+while the index is built anew: how long its searches take, and the event loop's lag, are told too.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from _data import add_common_arguments, add_data_arguments, batches, finish, load_data, say
 
-from vectron_p2p import connect
+from vectron_p2p import connect, errors
 from vectron_p2p.bench.data import nearest
-from vectron_p2p.bench.figures import recall
+from vectron_p2p.bench.figures import percentile, recall
 from vectron_p2p.testing.processes import ProcessCluster, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
     from _data import Data
 
     from vectron_p2p import Client
     from vectron_p2p.client.collection import Collection
+    from vectron_p2p.model.nodes import NodeStatus
 
 K = 10
 NAME = "churn"
 RECALL_LOSS = 0.01
 MEMORY_RATIO = 1.3
+LAG_P99_MS, LAG_MAX_MS = 20.0, 250.0
 WIDE = 500  # the beam with which a point that is reachable at all is found
 LINKED_POINTS_PER_S = 100  # far below what one core links; decides only when to give up waiting
 POLL_S = 0.5  # between looks: each asks all nodes
@@ -87,19 +92,69 @@ def write(collection: Collection, data: Data, row_of: dict[int, int], ids: list[
         collection.upsert(ids=ids[part], vectors=data.vectors[rows], payloads=payloads)
 
 
-def settle(db: Client, pid: int, points: int) -> int:
-    """Wait until all is linked and memory changes no more; returns the bytes of it."""
+class Feeling:
+    """What a client and the event loop feel meanwhile."""
+
+    def __init__(self) -> None:
+        self._took: list[float] = []
+        self._lag_p99_ms = self._lag_max_ms = 0.0
+
+    def saw(self, nodes: Sequence[NodeStatus]) -> None:
+        self._lag_p99_ms = max(self._lag_p99_ms, *(node.loop_lag_ms for node in nodes))  # of the minute before
+        self._lag_max_ms = max(self._lag_max_ms, *(node.loop_lag_max_ms for node in nodes))  # since the start
+
+    def told(self) -> dict[str, float]:
+        """Since it was asked last; the lag's maximum since the start."""
+        took, self._took = self._took, []
+        p99, self._lag_p99_ms = self._lag_p99_ms, 0.0
+        figures = {"search_p99_ms": percentile(took, 99) * 1000, "search_max_ms": max(took) * 1000}
+        figures |= {"lag_p99_ms": p99, "lag_max_ms": self._lag_max_ms}
+        return {name: round(value, 1) for name, value in figures.items()}
+
+    @contextmanager
+    def searching(self, connect_to: str, queries: npt.NDArray[np.float32]) -> Iterator[None]:
+        """One search after another, from another connection."""
+        over, failed = threading.Event(), []
+
+        def search() -> None:
+            with connect(connect_to, timeout=60.0) as db:
+                collection, turn = db.collection(NAME), 0
+                try:
+                    while not over.is_set():
+                        query = queries[turn % len(queries)] * np.float32(1 + turn * 1e-6)  # not from the cache
+                        before = time.perf_counter()
+                        collection.search(query, k=K, with_payload=False)
+                        self._took.append(time.perf_counter() - before)
+                        turn += 1
+                except errors.VectronError as error:
+                    failed.append(error)
+
+        thread = threading.Thread(target=search)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+        if failed:
+            raise SystemExit(f"a search failed: {failed[0]}")
+
+
+def settle(db: Client, pid: int, points: int, feeling: Feeling) -> dict[str, float]:
+    """Wait until all is linked and memory changes no more; how much it is, and what was felt meanwhile."""
 
     def linked() -> bool | None:
         time.sleep(POLL_S)
-        return True if all(node.answered and not node.unindexed for node in db.status().nodes) else None
+        nodes = db.status().nodes
+        feeling.saw(nodes)
+        return True if all(node.answered and not node.unindexed for node in nodes) else None
 
     before = 0
     for _ in range(STEADY_TRIES):
         wait_for(linked, 60 + points / LINKED_POINTS_PER_S, "all points to be linked", db.status)
         now = anonymous(pid)
         if abs(now - before) <= STEADY_SHARE * before:
-            return now
+            return {"memory_mb": round(now / 1e6, 1)} | feeling.told()
         before = now
         time.sleep(STEADY_S)
     raise SystemExit(f"memory did not settle within {STEADY_TRIES * STEADY_S:.0f} s")
@@ -126,10 +181,8 @@ def unreached(
     return missing
 
 
-def look(db: Client, pid: int, data: Data, row_of: dict[int, int]) -> dict[str, Any]:
+def look(collection: Collection, data: Data, row_of: dict[int, int]) -> dict[str, Any]:
     """The figures of one node, settled."""
-    collection = db.collection(NAME)
-    memory = settle(db, pid, len(row_of))
     ids, rows = list(row_of), list(row_of.values())
     vectors = data.vectors[rows]
     wanted = [[ids[place] for place in row] for row in nearest(vectors, data.queries, K).tolist()]
@@ -140,7 +193,6 @@ def look(db: Client, pid: int, data: Data, row_of: dict[int, int]) -> dict[str, 
         "recall": round(recall(list(answers(collection, data.queries, None)), wanted), 4),
         "missed_at_default_ef": len(missed),
         "unreachable": len(lost),
-        "memory_mb": round(memory / 1e6, 1),
     }
 
 
@@ -163,21 +215,25 @@ def main() -> int:
     with ProcessCluster(1, keep=options.keep) as cluster:
         cluster.start()
         with connect(cluster.connect, timeout=60.0) as db:
-            collection = create(db, data)
-            write(collection, data, churn.row_of, list(churn.row_of))
+            collection, feeling = create(db, data), Feeling()
             for number in range(options.rounds + 1):
-                if number:
-                    deleted, written = churn.round()
+                with feeling.searching(cluster.connect, data.queries):
+                    deleted, written = churn.round() if number else ([], list(churn.row_of))
                     for part in batches(len(deleted)):
                         collection.delete(ids=deleted[part])
                     write(collection, data, churn.row_of, written)
-                looks.append({"after": f"round {number}"} | look(db, cluster.nodes[0].pid, data, churn.row_of))
+                    settled = settle(db, cluster.nodes[0].pid, len(churn.row_of), feeling)
+                seen = look(collection, data, churn.row_of)
+                looks.append({"after": f"round {number}"} | seen | settled)
                 say(f"{looks[-1]}")
     with ProcessCluster(1, keep=options.keep) as cluster:
         cluster.start()
         with connect(cluster.connect, timeout=60.0) as db:
-            write(create(db, data), data, churn.row_of, list(churn.row_of))
-            fresh = {"after": "fresh build"} | look(db, cluster.nodes[0].pid, data, churn.row_of)
+            collection, feeling = create(db, data), Feeling()
+            with feeling.searching(cluster.connect, data.queries):
+                write(collection, data, churn.row_of, list(churn.row_of))
+                settled = settle(db, cluster.nodes[0].pid, len(churn.row_of), feeling)
+            fresh = {"after": "fresh build"} | look(collection, data, churn.row_of) | settled
             say(f"{fresh}")
 
     last, failures = looks[-1], []
@@ -187,6 +243,8 @@ def main() -> int:
     if ratio > MEMORY_RATIO:
         failures.append(f"memory is {ratio:.2f} times that of a fresh build, more than {MEMORY_RATIO}")
     for each in [*looks, fresh]:
+        if each["lag_p99_ms"] > LAG_P99_MS or each["lag_max_ms"] > LAG_MAX_MS:
+            failures.append(f"the loop lags by {each['lag_p99_ms']} ms, at most {each['lag_max_ms']} ({each['after']})")
         if each["unreachable"]:
             failures.append(f"{each['unreachable']} live points are not found by their own vector ({each['after']})")
         if each["points"] != len(churn.row_of):

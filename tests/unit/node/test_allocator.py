@@ -94,3 +94,64 @@ def test_threads_share_few_heaps() -> None:
         done = subprocess.run(program, capture_output=True, text=True, check=True, env=environment, timeout=60)
         heaps[how] = done.stderr.count("Arena ")
     assert heaps["few"] <= allocator.MOST_HEAPS < heaps["many"]
+
+
+LARGE_BLOCKS = """
+import ctypes, sys
+from vectron_p2p.runtime import allocator
+if sys.argv[1] == "apart":
+    allocator.use_few_heaps()
+class Info(ctypes.Structure):
+    names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+    _fields_ = [(name, ctypes.c_size_t) for name in names.split()]
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Info
+graph = bytearray(30_000_000)
+del graph  # glibc takes blocks as large as this one from its heaps now
+before = libc.mallinfo2().hblkhd
+anew = bytearray(2 * allocator.LARGE_BLOCK)
+print(libc.mallinfo2().hblkhd - before >= len(anew))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or allocator._mallopt is None, reason="malloc of this system has one heap")
+def test_large_blocks_leave_no_holes_in_heaps() -> None:
+    apart = {}
+    for how in ("apart", "glibc"):
+        program = [sys.executable, "-c", LARGE_BLOCKS, how]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+        done = subprocess.run(program, capture_output=True, text=True, check=True, env=environment, timeout=60)
+        apart[how] = done.stdout.strip()
+    assert apart == {"apart": "True", "glibc": "False"}
+
+
+HOLES = """
+import re, threading
+from pathlib import Path
+from vectron_p2p.runtime import allocator
+def anonymous():
+    return int(re.search(r"Anonymous: *([0-9]+)", Path("/proc/self/smaps_rollup").read_text())[1]) * 1024
+held = []
+def fill():
+    held.extend(bytearray(b"x" * 30_000) for _ in range(3_200))  # 96 MB: more than one heap of a thread
+    del held[::2]
+thread = threading.Thread(target=fill)
+thread.start()
+thread.join()
+del held[100:]  # holes, with something in use at the end
+held.append(bytearray(30_000))
+allocator.trim()
+heaps = [each for each in allocator._MAPPING.finditer(Path("/proc/self/maps").read_bytes()) if allocator._is_heap(each)]
+sizes = [int(each[2], 16) - int(each[1], 16) for each in heaps]
+before = anonymous()
+allocator.use_huge_pages()
+print(max(sizes, default=0) >= allocator.LARGE, anonymous() - before < 2 * allocator.HUGE)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or allocator._mallopt is None, reason="malloc of this system has one heap")
+def test_huge_pages_do_not_fill_the_holes_of_heaps() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    program = [sys.executable, "-c", HOLES]
+    done = subprocess.run(program, capture_output=True, text=True, check=True, env=environment, timeout=60)
+    assert done.stdout == "True True\n"
