@@ -51,7 +51,7 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class EngineCurve:
     """Another engine that was measured, and its curve."""
 
     title: str

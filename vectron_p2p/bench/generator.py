@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.bench.jobs import Ask, Job, Place, WriteJob
     from vectron_p2p.bench.searches import Search, Vector
+    from vectron_p2p.model.points import SearchResult
 
 READY = "ready"
 GO = "go"
@@ -31,19 +32,22 @@ TIMEOUT = 60.0  # of a call with its retries: a batch of 2,000 on a busy machine
 
 
 @contextmanager
-def _asking(place: Place, ask: Ask) -> Iterator[Search]:
+def _asking(place: Place, ask: Ask) -> Iterator[Search[SearchResult]]:
     with Client(place.target, timeout=TIMEOUT) as db:
         collection = db.collection(place.collection)
 
-        def search(vector: Vector) -> tuple[list[int | str], bool]:
-            result = collection.search(vector, k=ask.k, ef=ask.ef, filter=ask.filter, with_payload=ask.with_payload)
-            return [hit.id for hit in result], result.partial
+        def search(vector: Vector) -> SearchResult:
+            return collection.search(vector, k=ask.k, ef=ask.ef, filter=ask.filter, with_payload=ask.with_payload)
 
         yield search
 
 
+def _read(result: SearchResult) -> tuple[list[int | str], bool]:
+    return [hit.id for hit in result], result.partial
+
+
 def _search(job: SearchJob, wait: Callable[[], None]) -> Outcome:
-    searches = Searches(job.queries, job.connections, job.seconds, job.warm, lambda: _asking(job.place, job.ask))
+    searches = Searches(job.queries, job.connections, job.seconds, job.warm, lambda: _asking(job.place, job.ask), _read)
     return searches.run(wait)
 
 
@@ -59,8 +63,9 @@ def _batch(job: BatchJob, wait: Callable[[], None]) -> Outcome:
         results = collection.search_batch(vectors[job.warm :], **keywords)
         outcome = Outcome(seconds=time.perf_counter() - started, done=len(results), turns=len(vectors))
     for turn, result in enumerate(results, job.warm):
-        outcome.found.append((job.queries.number(turn), [hit.id for hit in result]))
-        outcome.partial += result.partial
+        found, partial = _read(result)
+        outcome.found.append((job.queries.number(turn), found))
+        outcome.partial += partial
     return outcome
 
 

@@ -38,10 +38,14 @@ def plot(report: Report, path: Path) -> None:
         axes.plot([point[0] for point in points], [point[1] for point in points], marker=marker, label=label)
         for recall, rate, ef in points:
             axes.annotate(str(ef), (recall, rate), textcoords="offset points", xytext=(4, 4), fontsize=7)
-    for peer in report.engines:
-        label = f"{peer.title} {peer.version}, {peer.place}{'' if peer.batches else ', single queries'}"
+    for engine in report.engines:
+        label = f"{engine.title} {engine.version}, {engine.place}{'' if engine.batches else ', single queries'}"
         axes.plot(
-            [speed.recall for speed in peer.curve], [speed.rate for speed in peer.curve], "--", marker=".", label=label
+            [speed.recall for speed in engine.curve],
+            [speed.rate for speed in engine.curve],
+            "--",
+            marker=".",
+            label=label,
         )
     about = report.about
     axes.set_title(f"{about['data']}: {about['points']:,} points × {about['dimension']}; numbers are ef", fontsize=10)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vectron_p2p.bench.data import Data
-    from vectron_p2p.bench.figures import Peer
+    from vectron_p2p.bench.figures import EngineCurve
     from vectron_p2p.bench.filtered import Filtered
     from vectron_p2p.bench.load import Generators
     from vectron_p2p.bench.measure import Measure, Window
@@ -55,7 +55,7 @@ class Run:
     """Of each time that it was built in this run."""
     note: Callable[[str], None]
     ef: int = 0
-    peers: list[Peer] = field(default_factory=list)
+    engines: list[EngineCurve] = field(default_factory=list)
     """Other engines of this run and their curves."""
     _filtered: list[Filtered] | None = None
 

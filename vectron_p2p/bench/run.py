@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vectron_p2p.bench.data import Data
-    from vectron_p2p.bench.figures import Peer, Row
+    from vectron_p2p.bench.figures import EngineCurve, Row
     from vectron_p2p.bench.measure import Window
     from vectron_p2p.bench.settings import Settings
     from vectron_p2p.bench.stage import Stage
@@ -63,7 +63,7 @@ class Report:
     curve: list[Point] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    engines: list[Peer] = field(default_factory=list)
+    engines: list[EngineCurve] = field(default_factory=list)
 
 
 def bench(data: Data, settings: Settings, say: Callable[[str], None]) -> Report:
@@ -97,7 +97,7 @@ def bench(data: Data, settings: Settings, say: Callable[[str], None]) -> Report:
         with staged(data, settings, 1) as stage:
             say("curve of recall and speed")
             report.curve = _curve(run, stage)
-            report.engines = run.peers
+            report.engines = run.engines
             report.ef = run.ef = _lowest_ef(report.curve, settings.recall, note)
             for group, measured in ONE_NODE.items():
                 if group in settings.groups:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from vectron_p2p.bench.queries import Queries
 
 Vector: TypeAlias = npt.NDArray[np.float32]
+Answer = TypeVar("Answer")
 if TYPE_CHECKING:
-    Search: TypeAlias = Callable[[Vector], tuple[list[int | str], bool]]
+    Search: TypeAlias = Callable[[Vector], Answer]
+    Read: TypeAlias = Callable[[Answer], tuple[list[int | str], bool]]
     """The ids found, best first, and whether some of the collection could not be searched."""
 
 
-class Searches:
+class Searches(Generic[Answer]):
     """`connections` threads. They share the counter of queries and nothing else, so none waits for another."""
 
     def __init__(
@@ -37,13 +39,17 @@ class Searches:
         connections: int,
         seconds: float,
         warm: int,
-        asking: Callable[[], AbstractContextManager[Search]],
+        asking: Callable[[], AbstractContextManager[Search[Answer]]],
+        read: Read[Answer],
     ) -> None:
-        """`asking` is entered by each thread: a connection of its own, where there are connections."""
+        """`asking` is entered by each thread: a connection of its own, where there are connections. `read` counts for
+        the rate, as everybody reads answers, and not for the duration of the call.
+        """
         self._queries = queries
         self._seconds = seconds
         self._warm_turns = warm
         self._asking = asking
+        self._read = read
         self._turns = itertools.count()  # `next` of a count is atomic
         self._warm = threading.Barrier(connections + 1)
         self._go = threading.Event()
@@ -88,7 +94,7 @@ class Searches:
             self._failure = error
             self._warm.abort()
 
-    def _work(self, search: Search, outcome: Outcome) -> None:
+    def _work(self, search: Search[Answer], outcome: Outcome) -> None:
         queries = self._queries
         for _ in range(self._warm_turns):
             search(queries.vector(queries.number(next(self._turns))))
@@ -97,11 +103,12 @@ class Searches:
         while (before := time.perf_counter()) < self._until:
             number = queries.number(next(self._turns))
             try:
-                found, partial = search(queries.vector(number))
+                answer = search(queries.vector(number))
             except VectronError as error:
                 outcome.errors.append(f"{error.code}: {error}")
                 continue
             outcome.durations.append(time.perf_counter() - before)
             outcome.done += 1
+            found, partial = self._read(answer)
             outcome.found.append((number, found))
             outcome.partial += partial

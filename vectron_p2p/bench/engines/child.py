@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from vectron_p2p.bench.engines.engine import Engine
     from vectron_p2p.bench.engines.orders import Order, Window
-    from vectron_p2p.bench.searches import Search, Vector
+    from vectron_p2p.bench.searches import Search
 
 
 class _Host:
@@ -80,13 +80,13 @@ def _batch(engine: Engine, order: Batch) -> Outcome | None:
 def _window(engine: Engine, order: Window) -> Outcome:
     single = engine.single(order.ask)
 
-    def search(vector: Vector) -> tuple[list[int | str], bool]:
-        return list(single(vector)), False
+    def asking() -> nullcontext[Search[list[int]]]:
+        return nullcontext(single)
 
-    def asking() -> nullcontext[Search]:
-        return nullcontext(search)
+    def read(found: list[int]) -> tuple[list[int | str], bool]:
+        return list(found), False
 
-    return Searches(order.queries, order.clients, order.seconds, order.warm, asking).run(lambda: None)
+    return Searches(order.queries, order.clients, order.seconds, order.warm, asking, read).run(lambda: None)
 
 
 def main(source: BinaryIO, sink: BinaryIO) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from vectron_p2p.bench.engines import registry
 from vectron_p2p.bench.engines.engine import Shape
 from vectron_p2p.bench.engines.hosted import EngineFailed, Hosted
-from vectron_p2p.bench.figures import Peer, Row, Speed, spread
+from vectron_p2p.bench.figures import EngineCurve, Row, Speed, spread
 from vectron_p2p.bench.jobs import Ask
 from vectron_p2p.bench.measure import BATCH_WARM, Truth, milliseconds
 
@@ -57,9 +57,9 @@ class _Beside:
     def rows(self) -> Iterator[Row]:
         run, stage, k = self._run, self._stage, self._run.settings.k
         yield from self._loaded()
-        peer = self._curve()
-        ask = Ask(k, self._lowest_ef(peer.curve, "without a filter"))
-        if peer.batches:
+        measured = self._curve()
+        ask = Ask(k, self._lowest_ef(measured.curve, "without a filter"))
+        if measured.batches:
 
             def ours() -> Window:
                 return run.measure.batch(stage.place, run.ask(), run.truth)
@@ -103,18 +103,18 @@ class _Beside:
         ratio = sizes["anonymous"] / data.vectors.nbytes
         yield Row(key, label, spread([sizes["anonymous"] / 1e6]), "MB", ratio, "vectors", more=more)
 
-    def _curve(self) -> Peer:
+    def _curve(self) -> EngineCurve:
         """Batches, or single queries of one client where there are none, once at each ef."""
         run, known = self._run, self._known
         first = self._hosted.batch(Ask(run.settings.k, run.settings.efs[0]), run.truth.supply.split(1)[0], 1, 1)
         run.truth.supply.asked(2)
-        peer = Peer(known.title, known.version, known.place, first is not None)
-        run.peers.append(peer)
+        measured = EngineCurve(known.title, known.version, known.place, first is not None)
+        run.engines.append(measured)
         for ef in run.settings.efs:
             ask = Ask(run.settings.k, ef)
-            window = self._batch(ask) if peer.batches else self._searches(ask, run.truth, 1)
-            peer.curve.append(Speed(ef, window.rate, window.recall))
-        return peer
+            window = self._batch(ask) if measured.batches else self._searches(ask, run.truth, 1)
+            measured.curve.append(Speed(ef, window.rate, window.recall))
+        return measured
 
     def _lowest_ef(self, speeds: Sequence[Speed], where: str) -> int:
         wanted = self._run.settings.recall
