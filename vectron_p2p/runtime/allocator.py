@@ -35,7 +35,7 @@ PERIOD = 10.0  # seconds; what is in use all the time is faulted in again, 60 MB
 
 MADV_COLLAPSE = 25  # of <linux/mman.h>
 HUGE = 2 * 1024 * 1024
-LARGE = 32 * 1024 * 1024  # mappings worth it: below that the processor remembers most addresses
+LARGE = 16 * 1024 * 1024  # mappings worth it: of half as much a processor remembers all addresses; stacks have 8 MB
 HEAP = 64 * 1024 * 1024  # address space of one heap of glibc's, aligned to as much; what it does not use yet is `---p`
 _MAPPING = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) rw-p \S+ \S+ 0 *$", re.MULTILINE)  # of no file, and not the heap
 
