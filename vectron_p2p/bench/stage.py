@@ -73,6 +73,10 @@ class Stage:
         done = [node.answered and node.points >= len(self.data.ids) and not node.unindexed for node in nodes]
         return True if len(done) == self.nodes and all(done) else None
 
+    def rest(self, seconds: float) -> None:
+        """Wait until it is so long ago that the last point was linked."""
+        time.sleep(max(0.0, self.linked_at + seconds - time.perf_counter()))
+
     def lag(self) -> dict[str, float]:
         """Of the slowest node: p99 of the loop's lag over the minute before now, and its maximum since the start."""
         nodes = self.db.status().nodes
