@@ -32,7 +32,7 @@ class Settings:
     """Of other engines: threads of one process, as an engine in process has no other clients."""
     rest: float = 25.0
     """Seconds from the last link to the first window: three nodes have written their snapshots and made huge pages by
-    then, which cost them half of their speed meanwhile, at a time that is chance.
+    then, which costs up to a third of their speed, sooner or later as it happens.
     """
     settle: float = 60.0
     """Seconds from the last link to the look at memory: snapshots and compactions are over by then."""
@@ -49,6 +49,6 @@ QUICK_POINTS = 1000
 def quick(groups: tuple[str, ...] = GROUPS) -> Settings:
     """Shows that everything works, in seconds; its figures mean nothing."""
     return Settings(
-        groups=groups, efs=(16, 64), repeats=1, seconds=0.1, warm=1, batch=200, connections=(1, 4, 60), rest=0.0, settle=0.0,
-        engine_clients=(1, 4), mixed_seconds=0.5, nodes=2,
+        groups=groups, efs=(16, 64), repeats=1, seconds=0.1, warm=1, batch=200, connections=(1, 4, 60), rest=0.0,
+        settle=0.0, engine_clients=(1, 4), mixed_seconds=0.5, nodes=2,
     )  # fmt: skip
