@@ -195,7 +195,6 @@ def filters(run: Run, stage: Stage) -> list[Row]:
 
 
 def memory(run: Run, stage: Stage) -> list[Row]:
-    stage.rest(run.settings.settle)
     sizes = stage.memory()
     vectors = run.data.vectors.nbytes
     megabytes = {name: size / 1e6 for name, size in sizes.items()}
@@ -261,7 +260,7 @@ def restart(run: Run, stage: Stage) -> list[Row]:
 
 def cluster(run: Run, stage: Stage, one_node: Sequence[Window]) -> list[Row]:
     """At `one`, through all nodes; `one_node` was measured in the same run, after as much rest."""
-    stage.rest(run.settings.rest)
+    stage.rest(run.settings.settle)
     connections = max(run.settings.connections)
     ours = [run.measure.searches(stage.place, run.ask(), run.truth, connections) for _ in range(run.settings.repeats)]
     label = f"{stage.nodes} nodes, {stage.nodes} replicas, {connections} connections"

@@ -95,7 +95,7 @@ def bench(data: Data, settings: Settings, say: Callable[[str], None]) -> Report:
         say("one node: loading")
         one_node: list[Window] = []
         with staged(data, settings, 1) as stage:
-            stage.rest(settings.rest)
+            stage.rest(settings.settle)
             say("curve of recall and speed")
             report.curve = _curve(run, stage)
             report.engines = run.engines

@@ -30,12 +30,10 @@ class Settings:
     connections: tuple[int, ...] = (1, 8, 100)
     engine_clients: tuple[int, ...] = (1, 8)
     """Of other engines: threads of one process, as an engine in process has no other clients."""
-    rest: float = 25.0
-    """Seconds from the last link to the first window: three nodes have written their snapshots and made huge pages by
-    then, which costs up to a third of their speed, sooner or later as it happens.
-    """
     settle: float = 60.0
-    """Seconds from the last link to the look at memory: snapshots and compactions are over by then."""
+    """Seconds from the last link to the first window and the look at memory: snapshots, compactions and what the kernel
+    writes back are over by then. Until then three nodes have 0.6 to 0.9 of the speed of one, as it happens.
+    """
     mixed_seconds: float = 60.0
     mixed_searchers: int = 8
     mixed_rate: float = 1000.0
@@ -49,6 +47,6 @@ QUICK_POINTS = 1000
 def quick(groups: tuple[str, ...] = GROUPS) -> Settings:
     """Shows that everything works, in seconds; its figures mean nothing."""
     return Settings(
-        groups=groups, efs=(16, 64), repeats=1, seconds=0.1, warm=1, batch=200, connections=(1, 4, 60), rest=0.0,
-        settle=0.0, engine_clients=(1, 4), mixed_seconds=0.5, nodes=2,
+        groups=groups, efs=(16, 64), repeats=1, seconds=0.1, warm=1, batch=200, connections=(1, 4, 60), settle=0.0,
+        engine_clients=(1, 4), mixed_seconds=0.5, nodes=2,
     )  # fmt: skip
