@@ -83,7 +83,6 @@ def ingest(run: Run, stage: Stage) -> list[Row]:
     """Taken while the stage was set. Raw hnswlib was built before, and is again after: a machine that others share is
     not as fast in one half minute as in the next.
     """
-    lag = stage.lag()
     if stage.nodes == 1:
         run.raw_rates.append(run.build_raw())
     raw = statistics.harmonic_mean(run.raw_rates)
@@ -97,7 +96,7 @@ def ingest(run: Run, stage: Stage) -> list[Row]:
         Row(f"ingest{suffix}", f"ingest acked and searchable, {where}", spread([rates[0]]), "points/s", more=acked),
         Row(
             f"linked{suffix}", f"fully linked, {where}", spread([rates[1]]), "points/s",
-            rates[1] / raw, "raw add_items", more=spans | lag,
+            rates[1] / raw, "raw add_items", more=spans | stage.load_lag,
         ),
     ]  # fmt: skip
 

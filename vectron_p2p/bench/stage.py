@@ -46,6 +46,8 @@ class Stage:
         self.acked = self.searchable = self.linked = 0.0
         """Seconds from the first point sent."""
         self.linked_at = 0.0
+        self.load_lag: dict[str, float] = {}
+        """Of the minute up to the last link."""
 
     def ingest(self) -> None:
         data = self.data
@@ -66,6 +68,7 @@ class Stage:
         wait_for(self._all_linked, 60 + len(data.ids) / LINKED_PER_S, "all points to be linked", self.db.status)
         self.linked_at = time.perf_counter()
         self.linked = self.linked_at - started
+        self.load_lag = self.lag()
 
     def _all_linked(self) -> bool | None:
         time.sleep(LOOK)
