@@ -1,10 +1,12 @@
 """The way of a search to a thread: requests that can be answered together go together.
 
 One hop to a thread costs about as much as a query; while the workers are busy, all that arrives under one key is
-collected and answered by one job. Requests wait in lines, one a collection, and the lines take turns, so a collection
-that is asked much delays another by one batch a turn. Waiting is bounded, for all and for each line. What nobody waits
-for any more (taken back, or its deadline has passed) is not searched. Nothing here blocks the loop but a lone caller's
-own small query, for which two hops would take longer than the query; and nothing here knows what a request is.
+collected and answered by one job. A few that another worker is at the likes of wait for that one, however many are
+free: small batches on several cost more than they save, most of all where nodes share cores. Requests wait in lines,
+one a collection, and the lines take turns, so a collection that is asked much delays another by one batch a turn.
+Waiting is bounded, for all and for each line. What nobody waits for any more (taken back, or its deadline has passed)
+is not searched. Nothing here blocks the loop but a lone caller's own small query, for which two hops would take longer
+than the query; and nothing here knows what a request is.
 
 Answers go to callbacks (`runtime.callbacks`), as a batch answers a hundred requests at once.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 
 MAX_BATCH = 128  # weight taken together: some 30 ms of a thread, which is what another collection waits for its turn
 LEAST_BATCH = 40  # weight taken together in any case: some 5 ms, which one thread may wait for another at the end
+# Weight for which another thread begins what one is at already; fewer wait until that one is through, and go together:
+# a batch costs its threads as much as five queries, whatever is in it, and these would be a millisecond of them.
+ENOUGH = 16
+MOST_HELD = 0.05  # seconds for which they wait: five times a batch that they wait for, unless it waits for a disk
 MAX_WAITING = 4_096  # weight; about a second of work of two cores
 ANSWERED_AT_ONCE = 32  # requests, before others get the loop: two milliseconds of encoding and sending
 RETRY_AFTER = 0.2
@@ -60,11 +66,12 @@ class _Waiting:
 class _Group:
     """Those that may go together."""
 
-    __slots__ = ("job", "members")
+    __slots__ = ("job", "members", "weight")
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.members: dict[_Waiting, None] = {}  # oldest first
+        self.weight = 0
 
     def take(self, now: float, most: int) -> tuple[list[_Waiting], list[_Waiting]]:
         """The first members up to this weight, and those among them that are too late."""
@@ -81,7 +88,18 @@ class _Group:
             size += one.weight
         for one in (*taken, *late):
             del self.members[one]
+            self.weight -= one.weight
         return taken, late
+
+
+class _Batch(NamedTuple):
+    """What a thread works on: of the line `name`, those under `key`."""
+
+    name: Hashable
+    key: Hashable
+    members: list[_Waiting]
+    weight: int
+    began: float
 
 
 class _Line:
@@ -120,8 +138,7 @@ class SearchExecutor:
         self._on_loop = on_loop
         self._lines: dict[Hashable, _Line] = {}  # whose turn is next comes first
         self._nursery: trio.Nursery | None = None
-        self._searched: dict[int, list[_Waiting]] = {}
-        """Batches that threads work on."""
+        self._searched: dict[int, _Batch] = {}
         self._started = 0
         self._caller: Hashable = None
         self._alone_since = 0.0
@@ -199,6 +216,7 @@ class SearchExecutor:
             group = line.groups[key] = _Group(job)
         one = _Waiting(request, weight, deadline, done)
         group.members[one] = None
+        group.weight += weight
         line.weight += weight
         self.waiting += weight
         self._dispatch()
@@ -214,6 +232,7 @@ class SearchExecutor:
         one.done = None
         if one in group.members:  # what no worker has taken is not searched for nobody
             del group.members[one]
+            group.weight -= one.weight
             self._leave(name, line, key, group, one.weight)
 
     def _is_alone(self, caller: Hashable) -> bool:
@@ -242,14 +261,14 @@ class SearchExecutor:
         nursery = self._nursery
         late: list[_Waiting] = []
         while nursery is not None and len(self._searched) < self._workers:
-            batch = self._take(late)
-            if batch is None:
+            taken = self._take(late)
+            if taken is None:
                 break
-            job, taken = batch
+            job, batch = taken
             self._started += 1
             number = self._started
-            self._searched[number] = taken
-            requests = [one.request for one in taken]
+            self._searched[number] = batch
+            requests = [one.request for one in batch.members]
             self._executor.start(nursery, "search", job, [requests], partial(self._done, number))
             if not self._looking:
                 self._looking = True
@@ -259,7 +278,7 @@ class SearchExecutor:
             one.answer(DeadlineExceeded("the time given ran out before the search was begun; give more time"))
 
     def _done(self, number: int, result: Outcome[Sequence[Any]]) -> None:
-        taken = self._searched.pop(number)
+        taken = self._searched.pop(number).members
         nursery = self._nursery
         if nursery is None:
             return  # too late: they were told that the node stops
@@ -288,6 +307,7 @@ class SearchExecutor:
         """Until nothing is under way: a thread that hangs (a disk that does) must not keep its callers."""
         while self._searched or self._lines:
             await self._clock.sleep(OVERDUE_EVERY)
+            self._dispatch()  # of those that waited for likes of theirs that a disk holds up
             now = self._clock.now()
             # They stay where they are: `_take` and `_done` count them and pass over them.
             for one in [one for one in self._all() if one.deadline <= now]:
@@ -299,28 +319,43 @@ class SearchExecutor:
         for line in self._lines.values():
             for group in line.groups.values():
                 yield from group.members
-        for taken in self._searched.values():
-            yield from taken
+        for batch in self._searched.values():
+            yield from batch.members
 
-    def _take(self, late: list[_Waiting]) -> tuple[Job, list[_Waiting]] | None:
-        """The first members of the oldest group of the line whose turn it is; None: nobody waits. Those that are too
-        late are added to `late`.
+    def _take(self, late: list[_Waiting]) -> tuple[Job, _Batch] | None:
+        """The first members of the oldest group of the line whose turn it is; None: nobody waits, or only for likes
+        of theirs that are searched. Those that are too late are added to `late`.
         """
         now = self._clock.now()
-        while self._lines:
-            name, line = next(iter(self._lines.items()))
-            key, group = next(iter(line.groups.items()))
+        while (turn := self._next(now)) is not None:
+            name, line, key, group = turn
             del line.groups[key]
             taken, overdue = group.take(now, max(LEAST_BATCH, min(self.share(0), MAX_BATCH)))
             if group.members:
                 line.groups[key] = group  # what is left of it goes to the end of its line
             del self._lines[name]
             self._lines[name] = line  # and the line behind the others
-            self._leave(name, line, key, group, sum(one.weight for one in (*taken, *overdue)))
+            weight = sum(one.weight for one in taken)
+            self._leave(name, line, key, group, weight + sum(one.weight for one in overdue))
             late += overdue
             if taken:
-                return group.job, taken
+                return group.job, _Batch(name, key, taken, weight, now)
         return None
+
+    def _next(self, now: float) -> tuple[Hashable, _Line, Hashable, _Group] | None:
+        """Whose turn it is, but for those of whom few wait and a batch will be answered soon."""
+        for name, line in self._lines.items():
+            for key, group in line.groups.items():
+                if group.weight >= ENOUGH or not self._soon_over(name, key, now):
+                    return name, line, key, group
+        return None
+
+    def _soon_over(self, name: Hashable, key: Hashable, now: float) -> bool:
+        """Whether a small batch of these is under way, and was begun lately: a disk may hold it up."""
+        return any(
+            batch.key == key and batch.name == name and batch.weight <= LEAST_BATCH and now < batch.began + MOST_HELD
+            for batch in self._searched.values()
+        )
 
 
 def _answered(job: Job, request: Any) -> Any:

@@ -11,7 +11,16 @@ import pytest
 import trio
 
 from tests.unit.index.doubles import InlineExecutor, SteppedExecutor, ThreadExecutor, TrioClock, clustered, make, rows
-from vectron_p2p.index.executor import ANSWERED_AT_ONCE, LONE_S, MAX_BATCH, SearchExecutor
+from vectron_p2p.index.executor import (
+    ANSWERED_AT_ONCE,
+    ENOUGH,
+    LEAST_BATCH,
+    LONE_S,
+    MAX_BATCH,
+    MOST_HELD,
+    OVERDUE_EVERY,
+    SearchExecutor,
+)
 from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.model.errors import DeadlineExceeded, Internal, Overloaded, ReadOnly, Unavailable
 from vectron_p2p.model.ids import PointId
@@ -177,6 +186,76 @@ async def test_a_collection_that_fills_its_line_leaves_room_for_others() -> None
             await recorded(searches, order, "b2")
         assert searches.waiting == 15
         assert searches.refused == 2
+        nursery.cancel_scope.cancel()
+
+
+async def begun(executor: SteppedExecutor, asked: list[tuple[str, int]]) -> list[int]:
+    """How many of the requests (name, weight) each batch has that two workers begin before any is through."""
+    searches = SearchExecutor(executor, TrioClock(), workers=2)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        for name, weight in asked:
+            nursery.start_soon(recorded, searches, [], name, weight)
+            await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    return [len(args[0]) for _, args in executor.jobs]
+
+
+async def test_a_few_wait_for_the_batch_of_their_likes_though_a_worker_is_free() -> None:
+    few = [("a", 1)] * ENOUGH
+    assert await begun(SteppedExecutor(), few) == [1]
+    assert await begun(SteppedExecutor(), [*few, ("a", 1)]) == [1, ENOUGH], "enough for another worker"
+    assert await begun(SteppedExecutor(), [("a", 1), ("a", ENOUGH)]) == [1, 1], "what counts is the weight"
+    assert await begun(SteppedExecutor(), [("a", 1), ("b", 1)]) == [1, 1], "of another collection"
+    assert await begun(SteppedExecutor(), [("a", LEAST_BATCH + 1), ("a", 1)]) == [1, 1], "a large batch takes long"
+
+
+async def test_a_few_that_waited_go_together() -> None:
+    executor = SteppedExecutor()
+    searches = SearchExecutor(executor, TrioClock(), workers=2)
+    order: list[str] = []
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        async with trio.open_nursery() as callers:
+            for name in ("a0", "a1", "a2", "a3"):
+                callers.start_soon(recorded, searches, order, name)
+                await trio.testing.wait_all_tasks_blocked()
+            executor.gate.set()
+        assert [len(args[0]) for _, args in executor.jobs] == [1, 3]
+        assert order == ["a0", "a1", "a2", "a3"]
+        assert searches.waiting == 0
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_few_do_not_wait_for_a_disk_that_holds_up_their_likes(autojump_clock: trio.testing.MockClock) -> None:
+    executor = SteppedExecutor()
+    searches = SearchExecutor(executor, TrioClock(), workers=2)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        for name in ("a0", "a1"):
+            nursery.start_soon(recorded, searches, [], name)
+            await trio.testing.wait_all_tasks_blocked()
+        assert len(executor.jobs) == 1
+        await trio.sleep(MOST_HELD + OVERDUE_EVERY)
+        assert len(executor.jobs) == 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_gives_up_does_not_make_enough_for_another_worker() -> None:
+    executor = SteppedExecutor()
+    searches = SearchExecutor(executor, TrioClock(), workers=2)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(searches.run)
+        nursery.start_soon(recorded, searches, [], "a0")
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as callers:
+                callers.start_soon(recorded, searches, [], "a1", ENOUGH - 1)
+                await trio.testing.wait_all_tasks_blocked()
+                scope.cancel()
+        nursery.start_soon(recorded, searches, [], "a2", ENOUGH - 1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(executor.jobs) == 1
         nursery.cancel_scope.cancel()
 
 
