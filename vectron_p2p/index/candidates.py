@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vectron_p2p.query.planner import Plan
     from vectron_p2p.query.scoring import Matrix
 
-SCORING_FLOATS = 1 << 22  # floats gathered at a time for scoring: 16 MB
+SCORING_FLOATS = 1 << 18  # gathered at a time for scoring, 1 MB: read from the cache then, in 0.6 of the time of 16 MB
 
 
 class Found(NamedTuple):
@@ -34,7 +34,7 @@ class Found(NamedTuple):
 
     `bound`: per query the rank down to which nothing is missing but what a graph does not reach; -inf: all is here.
     `scanned`: points that were scanned, not asked of the graph. `distinct`: no query has two candidates of one rank,
-    or more than one empty place (false may also mean that nobody looked). `held`: per query how many of the wanted
+    or more than one empty place. `held`: per query how many of the wanted
     there were, also beyond the depth (of no account where all are wanted).
     """
 
@@ -85,7 +85,9 @@ def collect(
             slots, held = _only(labels, view.alive(np.maximum(labels, 0)), reach)
         else:
             slots = labels[:, :reach]
-        slots, ranks, distinct = _sorted(slots, _ranks(view, queries, slots, metric))
+        # A graph of whole vectors has them in order, nearly always; one of projections nearly never.
+        whole = layer.graph is not None and layer.graph.projection is None
+        slots, ranks, distinct = _sorted(slots, _ranks(view, queries, slots, metric), look=whole)
         bound = ranks[:, -1]
         if -np.inf in bound.tolist():
             bound = np.where(ranks == -np.inf, np.inf, ranks).min(axis=1).astype(np.float32, copy=False)
@@ -124,16 +126,19 @@ def collect_from(view: View, queries: Matrix, blocks: Iterator[Block], metric: s
     return Found(view, slots, ranks, bound, sum(counted), sum(counted), distinct, np.full(len(queries), sum(counted)))
 
 
-def _sorted(slots: Slots, ranks: Matrix) -> tuple[Slots, Matrix, bool]:
-    """Best first, and whether the ranks of each query are seen to differ from each other."""
-    before, after = ranks[:, :-1], ranks[:, 1:]
-    if (before > after).all():  # the graph's own order, nearly always
+def _sorted(slots: Slots, ranks: Matrix, *, look: bool = False) -> tuple[Slots, Matrix, bool]:
+    """Best first, and whether the ranks of each query differ from each other; `look`: perhaps they are in order."""
+    if look and _falling(ranks):
         return slots, ranks, True
-    if (after > before).any():
-        order = np.argsort(-ranks, axis=1, kind="stable")
-        row = np.arange(len(ranks))[:, None]
-        slots, ranks = slots[row, order], ranks[row, order]
-    return slots, ranks, False
+    count, width = ranks.shape
+    places = (-ranks).argsort(axis=1, kind="stable")
+    places += np.arange(0, count * width, width)[:, None]  # among all queries' together: half the time of two indices
+    slots, ranks = slots.ravel().take(places), ranks.ravel().take(places)
+    return slots, ranks, _falling(ranks)
+
+
+def _falling(ranks: Matrix) -> bool:
+    return bool((ranks[:, :-1] > ranks[:, 1:]).all())
 
 
 def ordered(view: View, slots: Slots, ranks: Matrix, k: int) -> tuple[Slots, Matrix]:
@@ -158,19 +163,16 @@ def scores(ranks: Matrix, metric: str) -> Matrix:
 def _ranks(view: View, queries: Matrix, slots: Slots, metric: str) -> Matrix:
     """Exact ranks of `slots`, row by row for each query; empty places come last."""
     dimension = queries.shape[1]
-    if slots.size * dimension <= SCORING_FLOATS:
-        found = scores(pair_scores(queries[:, None, :], _gathered(view, slots), metric), metric)
-        if slots.size and NONE in slots[:, -1].tolist():
-            found[slots == NONE] = -np.inf
-        return found
-    ranks = np.full(slots.shape, -np.inf, dtype=np.float32)
+    found = np.empty(slots.shape, dtype=np.float32)
     columns = max(1, min(slots.shape[1], SCORING_FLOATS // dimension))
     rows = max(1, SCORING_FLOATS // (columns * dimension))
     for top in range(0, slots.shape[0], rows):
         for left in range(0, slots.shape[1], columns):
-            part = slots[top : top + rows, left : left + columns]
-            found = scores(pair_scores(queries[top : top + rows, None, :], _gathered(view, part), metric), metric)
-            ranks[top : top + rows, left : left + columns] = np.where(part != NONE, found, -np.inf)
+            part = slice(top, top + rows), slice(left, left + columns)
+            found[part] = pair_scores(queries[top : top + rows, None, :], _gathered(view, slots[part]), metric)
+    ranks = scores(found, metric)
+    if slots.size and NONE in slots[:, -1].tolist():
+        ranks[slots == NONE] = -np.inf
     return ranks
 
 

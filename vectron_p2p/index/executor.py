@@ -35,10 +35,11 @@ if TYPE_CHECKING:
 
 MAX_BATCH = 128  # weight taken together: some 30 ms of a thread, which is what another collection waits for its turn
 LEAST_BATCH = 40  # weight taken together in any case: some 5 ms, which one thread may wait for another at the end
-# Weight for which another thread begins what one is at already; fewer wait until that one is through, and go together:
-# a batch costs its threads as much as five queries, whatever is in it, and these would be a millisecond of them.
-ENOUGH = 16
-MOST_HELD = 0.05  # seconds for which they wait: five times a batch that they wait for, unless it waits for a disk
+# Weight for which another thread begins what one is at already: its share of all that is asked, within these bounds. A
+# batch costs its threads as much as five queries, whatever is in it; and two milliseconds of them are worth one.
+LEAST_SHARE, MOST_SHARE = 4, 32
+MOST_HELD = 0.05  # seconds for which fewer wait: five times a batch that they wait for, unless it waits for a disk
+PEAK_KEPT = 0.995  # of what was asked at once, after each batch: half of it is forgotten in half a second of full load
 MAX_WAITING = 4_096  # weight; about a second of work of two cores
 ANSWERED_AT_ONCE = 32  # requests, before others get the loop: two milliseconds of encoding and sending
 RETRY_AFTER = 0.2
@@ -139,6 +140,8 @@ class SearchExecutor:
         self._lines: dict[Hashable, _Line] = {}  # whose turn is next comes first
         self._nursery: trio.Nursery | None = None
         self._searched: dict[int, _Batch] = {}
+        self._under_way = 0  # weight of these
+        self._peak = 0.0  # of what was under way and waited, lately
         self._started = 0
         self._caller: Hashable = None
         self._alone_since = 0.0
@@ -219,6 +222,7 @@ class SearchExecutor:
         group.weight += weight
         line.weight += weight
         self.waiting += weight
+        self._peak = max(self._peak, self._under_way + self.waiting)
         self._dispatch()
         return partial(self._take_back, name, line, key, group, one)
 
@@ -268,6 +272,8 @@ class SearchExecutor:
             self._started += 1
             number = self._started
             self._searched[number] = batch
+            self._under_way += batch.weight
+            self._peak *= PEAK_KEPT
             requests = [one.request for one in batch.members]
             self._executor.start(nursery, "search", job, [requests], partial(self._done, number))
             if not self._looking:
@@ -278,7 +284,9 @@ class SearchExecutor:
             one.answer(DeadlineExceeded("the time given ran out before the search was begun; give more time"))
 
     def _done(self, number: int, result: Outcome[Sequence[Any]]) -> None:
-        taken = self._searched.pop(number).members
+        batch = self._searched.pop(number)
+        self._under_way -= batch.weight
+        taken = batch.members
         nursery = self._nursery
         if nursery is None:
             return  # too late: they were told that the node stops
@@ -344,9 +352,10 @@ class SearchExecutor:
 
     def _next(self, now: float) -> tuple[Hashable, _Line, Hashable, _Group] | None:
         """Whose turn it is, but for those of whom few wait and a batch will be answered soon."""
+        enough = min(MOST_SHARE, max(LEAST_SHARE, self._peak / self._workers))
         for name, line in self._lines.items():
             for key, group in line.groups.items():
-                if group.weight >= ENOUGH or not self._soon_over(name, key, now):
+                if group.weight >= enough or not self._soon_over(name, key, now):
                     return name, line, key, group
         return None
 

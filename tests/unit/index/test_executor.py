@@ -13,11 +13,12 @@ import trio
 from tests.unit.index.doubles import InlineExecutor, SteppedExecutor, ThreadExecutor, TrioClock, clustered, make, rows
 from vectron_p2p.index.executor import (
     ANSWERED_AT_ONCE,
-    ENOUGH,
     LEAST_BATCH,
+    LEAST_SHARE,
     LONE_S,
     MAX_BATCH,
     MOST_HELD,
+    MOST_SHARE,
     OVERDUE_EVERY,
     SearchExecutor,
 )
@@ -189,11 +190,21 @@ async def test_a_collection_that_fills_its_line_leaves_room_for_others() -> None
         nursery.cancel_scope.cancel()
 
 
-async def begun(executor: SteppedExecutor, asked: list[tuple[str, int]]) -> list[int]:
-    """How many of the requests (name, weight) each batch has that two workers begin before any is through."""
+async def begun(asked: list[tuple[str, int]], crowd: int = 0) -> list[int]:
+    """How many of the requests (name, weight) each batch has that two workers begin before any is through, after
+    `crowd` requests were asked at once.
+    """
+    executor = SteppedExecutor()
     searches = SearchExecutor(executor, TrioClock(), workers=2)
     async with trio.open_nursery() as nursery:
         await nursery.start(searches.run)
+        async with trio.open_nursery() as callers:
+            for _ in range(crowd):
+                callers.start_soon(recorded, searches, [], "a")
+            await trio.testing.wait_all_tasks_blocked()
+            executor.gate.set()
+        executor.gate = trio.Event()
+        executor.jobs.clear()
         for name, weight in asked:
             nursery.start_soon(recorded, searches, [], name, weight)
             await trio.testing.wait_all_tasks_blocked()
@@ -202,12 +213,21 @@ async def begun(executor: SteppedExecutor, asked: list[tuple[str, int]]) -> list
 
 
 async def test_a_few_wait_for_the_batch_of_their_likes_though_a_worker_is_free() -> None:
-    few = [("a", 1)] * ENOUGH
-    assert await begun(SteppedExecutor(), few) == [1]
-    assert await begun(SteppedExecutor(), [*few, ("a", 1)]) == [1, ENOUGH], "enough for another worker"
-    assert await begun(SteppedExecutor(), [("a", 1), ("a", ENOUGH)]) == [1, 1], "what counts is the weight"
-    assert await begun(SteppedExecutor(), [("a", 1), ("b", 1)]) == [1, 1], "of another collection"
-    assert await begun(SteppedExecutor(), [("a", LEAST_BATCH + 1), ("a", 1)]) == [1, 1], "a large batch takes long"
+    few = [("a", 1)] * LEAST_SHARE
+    assert await begun(few) == [1]
+    assert await begun([*few, ("a", 1)]) == [1, LEAST_SHARE], "enough for another worker"
+    assert await begun([("a", 1), ("a", LEAST_SHARE)]) == [1, 1], "what counts is the weight"
+    assert await begun([("a", 1), ("b", 1)]) == [1, 1], "of another collection"
+    assert await begun([("a", LEAST_BATCH + 1), ("a", 1)]) == [1, 1], "a large batch takes long"
+
+
+async def test_the_more_ask_the_more_are_enough_for_another_worker() -> None:
+    some = [("a", 1)] * 10
+    assert await begun([*some, ("a", 1)], crowd=20) == [1, 10], "half of all"
+    assert await begun(some, crowd=20) == [1]
+    many = [("a", 1)] * MOST_SHARE
+    assert await begun([*many, ("a", 1)], crowd=10 * MOST_SHARE) == [1, MOST_SHARE], "bounded"
+    assert await begun(many, crowd=10 * MOST_SHARE) == [1]
 
 
 async def test_a_few_that_waited_go_together() -> None:
@@ -250,10 +270,10 @@ async def test_who_gives_up_does_not_make_enough_for_another_worker() -> None:
         await trio.testing.wait_all_tasks_blocked()
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as callers:
-                callers.start_soon(recorded, searches, [], "a1", ENOUGH - 1)
+                callers.start_soon(recorded, searches, [], "a1", LEAST_SHARE - 1)
                 await trio.testing.wait_all_tasks_blocked()
                 scope.cancel()
-        nursery.start_soon(recorded, searches, [], "a2", ENOUGH - 1)
+        nursery.start_soon(recorded, searches, [], "a2", LEAST_SHARE - 1)
         await trio.testing.wait_all_tasks_blocked()
         assert len(executor.jobs) == 1
         nursery.cancel_scope.cancel()
