@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 MAX_BATCH = 128  # weight taken together: some 30 ms of a thread, which is what another collection waits for its turn
 LEAST_BATCH = 40  # weight taken together in any case: some 5 ms, which one thread may wait for another at the end
-# Weight for which another thread begins what one is at already: its share of all that is asked, within these bounds. A
-# batch costs its threads as much as five queries, whatever is in it; and two milliseconds of them are worth one.
+BATCH_COST = 5  # weight that any batch costs its threads and the loop beside its queries: one of it needs no company
+# Weight for which another thread begins what one is at already: its share of all that is asked, within these bounds:
+# less is not worth a batch; and two milliseconds are worth one, however many ask.
 LEAST_SHARE, MOST_SHARE = 4, 32
 MOST_HELD = 0.05  # seconds for which fewer wait: five times a batch that they wait for, unless it waits for a disk
 PEAK_KEPT = 0.995  # of what was asked at once, after each batch: half of it is forgotten in half a second of full load
@@ -355,7 +356,8 @@ class SearchExecutor:
         enough = min(MOST_SHARE, max(LEAST_SHARE, self._peak / self._workers))
         for name, line in self._lines.items():
             for key, group in line.groups.items():
-                if group.weight >= enough or not self._soon_over(name, key, now):
+                light = group.weight < min(enough, BATCH_COST * len(group.members))
+                if not (light and self._soon_over(name, key, now)):
                     return name, line, key, group
         return None
 

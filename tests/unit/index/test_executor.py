@@ -13,6 +13,7 @@ import trio
 from tests.unit.index.doubles import InlineExecutor, SteppedExecutor, ThreadExecutor, TrioClock, clustered, make, rows
 from vectron_p2p.index.executor import (
     ANSWERED_AT_ONCE,
+    BATCH_COST,
     LEAST_BATCH,
     LEAST_SHARE,
     LONE_S,
@@ -217,6 +218,7 @@ async def test_a_few_wait_for_the_batch_of_their_likes_though_a_worker_is_free()
     assert await begun(few) == [1]
     assert await begun([*few, ("a", 1)]) == [1, LEAST_SHARE], "enough for another worker"
     assert await begun([("a", 1), ("a", LEAST_SHARE)]) == [1, 1], "what counts is the weight"
+    assert await begun([("a", 1), ("a", LEAST_SHARE - 1)]) == [1]
     assert await begun([("a", 1), ("b", 1)]) == [1, 1], "of another collection"
     assert await begun([("a", LEAST_BATCH + 1), ("a", 1)]) == [1, 1], "a large batch takes long"
 
@@ -228,6 +230,8 @@ async def test_the_more_ask_the_more_are_enough_for_another_worker() -> None:
     many = [("a", 1)] * MOST_SHARE
     assert await begun([*many, ("a", 1)], crowd=10 * MOST_SHARE) == [1, MOST_SHARE], "bounded"
     assert await begun(many, crowd=10 * MOST_SHARE) == [1]
+    assert await begun([("a", 1), ("a", BATCH_COST)], crowd=20) == [1, 1], "one that costs as much as a batch"
+    assert await begun([("a", 1), ("a", BATCH_COST - 1)], crowd=20) == [1]
 
 
 async def test_a_few_that_waited_go_together() -> None:
