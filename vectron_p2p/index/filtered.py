@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vectron_p2p.index.candidates import Found, collect, collect_from, ordered, rank_slots, scores
-from vectron_p2p.index.copies import Copy, live_slots
+from vectron_p2p.index.copies import Copy, live_slots, worth_projecting
 from vectron_p2p.index.hnsw import NONE
 from vectron_p2p.index.passing import Passing, passing
 from vectron_p2p.index.payload.fields import Masks
-from vectron_p2p.index.scan import BLOCK_FLOATS, blocks_of_copy, blocks_of_slots, margins, ranks_of
+from vectron_p2p.index.payload.payload_index import key_of
+from vectron_p2p.index.scan import blocks_of_copy, blocks_of_slots, margins, ranks_of, scan, squares_of
 from vectron_p2p.index.search import Hits, Searcher
 from vectron_p2p.query import planner
 from vectron_p2p.query.scoring import meets
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
 
     from vectron_p2p.index.layer import Layer
-    from vectron_p2p.index.scan import Block, Slots
+    from vectron_p2p.index.scan import Slots
     from vectron_p2p.index.search import Request
     from vectron_p2p.index.slots import Ints, Mask, View
     from vectron_p2p.query.scoring import Matrix
@@ -41,7 +41,8 @@ class FilteredSearcher(Searcher):
         super().__init__(layer, mutex, queries, request)
         self._seen: Masks | None = None
         self._copy: Copy | None = None
-        self._key = repr(request.filter)
+        self._key = "" if request.filter is None else key_of(request.filter)
+        self._found: tuple[View, Passing] | None = None
         self._kept: dict[int, bool] = {}  # what `keep` said: slots are one version of one point, so that stands
 
     def run(self) -> tuple[list[Hits], dict[str, Any]]:
@@ -56,12 +57,11 @@ class FilteredSearcher(Searcher):
         decided = open_slots <= planner.CHECK_AT_ONCE
         if decided and open_slots:
             matches = self._decided(view, live).points
-        if (
-            masks.exact
-            and request.filter is not None
-            and planner.worth_copying(planner.effective_ef(request.k, request.ef), live, matches)
-        ):
-            self._copy = layer.copies.get(self._key, view, masks.sure, matches)
+        if masks.exact and request.filter is not None:
+            projection = layer.projection if worth_projecting(matches) and not request.exact else None
+            part = 1.0 if projection is None else projection.part
+            if planner.worth_copying(planner.effective_ef(request.k, request.ef), live, matches, part):
+                self._copy = layer.copies.get(self._key, view, masks.sure, matches, projection)
         plan = planner.choose_filtered(
             k=request.k,
             ef=request.ef,
@@ -71,7 +71,7 @@ class FilteredSearcher(Searcher):
             points=live,
             matches=matches,
             queries=len(self._queries),
-            copied=self._copy is not None,
+            copied=self._copied(matches),
             least=self._least_beam(),
         )
         self._plan = {
@@ -99,6 +99,10 @@ class FilteredSearcher(Searcher):
             self._plan["checked"] = len(self._kept)
         return [hits for hits in self._hits if hits is not None], self._plan
 
+    def _copied(self, matches: int) -> float | None:
+        """See `planner.crossover`; a copy that holds not even half of the matches yet is none."""
+        return None if self._copy is None or 2 * len(self._copy.slots) < matches else self._copy.part
+
     # --- which slots pass ---------------------------------------------------------------------------------------------
 
     def _masks(self, view: View) -> Masks:
@@ -106,12 +110,14 @@ class FilteredSearcher(Searcher):
         if filter is None:
             return Masks(np.zeros(view.end, dtype=np.bool_), np.ones(view.end, dtype=np.bool_))
         if self._seen is None or len(self._seen.sure) != view.end:
-            self._seen = self._layer.payloads.masks(filter, view.end)
+            self._seen = self._layer.payloads.masks(filter, view.end, self._key)
         return self._seen
 
     def _possible(self, view: View, live: int) -> Passing:
         """The live slots that may pass."""
-        return self._layer.passing.get(self._key, view, live, self._masks(view).possible)
+        if self._found is None or self._found[0][:2] != view[:2]:  # another end or moment
+            self._found = view, self._layer.passing.get(self._key, view, live, self._masks(view).possible)
+        return self._found[1]
 
     def _decided(self, view: View, live: int) -> Passing:
         """Exactly the live slots that pass."""
@@ -157,14 +163,15 @@ class FilteredSearcher(Searcher):
         rows = np.arange(len(self._queries))
         while plan.kind == "graph" and len(rows):
             rows = np.concatenate([self._pick(plan, part) for part in self._turns(rows, plan)])
-            fetch = planner.wider(fetch=plan.fetch, wanted=k, found=0, labels=labels)
-            plan = planner.Plan("graph" if fetch else "exact", plan.ef, fetch)
-            self._plan["rounds"] += bool(len(rows))
+            if len(rows):
+                fetch = planner.wider(fetch=plan.fetch, wanted=k, found=0, labels=labels)
+                plan = planner.Plan("graph" if fetch else "exact", plan.ef, fetch)
+                self._plan["rounds"] += 1
         if len(rows):
             self._plan["plan"] = "exact"
             with self._mutex:
                 view = self._layer.table.view()
-            found = collect_from(view, self._queries[rows], self._matching(view), self._metric, depth=k)
+            found = self._scan_decided(view, self._queries[rows])
             self._plan["scanned"] = found.scanned
             self._finish_many(found, rows, np.ones(len(rows), dtype=np.bool_))
 
@@ -183,12 +190,20 @@ class FilteredSearcher(Searcher):
             enough = (found.held >= need) & (found.ranks[:, want - 1] >= found.bound)
         return self._finish_many(found, rows, enough)
 
-    def _matching(self, view: View) -> Iterator[Block]:
-        """The rows that pass: copied together, those below the copy's end, and picked one by one, the others."""
-        mask, copy = self._sure(view), self._copy
+    def _scan_decided(self, view: View, queries: Matrix) -> Found:
+        """Of the rows that pass: those below the copy's end as they lie together there, and the others one by one."""
+        copy, k, metric = self._copy, self._request.k, self._metric
+        rest = live_slots(view, self._sure(view), 0 if copy is None else copy.end)
+        lists = scan(queries, blocks_of_slots(view.rows, rest), k, metric) if len(rest) or copy is None else []
+        points = len(rest)
         if copy is not None:
-            yield from blocks_of_copy(copy.slots, copy.rows, view.alive(copy.slots))
-        yield from blocks_of_slots(view.rows, live_slots(view, mask, 0 if copy is None else copy.end))
+            alive = copy.alive(view)
+            points += len(copy.slots) if alive is None else int(np.count_nonzero(alive))
+            if copy.projection is not None:
+                self._plan["dimensions"] = copy.projection.width
+            near = scan(copy.placed(queries), blocks_of_copy(copy.slots, copy.rows, alive), copy.reach(k), metric)
+            lists = [np.concatenate(both) for both in zip(near, lists, strict=True)] if lists else near
+        return collect_from(view, queries, lists, points, metric)
 
     # --- much left open -----------------------------------------------------------------------------------------------
 
@@ -261,9 +276,10 @@ class FilteredSearcher(Searcher):
     def _rough(self, view: View, slots: Slots, query: Matrix) -> tuple[Matrix, float]:
         """Ranks of `slots` as products give them, and how far they may be off."""
         parts, largest = [np.empty(0, dtype=np.float32)], 0.0
-        for rows in self._blocks(view, slots):
-            parts.append(ranks_of(query, rows, self._metric)[0])
-            largest = max(largest, float(np.einsum("ij,ij->i", rows, rows).max()))
+        for block in blocks_of_slots(view.rows, slots):
+            squares = squares_of(block.rows, self._metric)
+            parts.append(ranks_of(query, block.rows, squares, self._metric)[:, 0])
+            largest = max(largest, 1.0 if squares is None else float(squares.max()))
         return np.concatenate(parts), float(margins(query, largest, self._metric)[0])
 
     def _rough_floor(self, query: Matrix, threshold: float) -> float:
@@ -271,8 +287,3 @@ class FilteredSearcher(Searcher):
         if self._metric != "l2":
             return threshold
         return float(np.einsum("ij,ij->", query, query)) - max(threshold, 0.0) ** 2
-
-    def _blocks(self, view: View, slots: Slots) -> Iterator[Matrix]:
-        step = max(1, BLOCK_FLOATS // self._queries.shape[1])
-        for start in range(0, len(slots), step):
-            yield view.rows[slots[start : start + step]]

@@ -31,7 +31,6 @@ LEAST_PORTION = 4  # points: a millisecond; the interpreter lock is asked for af
 FIRST_CAPACITY = 4_096  # an element not yet used costs about 50 bytes
 NONE = -1
 SLACK = 2  # labels beyond the wanted ones: sums are rounded differently here
-PROJECTED_SLACK = 10  # with as many again as are wanted: see `projection.NOISE`
 
 
 class Graph:
@@ -153,7 +152,7 @@ class Graph:
 
     def reach(self, depth: int) -> int:
         """How many of the labels found have to be ranked by whole vectors to know the best `depth`."""
-        return depth + SLACK if self.projection is None else 2 * depth + PROJECTED_SLACK
+        return depth + SLACK if self.projection is None else self.projection.reach(depth)
 
     def save(self, path: Path) -> None:
         """Write to `path`; not synced. Holds the interpreter lock throughout: for a forked child. Exclusive."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import threading
     from pathlib import Path
 
+    from vectron_p2p.index.projection import Projection
     from vectron_p2p.index.slots import Ints
     from vectron_p2p.query.scoring import Matrix
     from vectron_p2p.runtime import Crew
@@ -77,7 +78,7 @@ class Layer:
         self.table = SlotTable(options.dimension, folder)
         self.payloads = payloads or PayloadIndex()
         """Of all slots that are filled, before any view shows them."""
-        self.copies = Copies()
+        self.copies = Copies(options.metric)
         self.passing = KeptPassing()
         self.graph: Graph | None = None
         self.canary = Canary()
@@ -101,6 +102,11 @@ class Layer:
     @property
     def labels(self) -> int:
         return self.graph.count if self.graph is not None else 0
+
+    @property
+    def projection(self) -> Projection | None:
+        """Of the graph."""
+        return None if self.graph is None else self.graph.projection
 
     @property
     def dimensions(self) -> int:
@@ -147,13 +153,12 @@ class Layer:
     @property
     def strained(self) -> bool:
         """Whether the graph's projection has become one for other vectors than those it holds."""
-        projection = None if self.graph is None else self.graph.projection
-        return projection is not None and projection.strained
+        return self.projection is not None and self.projection.strained
 
     def settle(self) -> None:
         """All is linked that the projection was made for."""
-        if self.graph is not None and self.graph.projection is not None:
-            self.graph.projection.settle()
+        if self.projection is not None:
+            self.projection.settle()
 
     def open_graph(self) -> Graph:
         if self.graph is None:

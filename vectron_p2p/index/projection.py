@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vectron_p2p.query.scoring import normalise
+from vectron_p2p.query.scoring import prepare
 
 if TYPE_CHECKING:
     from vectron_p2p.query.scoring import Matrix
@@ -26,6 +26,7 @@ WORTH = 0.75  # of the dimensions: a search is a fifth faster, which pays for ra
 # What the product of two vectors may be off, of what products differ by: of the nearest ten among 100,000 sentences,
 # 0.998 are among the nearest thirty of the projection with this (208 of 384 dimensions), and 0.985 with 0.17.
 NOISE = 0.12
+SLACK = 10  # with as many again as are wanted
 ALIKE = 1e-5  # of a score: where all differ by less, that is rounding
 _TINY = float(np.finfo(np.float32).tiny)
 STRAIN, STRAIN_FLOOR = 1.25, 0.01  # times the loss of the fit, and beside it: others have come than it was made for
@@ -47,6 +48,11 @@ class Projection:
         return int(self.basis.shape[1])
 
     @property
+    def part(self) -> float:
+        """Of the dimensions."""
+        return float(self.width / self.basis.shape[0])
+
+    @property
     def strained(self) -> bool:
         """Whether the vectors placed are unlike those of the fit, so that a new one is due."""
         return self.missed > (STRAIN * self.lost + STRAIN_FLOOR) * self.placed
@@ -64,7 +70,16 @@ class Projection:
         placed = self.of(rows)
         self.placed += len(rows)
         self.missed += float(_left_out(rows, placed).sum())
-        return normalise(placed) if metric == "cosine" else placed
+        return prepare(placed, metric)
+
+    def copy(self, rows: Matrix, metric: str) -> Matrix:
+        """As `place`, of rows that were placed already."""
+        return prepare(self.of(rows), metric)
+
+    @staticmethod
+    def reach(depth: int) -> int:
+        """How many have to be ranked by whole vectors to know the best `depth`: see `NOISE`."""
+        return 2 * depth + SLACK
 
 
 def sample_size(dimension: int) -> int:

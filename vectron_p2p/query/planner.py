@@ -27,7 +27,7 @@ WIDEST_SHARE = (
 
 # A row of a scan, in distances of a graph search (0.45 µs at 384 dimensions and 100,000 points): picking it from among
 # the others, reading it, both once for all queries of a batch, and its product with each of them.
-GATHER, READ, PRODUCT = 0.6, 0.5, 0.06
+GATHER, READ, PRODUCT = 0.6, 0.3, 0.06
 SCAN_AT_MOST = 2_000  # matches scanned whatever a graph costs: 1 ms, and exact; see GRAPH_FROM
 
 FILTER_MARGIN = 1.65  # a beam for matches is this much wider than their share asks: near a query there may be fewer
@@ -91,12 +91,12 @@ def choose_filtered(
     points: int,
     matches: int,
     queries: int,
-    copied: bool = False,
+    copied: float | None = None,
     least: int = 0,
 ) -> Plan:
     """The plan for `queries` with one filter that `matches` of `points` live points pass, or at most that many.
 
-    `copied`: the rows of the matches lie together already. `least`: as for `choose`.
+    `copied`: as for `crossover`. `least`: as for `choose`.
     """
     beam = max(effective_ef(k, ef), least)
     if not matches:
@@ -113,17 +113,21 @@ def enough(k: int, ef: int) -> int:
     return min(ENOUGH_TIMES * k, max(k, int(ENOUGH_SHARE * ef)))
 
 
-def worth_copying(ef: int, points: int, matches: int) -> bool:
-    """Whether a filter asked again would be scanned if the rows of its matches lay together."""
-    return 0 < matches <= crossover(ef, points, 1, copied=True)
+def worth_copying(ef: int, points: int, matches: int, part: float) -> bool:
+    """Whether a filter asked again would be scanned if this part of its matches' dimensions lay together."""
+    return 0 < matches <= crossover(ef, points, 1, copied=part)
 
 
-def crossover(ef: int, points: int, queries: int, *, copied: bool = False) -> int:
+def crossover(ef: int, points: int, queries: int, *, copied: float | None = None) -> int:
     """Up to how many matches a scan is cheaper than a graph search with a beam that holds `ef` of them.
 
-    A scan of m costs m * (product + (gather + read) / queries), the graph 12 * ef * points / m; `copied`: no gather.
+    A scan of m costs m * (product + (gather + read) / queries), the graph 12 * ef * points / m.
+
+    `copied`: the part of their dimensions in which the matches lie together, so that none has to be gathered; None:
+    they do not.
     """
-    row = PRODUCT + (READ + (0.0 if copied else GATHER)) / max(1, queries)
+    queries = max(1, queries)
+    row = PRODUCT + (READ + GATHER) / queries if copied is None else copied * (PRODUCT + READ / queries)
     return max(SCAN_AT_MOST, int(math.sqrt(DISTANCES_PER_EF * ef * points / row)))
 
 

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import msgpack
 import numpy as np
+import pytest
 import trio
 
+from vectron_p2p.index import copies
 from vectron_p2p.index.hnsw import Graph
 from vectron_p2p.index.layer import IndexOptions
 from vectron_p2p.index.shard_index import ShardIndex
@@ -54,6 +56,12 @@ def make(dimension: int, metric: str = "cosine", folder: Any = None, **options: 
 def link_all(index: ShardIndex) -> None:
     while index.link_turn(256):
         pass
+
+
+def forbid_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A filter asked again is searched as it is the first time."""
+    monkeypatch.setattr(copies, "LEAST_BYTES", 0)
+    monkeypatch.setattr(copies, "SHARE", 1 << 40)
 
 
 def spoil(index: ShardIndex, share: float) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.unit.index.doubles import brute, clustered, link_all, make, row
+from tests.unit.index.doubles import brute, clustered, forbid_copies, link_all, make, row
 from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.model.ids import PointId
+from vectron_p2p.query import planner
 from vectron_p2p.query.filters import matches, parse_filter
 from vectron_p2p.query.scoring import Matrix
 
@@ -81,7 +82,10 @@ def test_few_matches_are_scanned_and_nothing_else(linked: ShardIndex, share: flo
 
 
 @pytest.mark.parametrize("source", [{"share": {"$lt": 0.7}}, {"side": "near"}, {"parity": "odd"}, {"side": {"$ne": 1}}])
-def test_many_matches_are_picked_from_the_graph(linked: ShardIndex, source: dict[str, Any]) -> None:
+def test_many_matches_are_picked_from_the_graph(
+    linked: ShardIndex, source: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbid_copies(monkeypatch)
     recalls = []
     for query in QUERIES:  # a batch is cheaper to scan
         recall, plan = search(linked, source, queries=query.reshape(1, -1), ef=100)
@@ -173,3 +177,19 @@ def test_an_undecided_filter_needs_somebody_to_ask(linked: ShardIndex) -> None:
 
 def test_memory_is_counted(linked: ShardIndex) -> None:
     assert COUNT * 30 < linked.payload_bytes < COUNT * 200
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_all_matches_die_after_the_plan_was_made(exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = make(8)
+    index.apply([row(point, 1, MATRIX[point], {"rare": point < 5}) for point in range(100)])
+    choose = planner.choose_filtered
+
+    def choose_late(**options: Any) -> planner.Plan:
+        index.apply([row(point, 2, None) for point in range(5)])
+        return choose(**options)
+
+    monkeypatch.setattr(planner, "choose_filtered", choose_late)
+    hits, plan = index.search(QUERIES[:3], k=10, filter=parse_filter({"rare": True}), exact=exact)
+    assert (plan["matches"], plan["scanned"]) == (5, 0)
+    assert [one.ids for one in hits] == [[], [], []]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.index.doubles import clustered, link_all, make, rebuild_all, row, rows
+from tests.unit.index.doubles import clustered, forbid_copies, link_all, make, rebuild_all, row, rows
 from vectron_p2p.index.projection import LEAST_DIMENSION, NOISE, STEP, Projection, fit, sample_size
 from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.query.filters import parse_filter
@@ -145,7 +145,8 @@ def test_the_narrowest_beam_is_wide_enough_to_rank_what_it_holds() -> None:
     assert plain.search(queries[:, :16], k=10, ef=10)[1]["ef"] == 10
 
 
-def test_a_filter_finds_the_nearest_that_pass() -> None:
+def test_a_filter_finds_the_nearest_that_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid_copies(monkeypatch)
     matrix = flat(12_000, 128, within=30)
     index = make(128)
     index.apply([row(i, 1, vector, {"kept": i % 4 > 0}) for i, vector in enumerate(matrix)])

@@ -126,9 +126,14 @@ class PayloadIndex:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def masks(self, tree: Filter, end: int) -> Masks:
-        """Which of the slots below `end` pass, dead ones too."""
-        return self._verdicts.get(tree, end, lambda start, stop: evaluate(self, tree, start, stop))
+    def masks(self, tree: Filter, end: int, key: str | None = None) -> Masks:
+        """Which of the slots below `end` pass, dead ones too. `key`: `key_of` the tree, where it is known."""
+        return self._verdicts.get(key or key_of(tree), end, lambda start, stop: evaluate(self, tree, start, stop))
+
+
+def key_of(tree: Filter) -> str:
+    """Equal for equal filters alone: 1 and True are equal as Python has it."""
+    return repr(tree)
 
 
 def _distinct(slots: list[int]) -> Int32s:

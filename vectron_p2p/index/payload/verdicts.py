@@ -17,8 +17,6 @@ from vectron_p2p.index.payload.fields import Masks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vectron_p2p.query.filters import Filter
-
 KEPT_BYTES = 16 << 20  # of a shard: 160 exact filters over 100,000 slots; evaluating one anew costs some 0.3 ms there
 MAX_KEY = 4_096  # characters: a filter with a long `$in` is rarely asked twice, and comparing it costs as well
 
@@ -31,9 +29,8 @@ class Verdicts:
         self._kept: OrderedDict[str, Masks] = OrderedDict()
         self.nbytes = 0
 
-    def get(self, tree: Filter, end: int, evaluate: Callable[[int, int], Masks]) -> Masks:
-        """The masks of `tree` over the slots below `end`; `evaluate` makes those of a range."""
-        key = repr(tree)  # trees that are equal as Python has it may differ: 1 and True
+    def get(self, key: str, end: int, evaluate: Callable[[int, int], Masks]) -> Masks:
+        """The masks of the filter `key` over the slots below `end`; `evaluate` makes those of a range."""
         with self._mutex:
             held = self._kept.get(key)
             if held is not None:
