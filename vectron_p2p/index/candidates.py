@@ -78,37 +78,41 @@ def collect(
     if wanted is not None:
         chosen, live = wanted(view, live)
     held = np.zeros(len(queries), dtype=np.int64)
-    if labels is not None:
+    start = 0
+    if labels is None:
+        slots = np.empty((len(queries), 0), dtype=np.int64)
+    else:
+        start = linked
         if chosen is not None:
             slots, held = _only(labels, chosen.take(labels, mode="clip"), reach)
         elif live < view.end:
             slots, held = _only(labels, view.alive(np.maximum(labels, 0)), reach)
         else:
             slots = labels[:, :reach]
-        # A graph of whole vectors has them in order, nearly always; one of projections nearly never.
-        whole = layer.graph is not None and layer.graph.projection is None
-        slots, ranks, distinct = _sorted(slots, _ranks(view, queries, slots, metric), look=whole)
-        bound = ranks[:, -1]
-        if -np.inf in bound.tolist():
-            bound = np.where(ranks == -np.inf, np.inf, ranks).min(axis=1).astype(np.float32, copy=False)
-        start = linked
-    else:
-        slots, ranks = np.empty((len(queries), 0), dtype=np.int64), np.empty((len(queries), 0), dtype=np.float32)
-        bound, distinct = np.full(len(queries), -np.inf, dtype=np.float32), False
-        start = 0
-    if start >= view.end:
-        return Found(view, slots, ranks, bound, live, 0, distinct, held)
+    walked = slots.shape[1]
     alive = view.alive_between(start, view.end) if chosen is None else chosen[start:]
     scanned = int(np.count_nonzero(alive))
     if scanned:
-        lists = scan(queries, blocks_of_range(view.rows, alive, start, view.end), depth, metric)
-        more = _padded(lists)
-        more_ranks = _ranks(view, queries, more, metric)
-        if scanned > depth:
-            bound = np.maximum(bound, -np.partition(-more_ranks, depth - 1, axis=1)[:, depth - 1])
-        slots, ranks = np.concatenate([slots, more], axis=1), np.concatenate([ranks, more_ranks], axis=1)
-        slots, ranks, distinct = _sorted(slots, ranks)
+        more = _padded(scan(queries, blocks_of_range(view.rows, alive, start, view.end), depth, metric))
+        slots = np.concatenate([slots, more], axis=1) if walked else more
+    ranks = _ranks(view, queries, slots, metric)
+    bound = _last(ranks[:, :walked])
+    if scanned > depth:
+        bound = np.maximum(bound, -np.partition(-ranks[:, walked:], depth - 1, axis=1)[:, depth - 1])
+    # A graph of whole vectors has them in order, nearly always; one of projections nearly never.
+    look = not scanned and layer.graph is not None and layer.graph.projection is None
+    slots, ranks, distinct = _sorted(slots, ranks, look=look)
     return Found(view, slots, ranks, bound, live, scanned, distinct, held + scanned)
+
+
+def _last(ranks: Matrix) -> Matrix:
+    """The worst rank of each row; -inf where there is none."""
+    if not ranks.shape[1]:
+        return np.full(len(ranks), -np.inf, dtype=np.float32)
+    worst: Matrix = ranks.min(axis=1)
+    if -np.inf in worst.tolist():
+        worst = np.where(ranks == -np.inf, np.inf, ranks).min(axis=1).astype(np.float32, copy=False)
+    return worst
 
 
 def collect_from(view: View, queries: Matrix, lists: list[Slots], live: int, metric: str) -> Found:
@@ -163,7 +167,7 @@ def _ranks(view: View, queries: Matrix, slots: Slots, metric: str) -> Matrix:
             part = slice(top, top + rows), slice(left, left + columns)
             found[part] = pair_scores(queries[top : top + rows, None, :], _gathered(view, slots[part]), metric)
     ranks = scores(found, metric)
-    if slots.size and NONE in slots[:, -1].tolist():
+    if slots.size and slots.min() == NONE:
         ranks[slots == NONE] = -np.inf
     return ranks
 

@@ -165,27 +165,28 @@ def test_what_died_before_it_grew_is_not_shown() -> None:
     assert found() == found() == set(range(101, 5_000, 2)), "the second time the copy is of this very moment"
 
 
-def test_many_are_held_in_the_dimensions_of_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+def test_many_are_held_in_the_dimensions_of_the_graph(metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copies, "LEAST_PROJECTED", 1)
     monkeypatch.setattr(copies, "LEAST_BYTES", 1 << 30)
     rng = np.random.default_rng(3)
     wide = rng.normal(size=(4_000, 20)) @ rng.normal(size=(20, 128)) + 0.3 * rng.normal(size=(4_000, 128))
     matrix: Matrix = wide.astype(np.float32)
-    index, tree = make(128, "cosine"), parse_filter({"half": 1})
+    index, tree = make(128, metric), parse_filter({"half": 1})
     index.apply([row(i, 1, vector, {"half": i % 2}) for i, vector in enumerate(matrix)])
     link_all(index)
     width = index._layer.dimensions
     assert width < 128
     points: dict[PointId, Matrix] = {i: matrix[i] for i in range(1, 4_000, 2)}
     queries = matrix[:30] + matrix[30:60]
-    wanted = [brute(points, query, 10, "cosine") for query in queries]
+    wanted = [brute(points, query, 10, metric) for query in queries]
     hits, plan = [index.search(queries, k=10, filter=tree) for _ in range(5)][-1]
     assert (plan["plan"], plan["dimensions"], plan["scanned"]) == ("exact", width, 2_000)
     assert sum(len(set(one.ids) & set(best)) for one, best in zip(hits, wanted, strict=True)) >= 0.99 * 300
     assert index._layer.copies.nbytes <= 2_000 * (width * 4 + 8)
     for query, one in zip(queries, hits, strict=True):
-        true = score_rows(query, np.stack([points[point] for point in one.ids]), "cosine")
-        np.testing.assert_allclose(one.scores, true, atol=1e-6, err_msg="scores are those of whole vectors")
+        true = score_rows(query, np.stack([points[point] for point in one.ids]), metric)
+        np.testing.assert_allclose(one.scores, true, rtol=1e-5, atol=1e-6, err_msg="scores are those of whole vectors")
     for _ in range(5):
         exact, plan = index.search(queries, k=10, filter=tree, exact=True)
         assert [one.ids for one in exact] == wanted, "who asks for exact gets it"

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.index.doubles import brute, clustered, link_all, make, rebuild_all, row, rows, version
 from vectron_p2p.model.ids import PointId
 from vectron_p2p.query import planner
+from vectron_p2p.query.scoring import Matrix, score_rows
 
 METRICS = ["cosine", "dot", "l2"]
 
@@ -235,3 +236,21 @@ def test_wide_beams_take_more_turns_at_the_gate() -> None:
 
     assert turns(64) == 1
     assert turns(320) == 3
+
+
+def test_an_empty_place_of_the_beam_is_no_hit_beside_a_tail() -> None:
+    """Its row, whichever is read for it, may be the nearest of all: here that of a dead point."""
+    matrix = clustered(3_000, 8)
+    index = make(8)
+    index.apply(rows(matrix))
+    link_all(index)
+    near = np.argsort(-score_rows(matrix[0], matrix, "cosine"))[:400].tolist()
+    index.apply([row(point, 2, None) for point in near])
+    index.apply(rows(matrix[1_000:1_020] + 0.01, stamp=2, first=5_000))
+    left: dict[PointId, Matrix] = {point: matrix[point] for point in set(range(3_000)) - set(near)}
+    left |= {5_000 + at: vector for at, vector in enumerate(matrix[1_000:1_020] + 0.01)}
+    assert index.unlinked == 20
+    for k in (3, 10):
+        hits, plan = index.search(matrix[:1], k=k)
+        assert plan["scanned"] >= 20
+        assert hits[0].ids == brute(left, matrix[0], k, "cosine")
