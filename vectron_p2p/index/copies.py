@@ -24,7 +24,7 @@ SHARE = 8  # of the vectors' memory a part this small may be held twice
 LEAST_BYTES = 4 << 20  # allowed to any shard: these are in the cache anyhow
 REMEMBERED = 256  # filters asked once: the second time makes the copy
 # Points from which on they are projected, where a search need not be exact: 6 MB of 384 dimensions. Fewer stay in the
-# cache as they are, and the copy takes a millisecond instead of ten.
+# cache as they are, and are ranked at once.
 LEAST_PROJECTED = 4_096
 AT_ONCE, PROJECTED_AT_ONCE = 8_192, 1_024  # points copied at a time: three milliseconds, on the loop perhaps
 LEAST_TAIL, TAIL_SHARE = 256, 32  # matches not in it, or the part of a copy that they are, before it is extended
