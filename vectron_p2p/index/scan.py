@@ -25,6 +25,7 @@ LINE_ROWS = 1 << 14  # rows in line, which nothing gathers: their products with 
 # Groups of rows for each of the k best that are looked for: the k-th best of the groups' best is a rank that hardly
 # more than k rows reach (1.06 k), and finding it is one pass of maxima, where a partition moves every rank about.
 GROUPS, FEWEST_GROUPS = 8, 1 << 9
+SPARE = 5  # slots more than wanted: ranking them costs less than the pass that would find them
 _EPSILON = float(np.finfo(np.float32).eps)
 _LOWEST = float(np.finfo(np.float32).min)
 
@@ -127,7 +128,7 @@ def scan(queries: Matrix, blocks: Iterator[Block], k: int, metric: str) -> list[
                 kept[query] = len(ranks[query][0])
                 floor[query] = max(floor[query], _kth(ranks[query][0], k))
     for query in range(count):
-        if kept[query] > 2 * k or len(slots[query]) != 1:
+        if kept[query] > k + SPARE or len(slots[query]) != 1:
             _tighten(slots[query], ranks[query], k, float(margin[query]))
     return [one for (one,) in slots]
 
