@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vectron_p2p.index.layer import Layer
     from vectron_p2p.index.passing import Passing
     from vectron_p2p.index.slots import Ints, Mask, View
+    from vectron_p2p.index.subgraph import Subgraph
     from vectron_p2p.query.planner import Plan
     from vectron_p2p.query.scoring import Matrix
 
@@ -56,20 +57,23 @@ def collect(
     *,
     depth: int,
     wanted: Callable[[View, int], Passing] | None = None,
+    subgraph: Subgraph | None = None,
 ) -> Found:
     """The best `depth` of the graph's answer, if the plan asks it, and of the points that it leaves out.
 
-    `wanted` says which live slots of a view (of so many) count: the others are as if they were dead.
+    `wanted` says which live slots of a view (of so many) count: the others are as if they were dead. `subgraph`: of
+    these, to be asked instead.
     """
     metric = layer.options.metric
     labels: Slots | None = None
     reach = depth
     with layer.gate.shared():
         with mutex:
-            view, live, linked = layer.table.view(), layer.table.live, layer.linked_to
-        if plan.kind == "graph" and layer.graph is not None:
-            labels = layer.graph.search(queries, plan.fetch)
-            reach = layer.graph.reach(depth)
+            view, live = layer.table.view(), layer.table.live
+            graph, linked = (layer.graph, layer.linked_to) if subgraph is None else (subgraph.graph, subgraph.reach)
+        if plan.kind == "graph" and graph is not None:
+            labels = graph.search(queries, plan.fetch)
+            reach = graph.reach(depth)
             if wanted is None and live == view.end:  # every label is a hit, and those behind are never looked at
                 labels = labels[:, :reach]
             if layer.postings:
@@ -100,7 +104,7 @@ def collect(
     if scanned > depth:
         bound = np.maximum(bound, -np.partition(-ranks[:, walked:], depth - 1, axis=1)[:, depth - 1])
     # A graph of whole vectors has them in order, nearly always; one of projections nearly never.
-    look = not scanned and layer.graph is not None and layer.graph.projection is None
+    look = not scanned and graph is not None and graph.projection is None
     slots, ranks, distinct = _sorted(slots, ranks, look=look)
     return Found(view, slots, ranks, bound, live, scanned, distinct, held + scanned)
 

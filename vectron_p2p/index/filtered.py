@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vectron_p2p.index.scan import Slots
     from vectron_p2p.index.search import Request
     from vectron_p2p.index.slots import Ints, Mask, View
+    from vectron_p2p.index.subgraph import Subgraph
     from vectron_p2p.query.scoring import Matrix
 
 FIRST_KEEP, LAST_KEEP = 32, 1024  # ids asked of `keep` at a time: more and more, as it proves to keep few
@@ -41,6 +42,7 @@ class FilteredSearcher(Searcher):
         super().__init__(layer, mutex, queries, request)
         self._seen: Masks | None = None
         self._copy: Copy | None = None
+        self._subgraph: Subgraph | None = None
         self._key = "" if request.filter is None else key_of(request.filter)
         self._found: tuple[View, Passing] | None = None
         self._kept: dict[int, bool] = {}  # what `keep` said: slots are one version of one point, so that stands
@@ -57,22 +59,23 @@ class FilteredSearcher(Searcher):
         decided = open_slots <= planner.CHECK_AT_ONCE
         if decided and open_slots:
             matches = self._decided(view, live).points
-        if masks.exact and request.filter is not None:
-            projection = layer.projection if worth_projecting(matches) and not request.exact else None
-            part = 1.0 if projection is None else projection.part
-            if planner.worth_copying(planner.effective_ef(request.k, request.ef), live, matches, part):
-                self._copy = layer.copies.get(self._key, view, masks.sure, matches, projection)
+        if masks.exact:
+            self._find_kept(view, masks.sure, matches, live)
+        subgraph = self._subgraph
+        if subgraph is not None:
+            labels = subgraph.graph.count
         plan = planner.choose_filtered(
             k=request.k,
             ef=request.ef,
             exact=request.exact,
             labels=labels,
-            live_labels=labels - dead,
-            points=live,
+            live_labels=labels - dead if subgraph is None else min(labels, matches),
+            points=live if subgraph is None else matches,
             matches=matches,
             queries=len(self._queries),
             copied=self._copied(matches),
             least=self._least_beam(),
+            margin=planner.FILTER_MARGIN if subgraph is None else planner.SUBGRAPH_MARGIN,
         )
         self._plan = {
             "plan": plan.kind,
@@ -88,6 +91,10 @@ class FilteredSearcher(Searcher):
         if layer.payloads.opaque.count:
             self._plan["unindexed"] = layer.payloads.opaque.count  # dead ones too
         self._note_dimensions(plan)
+        if subgraph is not None:
+            self._plan["subgraph"] = labels
+        elif layer.subgraphs.linking(self._key):
+            self._plan["subgraph"] = 0
         if plan.kind == "empty":
             nothing = Hits([], np.empty(0, dtype=np.float32), [])
             return [nothing] * len(self._queries), self._plan
@@ -98,6 +105,26 @@ class FilteredSearcher(Searcher):
         if self._kept:
             self._plan["checked"] = len(self._kept)
         return [hits for hits in self._hits if hits is not None], self._plan
+
+    def _find_kept(self, view: View, mask: Mask, matches: int, live: int) -> None:
+        """What is kept of the `matches` points in `mask`, for a filter that was asked before."""
+        request, layer = self._request, self._layer
+        if request.filter is None:
+            return
+        beam = planner.effective_ef(request.k, request.ef)
+        projection = layer.projection if worth_projecting(matches) and not request.exact else None
+        if planner.worth_copying(beam, live, matches, 1.0 if projection is None else projection.part):
+            self._copy = layer.copies.get(self._key, view, mask, matches, projection)
+        elif not request.exact and layer.graph is not None:
+            self._subgraph = layer.subgraphs.ask(
+                self._key,
+                request.filter,
+                beam=beam,
+                points=live,
+                matches=matches,
+                linked_to=layer.linked_to,
+                queries=len(self._queries),
+            )
 
     def _copied(self, matches: int) -> float | None:
         """See `planner.crossover`; a copy that holds not even half of the matches yet is none."""
@@ -179,7 +206,7 @@ class FilteredSearcher(Searcher):
         """Finishes those of `rows` whose beam holds enough matches; returns the others."""
         k = self._request.k
         queries = self._queries if len(rows) == len(self._queries) else self._queries[rows]
-        found = collect(self._layer, self._mutex, queries, plan, depth=k, wanted=self._decided)
+        found = collect(self._layer, self._mutex, queries, plan, depth=k, wanted=self._decided, subgraph=self._subgraph)
         self._plan.update(scanned=found.scanned, fetch=plan.fetch)
         want, need = min(k, found.live), min(planner.enough(k, plan.ef), found.live)
         if not want:

@@ -29,6 +29,7 @@ Labels: TypeAlias = npt.NDArray[np.int64]
 SEED = 100  # of the level generator: with one thread, equal inserts give equal graphs
 LEAST_PORTION = 4  # points: a millisecond; the interpreter lock is asked for after each
 FIRST_CAPACITY = 4_096  # an element not yet used costs about 50 bytes
+ELEMENT_BYTES = 120  # beside vector and links: label, lock, level, lists of visits, upper links, place in a hash table
 NONE = -1
 SLACK = 2  # labels beyond the wanted ones: sums are rounded differently here
 
@@ -43,6 +44,7 @@ class Graph:
         self.width = dimension if projection is None else projection.width
         """Dimensions of what is compared."""
         self._metric = metric
+        self._m = m
         self._space = "l2" if metric == "l2" else "ip"
         self._index = hnswlib.Index(space=self._space, dim=self.width)
         self._index.init_index(FIRST_CAPACITY, M=m, ef_construction=ef_construction, random_seed=SEED)
@@ -71,6 +73,16 @@ class Graph:
     @property
     def capacity(self) -> int:
         return int(self._index.get_max_elements())
+
+    @property
+    def element_bytes(self) -> int:
+        """Memory that one label takes: vector, links, and what hnswlib and the allocator keep about it."""
+        return 4 * self.width + 8 * self._m + ELEMENT_BYTES
+
+    @property
+    def nbytes(self) -> int:
+        """Memory, once it is full."""
+        return self.capacity * self.element_bytes
 
     def needs_growth(self, more: int) -> bool:
         return self.count + more > self.capacity

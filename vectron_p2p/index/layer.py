@@ -25,6 +25,7 @@ from vectron_p2p.index.passing import KeptPassing
 from vectron_p2p.index.payload.payload_index import PayloadIndex
 from vectron_p2p.index.projection import fit, sample_size
 from vectron_p2p.index.slots import SlotTable
+from vectron_p2p.index.subgraphs import Subgraphs
 from vectron_p2p.index.twins import Twins
 from vectron_p2p.query import planner
 
@@ -80,6 +81,7 @@ class Layer:
         """Of all slots that are filled, before any view shows them."""
         self.copies = Copies(options.metric)
         self.passing = KeptPassing()
+        self.subgraphs = Subgraphs()
         self.graph: Graph | None = None
         self.canary = Canary()
         self.gate = Gate()
@@ -122,7 +124,7 @@ class Layer:
     @property
     def payload_bytes(self) -> int:
         """Memory of the payload index, and of what is kept for filters asked before."""
-        return self.payloads.nbytes + self.copies.nbytes + self.passing.nbytes
+        return self.payloads.nbytes + self.copies.nbytes + self.passing.nbytes + self.subgraphs.nbytes
 
     def label_of(self, count: int) -> Int32s:
         """The labels of the first `count` slots (-1: not linked), copied."""

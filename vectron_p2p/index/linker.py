@@ -46,19 +46,24 @@ CALM = 5.0  # seconds since points were linked last
 
 CANARY_PAUSE = 60.0  # seconds between two looks at one graph: a thousandth of a core at the most
 
+# A filter's own graph is for searches that are answered without it, too: while somebody searches, most time is his.
+SUBGRAPH_REST = 4.0  # times what a portion took
+QUIET = 20.0  # batches of searches per second that need no such care
+
 ERROR_PAUSE = 10.0  # a full disk does not empty itself at once
 
 
 class _Shard:
     __slots__ = (
-        "filling", "index", "last_canary", "last_linked", "last_save", "next_look", "not_before", "since", "traffic",
+        "filling", "index", "last_canary", "last_linked", "last_save", "next_look", "not_before", "rests_until",
+        "since", "traffic",
     )  # fmt: skip
 
     def __init__(self, index: ShardIndex, now: float) -> None:
         self.index = index
         self.last_linked = -math.inf
         self.last_save = -math.inf
-        self.not_before = -math.inf
+        self.not_before = self.rests_until = -math.inf
         self.filling = False
         self.traffic = index.traffic
         self.since = self.next_look = self.last_canary = now  # a start has better things to do
@@ -154,7 +159,7 @@ class Linker(Generic[K]):
     def _idle(self) -> float:
         """Seconds until a shard that rests may go on."""
         now = self._clock.now()
-        rests = (shard.not_before - now for shard in self._shards.values())
+        rests = (at - now for shard in self._shards.values() for at in (shard.not_before, shard.rests_until))
         return min([IDLE_POLL, *(rest for rest in rests if rest > 0)])
 
     async def run_once(self) -> bool:
@@ -202,6 +207,9 @@ class Linker(Generic[K]):
             await self._executor.run("index", link_some, index, 1 if key in self._gentle else TURNS)
             shard.last_linked = self._clock.now()
             worked = True
+        if self._clock.now() >= shard.rests_until and key not in self._gentle and index.subgraphs_due:
+            await self._link_subgraph(shard)
+            worked = True
         if self._canary_due(shard):
             shard.last_canary = self._clock.now()
             if await self._executor.run("index", index.look):
@@ -217,6 +225,13 @@ class Linker(Generic[K]):
             await self._executor.run("index", index.save)
             worked = True
         return worked
+
+    async def _link_subgraph(self, shard: _Shard) -> None:
+        began, before = self._clock.now(), shard.index.traffic[1]
+        await self._executor.run("index", shard.index.subgraph_turn)
+        now = self._clock.now()
+        if shard.index.traffic[1] - before > QUIET * (now - began):
+            shard.rests_until = now + SUBGRAPH_REST * (now - began)
 
     def _import_first(self, shard: _Shard) -> bool:
         """Whether linking waits for an import."""

@@ -74,6 +74,7 @@ class Rebuild:
         """Bring the last points up to date. Under the mutex."""
         self._follow(list(self._touched))
         self.new.settle()
+        self.new.subgraphs.inherit(self._old.subgraphs)
 
     def _follow(self, points: list[PointId]) -> None:
         old, new = self._old.table, self.new.table

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,8 +28,9 @@ from vectron_p2p.index.payload.extract import extract
 from vectron_p2p.index.payload.order import next_in_order
 from vectron_p2p.index.payload.payload_index import PayloadIndex
 from vectron_p2p.index.rebuild import Rebuild
+from vectron_p2p.index.restore import LoadReport, Restore
 from vectron_p2p.index.search import Hits, Request, Searcher
-from vectron_p2p.index.turns import Turns
+from vectron_p2p.index.turns import CALM_TURN, Turns
 from vectron_p2p.query.scoring import prepare, stack_bytes
 
 if TYPE_CHECKING:
@@ -49,17 +50,8 @@ if TYPE_CHECKING:
     from vectron_p2p.runtime import Crew
 
 QUERY_CHUNK = 64  # queries planned and scored together; more save little and take memory
-LOAD_CHUNK = 1_000
 
 _lives = itertools.count(1)
-
-
-class LoadReport(NamedTuple):
-    """`restored`: rows that a snapshot's graph answers for; `snapshot`: "used", or why not."""
-
-    rows: int
-    restored: int
-    snapshot: str
 
 
 class ShardIndex:
@@ -165,6 +157,12 @@ class ShardIndex:
         return self._layer.canary.due(self._layer.labels) and not self._closed
 
     @property
+    def subgraphs_due(self) -> bool:
+        """Whether a filter has earned a graph of its own that lacks points; while no other linking is to be done."""
+        layer = self._layer
+        return not (self._closed or self.unlinked or self.needs_rebuild) and layer.subgraphs.due(layer)
+
+    @property
     def rebuild_urgent(self) -> bool:
         """Whether there is so much garbage that a rebuild cannot wait for calm."""
         return not self._closed and wear.is_urgent(self._layer)
@@ -176,48 +174,10 @@ class ShardIndex:
 
         Payloads are indexed later: see `index_payloads`.
         """
-        shot, why = None, "no folder"
-        if self._folder is not None:
-            try:
-                shot, why = snapshot.read(self._folder, self.options), "used"
-            except snapshot.SnapshotError as error:
-                why = str(error)
-        slot_of: dict[bytes, int] = {}
-        if shot is not None:
-            slot_of = shot.slot_of
-            self._layer.table.append_dead(len(shot.label_of))  # its slots keep their numbers, new ones follow
-        fresh: list[RowLike] = []
-        known: list[tuple[int, RowLike]] = []
-        count = restored = 0
-        for row in rows:
-            if row.vector is None:
-                continue
-            count += 1
-            slot = slot_of.pop(snapshot.row_digest(row.id, row.version), None) if slot_of else None
-            if slot is None:
-                fresh.append(row)
-                if len(fresh) >= LOAD_CHUNK:
-                    self._fill(fresh, loading=True)
-                    fresh.clear()
-            else:
-                known.append((slot, row))
-                restored += 1
-                if len(known) >= LOAD_CHUNK:
-                    self._revive(known)
-        self._fill(fresh, loading=True)
-        self._revive(known)
-        if shot is not None:
-            self._layer.adopt(shot.graph, shot.label_of, shot.canary)
-            self._saved_to = self._layer.linked_to
-        return LoadReport(count, restored, why)
-
-    def _revive(self, known: list[tuple[int, RowLike]]) -> None:
-        if known:
-            slots, rows = zip(*known, strict=True)
-            ids, versions = [row.id for row in rows], [row.version for row in rows]
-            self._layer.table.revive(slots, ids, versions, self._matrix(rows))
-            self._backlog.put(self._layer.payloads, np.asarray(slots, dtype=np.int32), [row.payload for row in rows])
-            known.clear()
+        restore = Restore(self._layer, self._backlog, self._folder, partial(self._fill, loading=True), self._matrix)
+        report = restore.run(rows)
+        self._saved_to = self._layer.linked_to
+        return report
 
     def _matrix(self, rows: Sequence[RowLike]) -> Matrix:
         vectors = [row.vector for row in rows if row.vector is not None]
@@ -350,6 +310,14 @@ class ShardIndex:
             turn = points or self._turns.next(layer.gate.shared_entries, self.unlinked)
             layer.link(turn, points or self._turns.aside, self._crew, self._mutex)
             return self.unlinked
+
+    def subgraph_turn(self) -> None:
+        """Link a portion of a filter's own graph. Searches go on; they wait for a short turn if it is one that they
+        ask.
+        """
+        with self._upkeep:
+            if self.subgraphs_due:
+                self._layer.subgraphs.work(self._layer, self._mutex, CALM_TURN, self._turns.aside, self._crew)
 
     def look(self) -> bool:
         """Ask the graph for some of its own points; whether it has lost so many that a rebuild is due."""

@@ -31,8 +31,16 @@ GATHER, READ, PRODUCT = 0.6, 0.3, 0.06
 SCAN_AT_MOST = 2_000  # matches scanned whatever a graph costs: 1 ms, and exact; see GRAPH_FROM
 
 FILTER_MARGIN = 1.65  # a beam for matches is this much wider than their share asks: near a query there may be fewer
+# In a graph of the matches alone, for the same recall: it has no more than there are, but those of a part of all points
+# lie farther from queries that are not meant for it.
+SUBGRAPH_MARGIN = 1.85
 # Matches in the beam for one that is wanted, and of those that it was made for: the last of a beam are the least sure.
 ENOUGH_TIMES, ENOUGH_SHARE = 3, 0.55
+
+# Of what it takes to link one (a beam of `ef_construction` for each): it is done when there is time, and a filter that
+# was asked a thousand times will be asked a hundred thousand times. Among 100,000 points one that keeps 0.7 of them needs
+# 2,800 queries, one that keeps 0.2 of them 70.
+SUBGRAPH_EARLY = 0.005
 
 KEY_US, ROW_US = 0.5, 10.0  # making the key of an id and comparing it; reading, checking and unpacking a row
 CHECK_AT_ONCE = 256  # rows read before a search is planned, where the index cannot tell whether they pass: 2 ms
@@ -93,10 +101,12 @@ def choose_filtered(
     queries: int,
     copied: float | None = None,
     least: int = 0,
+    margin: float = FILTER_MARGIN,
 ) -> Plan:
     """The plan for `queries` with one filter that `matches` of `points` live points pass, or at most that many.
 
-    `copied`: as for `crossover`. `least`: as for `choose`.
+    `copied`: as for `crossover`. `least`: as for `choose`. For a graph of the matches alone `points` are these, and
+    `margin` is its own.
     """
     beam = max(effective_ef(k, ef), least)
     if not matches:
@@ -104,8 +114,18 @@ def choose_filtered(
     if exact or live_labels <= 0 or matches <= crossover(beam, points, queries, copied=copied):
         return Plan("exact", beam, 0)
     share = matches / points
-    fetch = math.ceil(beam / share * FILTER_MARGIN * labels / live_labels)
+    fetch = math.ceil(beam / share * margin * labels / live_labels)
     return Plan("exact" if fetch * WIDEST_SHARE >= labels else "graph", beam, fetch)
+
+
+def wasted(beam: int, points: int, matches: int) -> float:
+    """Places in the beam of one query that a graph of the matches alone would save."""
+    return max(0.0, beam * (FILTER_MARGIN * points / max(1, matches) - SUBGRAPH_MARGIN))
+
+
+def subgraph_price(ef_construction: int) -> float:
+    """Places that have to be wasted, for each match, before such a graph is worth linking."""
+    return SUBGRAPH_EARLY * ef_construction
 
 
 def enough(k: int, ef: int) -> int:

@@ -9,7 +9,8 @@ import pytest
 
 from tests.unit.index.doubles import Row, clustered, link_all, make, row, rows
 from vectron_p2p.index import forking, snapshot
-from vectron_p2p.index.shard_index import LoadReport, ShardIndex
+from vectron_p2p.index.restore import LoadReport
+from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.model.ids import PointId
 from vectron_p2p.query.filters import parse_filter
 
