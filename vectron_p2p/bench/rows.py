@@ -19,6 +19,7 @@ from vectron_p2p.bench.jobs import Ask, WriteJob
 from vectron_p2p.bench.load import BenchFailed
 from vectron_p2p.bench.measure import Truth, milliseconds
 from vectron_p2p.bench.queries import PopularSupply, Supply
+from vectron_p2p.bench.repeated import repeated
 from vectron_p2p.bench.selection import SHARES, far_queries
 from vectron_p2p.client.sync_client import Client
 
@@ -167,11 +168,14 @@ def cache(run: Run, stage: Stage) -> list[Row]:
 
 
 def filters(run: Run, stage: Stage) -> list[Row]:
-    """Beside the same searches without a filter: by one client, and by all."""
+    """Beside the same searches without a filter: by one client, and by all. Of filters that were asked before."""
     cases: list[tuple[str, str, Ask, Truth]] = []
+    own: dict[str, int] = {}
     for each in run.filtered():
         ask = Ask(run.settings.k, run.ef, filter=each.filter)
-        cases.append((f"filter-{each.name}", each.label, ask, Truth(run.truth.supply, each.nearest)))
+        truth = Truth(run.truth.supply, each.nearest)
+        own[f"filter-{each.name}"] = repeated(run, stage, ask, truth)
+        cases.append((f"filter-{each.name}", each.label, ask, truth))
         if each.name == FAR_OF:
             far = far_queries(run.truth.rows, each.kept)
             if len(far) < FAR_QUERIES:
@@ -189,7 +193,10 @@ def filters(run: Run, stage: Stage) -> list[Row]:
                 into.append(run.measure.searches(stage.place, ask, truth, connections))
         for (key, label, _, _), measured in zip(cases, windows, strict=True):
             text = f"{label}, {connections} conn."
-            rows_out.append(_row(f"{key}-{connections}", text, measured, stage, plain, "unfiltered"))
+            row = _row(f"{key}-{connections}", text, measured, stage, plain, "unfiltered")
+            if own.get(key):
+                row.more |= {"own_graph": own[key], "anonymous_mb": stage.memory()["anonymous"] / 1e6}
+            rows_out.append(row)
     return rows_out
 
 

@@ -38,8 +38,8 @@ SUBGRAPH_MARGIN = 1.85
 ENOUGH_TIMES, ENOUGH_SHARE = 3, 0.55
 
 # Of what it takes to link one (a beam of `ef_construction` for each): it is done when there is time, and a filter that
-# was asked a thousand times will be asked a hundred thousand times. Among 100,000 points one that keeps 0.7 of them needs
-# 2,800 queries, one that keeps 0.2 of them 70.
+# was asked a thousand times will be asked a hundred thousand times. Among 100,000 points one that keeps 0.7 of them
+# needs 2,800 queries, one that keeps 0.2 of them 70.
 SUBGRAPH_EARLY = 0.005
 
 KEY_US, ROW_US = 0.5, 10.0  # making the key of an id and comparing it; reading, checking and unpacking a row

@@ -193,7 +193,7 @@ async def test_a_collection_that_fills_its_line_leaves_room_for_others() -> None
 
 async def begun(asked: list[tuple[str, int]], crowd: int = 0) -> list[int]:
     """How many of the requests (name, weight) each batch has that two workers begin before any is through, after
-    `crowd` requests were asked at once.
+    `crowd` requests were asked at once. Time stands still, so that none waits for too long.
     """
     executor = SteppedExecutor()
     searches = SearchExecutor(executor, TrioClock(), workers=2)
@@ -213,7 +213,9 @@ async def begun(asked: list[tuple[str, int]], crowd: int = 0) -> list[int]:
     return [len(args[0]) for _, args in executor.jobs]
 
 
-async def test_a_few_wait_for_the_batch_of_their_likes_though_a_worker_is_free() -> None:
+async def test_a_few_wait_for_the_batch_of_their_likes_though_a_worker_is_free(
+    mock_clock: trio.testing.MockClock,
+) -> None:
     few = [("a", 1)] * LEAST_SHARE
     assert await begun(few) == [1]
     assert await begun([*few, ("a", 1)]) == [1, LEAST_SHARE], "enough for another worker"
@@ -223,7 +225,7 @@ async def test_a_few_wait_for_the_batch_of_their_likes_though_a_worker_is_free()
     assert await begun([("a", LEAST_BATCH + 1), ("a", 1)]) == [1, 1], "a large batch takes long"
 
 
-async def test_the_more_ask_the_more_are_enough_for_another_worker() -> None:
+async def test_the_more_ask_the_more_are_enough_for_another_worker(mock_clock: trio.testing.MockClock) -> None:
     some = [("a", 1)] * 10
     assert await begun([*some, ("a", 1)], crowd=20) == [1, 10], "half of all"
     assert await begun(some, crowd=20) == [1]

@@ -15,6 +15,7 @@ from vectron_p2p.bench.engines.hosted import EngineFailed, Hosted
 from vectron_p2p.bench.figures import EngineCurve, Row, Speed, spread
 from vectron_p2p.bench.jobs import Ask
 from vectron_p2p.bench.measure import BATCH_WARM, Truth, milliseconds
+from vectron_p2p.bench.repeated import repeated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -72,6 +73,7 @@ class _Beside:
             truth = Truth(run.truth.supply, each.nearest)
             theirs = self._enough(Ask(k, ask.ef, filter=each.filter), truth, each.label)
             mine = Ask(k, run.ef, filter=each.filter)
+            repeated(run, stage, mine, truth)
             yield self._single(f"filter-{each.name}", f"{each.label}, 1 client", theirs, mine, truth, 1)
 
     def _enough(self, ask: Ask, truth: Truth, label: str) -> Ask:
