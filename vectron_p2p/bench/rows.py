@@ -195,7 +195,7 @@ def filters(run: Run, stage: Stage) -> list[Row]:
             text = f"{label}, {connections} conn."
             row = _row(f"{key}-{connections}", text, measured, stage, plain, "unfiltered")
             if own.get(key):
-                row.more |= {"own_graph": own[key], "anonymous_mb": stage.memory()["anonymous"] / 1e6}
+                row.more.update(own_graph=own[key], anonymous_mb=stage.memory()["anonymous"] / 1e6)
             rows_out.append(row)
     return rows_out
 
