@@ -30,8 +30,8 @@ def repeated(run: Run, stage: Stage, ask: Ask, truth: Truth) -> int:
         time.sleep(LOOK)
         plan = _plan(run, stage, ask)
         points: int | None = plan.get("subgraph")
-        if points is None:
-            return (0,) if time.perf_counter() - asked > BEGINS else None
+        if points is None and (plan["plan"] != "graph" or time.perf_counter() - asked > BEGINS):
+            return (0,)  # scanned, or it has not earned one
         return (points,) if points else None
 
     (points,) = wait_for(linked, 60 + len(run.data.ids) / LEAST_RATE, "the graph of a filter", stage.db.status)

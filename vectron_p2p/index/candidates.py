@@ -88,7 +88,10 @@ def collect(
     else:
         start = linked
         if chosen is not None:
-            slots, held = _only(labels, chosen.take(labels, mode="clip"), reach)
+            passing = chosen.take(labels, mode="clip")
+            if subgraph is not None:
+                passing &= labels < linked  # those linked since, to a label that it has, are scanned
+            slots, held = _only(labels, passing, reach)
         elif live < view.end:
             slots, held = _only(labels, view.alive(np.maximum(labels, 0)), reach)
         else:

@@ -38,8 +38,15 @@ class Graph:
     """Labels and vectors (prepared: normalised under cosine). Cosine and dot are both searched as inner product."""
 
     def __init__(
-        self, dimension: int, metric: str, m: int, ef_construction: int, projection: Projection | None = None
+        self,
+        dimension: int,
+        metric: str,
+        m: int,
+        ef_construction: int,
+        projection: Projection | None = None,
+        capacity: int = FIRST_CAPACITY,
     ) -> None:
+        """`capacity`: labels that it has room for before it grows."""
         self.projection = projection
         self.width = dimension if projection is None else projection.width
         """Dimensions of what is compared."""
@@ -47,7 +54,7 @@ class Graph:
         self._m = m
         self._space = "l2" if metric == "l2" else "ip"
         self._index = hnswlib.Index(space=self._space, dim=self.width)
-        self._index.init_index(FIRST_CAPACITY, M=m, ef_construction=ef_construction, random_seed=SEED)
+        self._index.init_index(capacity, M=m, ef_construction=ef_construction, random_seed=SEED)
         self._index.set_ef(1)
         self.count = 0
 

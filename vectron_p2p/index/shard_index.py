@@ -158,9 +158,13 @@ class ShardIndex:
 
     @property
     def subgraphs_due(self) -> bool:
-        """Whether a filter has earned a graph of its own that lacks points; while no other linking is to be done."""
+        """Whether a filter's own graph lacks points, or one has been earned and nothing else has to be linked."""
         layer = self._layer
-        return not (self._closed or self.unlinked or self.needs_rebuild) and layer.subgraphs.due(layer)
+        return not self._closed and layer.subgraphs.due(layer, follow=self._busy)
+
+    @property
+    def _busy(self) -> bool:
+        return self.unlinked > 0 or self.needs_rebuild
 
     @property
     def rebuild_urgent(self) -> bool:
@@ -316,8 +320,9 @@ class ShardIndex:
         ask.
         """
         with self._upkeep:
-            if self.subgraphs_due:
-                self._layer.subgraphs.work(self._layer, self._mutex, CALM_TURN, self._turns.aside, self._crew)
+            if not self._closed:
+                layer, at_once = self._layer, self._turns.aside
+                layer.subgraphs.work(layer, self._mutex, CALM_TURN, at_once, self._crew, follow=self._busy)
 
     def look(self) -> bool:
         """Ask the graph for some of its own points; whether it has lost so many that a rebuild is due."""

@@ -37,6 +37,8 @@ class Subgraph:
         self.reach = 0
         self.asked = False
         """Since all that the layer's graph has was in it. One that nobody asks need not follow."""
+        self.worn = False
+        """Whether most of it is dead."""
         self._members: Mask = np.zeros(0, dtype=np.bool_)
         """By label."""
 

@@ -91,8 +91,8 @@ class Subgraphs:
             if found is None:
                 return None
             found.asked = True
-            behind = linked_to - found.reach > BEHIND
-            return None if behind or _worn(found, wish) else found
+            found.worn = found.graph.count > WORN * matches
+            return None if found.worn or linked_to - found.reach > BEHIND else found
 
     def _age(self, queries: int) -> None:
         self._queries += queries
@@ -110,14 +110,21 @@ class Subgraphs:
         with other._mutex:
             self._wishes = OrderedDict((key, _Wish(w.filter, w.matches, w.earned)) for key, w in other._wishes.items())
 
-    def due(self, layer: Layer) -> bool:
+    def due(self, layer: Layer, *, follow: bool = False) -> bool:
         """Whether `work` has something to do."""
-        return self._linking is not None or self._follower(layer) is not None or self._next(layer) is not None
+        if self._follower(layer) is not None:
+            return True
+        return not follow and (self._linking is not None or self._next(layer) is not None)
 
-    def work(self, layer: Layer, mutex: threading.Lock, points: int, at_once: int, crew: Crew) -> None:
-        """Link up to `points` points; a search that comes meanwhile waits for as long as `at_once` of them take."""
+    def work(
+        self, layer: Layer, mutex: threading.Lock, points: int, at_once: int, crew: Crew, *, follow: bool = False
+    ) -> None:
+        """Link up to `points` points; a search that comes meanwhile waits for as long as `at_once` of them take.
+
+        `follow`: only what those lack that searches ask.
+        """
         follower = self._follower(layer)
-        subgraph = follower or self._linking or self._begin(layer)
+        subgraph = follower or (None if follow else self._linking or self._begin(layer))
         if subgraph is None:
             return
         try:
@@ -166,8 +173,8 @@ class Subgraphs:
             options.m,
             CONSTRUCTION * options.ef_construction,
             layer.graph.projection,
+            max(1, int(SPARE * wish.matches)),
         )
-        graph.grow(int(SPARE * wish.matches))
         self._linking = Subgraph(wish.filter, key, graph)
         return self._linking
 
@@ -183,7 +190,7 @@ class Subgraphs:
             wishes = [
                 (key, wish)
                 for key, wish in self._wishes.items()
-                if wish.worth >= least and (key not in held or _worn(self._held[key], wish))
+                if wish.worth >= least and (key not in held or self._held[key].worn)
             ]
             for key, wish in sorted(wishes, key=lambda item: -item[1].worth):
                 displaced = [key] if key in held else []
@@ -196,7 +203,3 @@ class Subgraphs:
                 if need <= room:
                     return key, wish, displaced
         return None
-
-
-def _worn(subgraph: Subgraph, wish: _Wish) -> bool:
-    return subgraph.graph.count > WORN * wish.matches

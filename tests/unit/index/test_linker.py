@@ -19,8 +19,10 @@ from tests.unit.index.doubles import (
     spoil,
 )
 from vectron_p2p.index import linker as module
-from vectron_p2p.index import rebuild
+from vectron_p2p.index import rebuild, subgraphs
 from vectron_p2p.index.linker import Linker
+from vectron_p2p.index.shard_index import ShardIndex
+from vectron_p2p.query import planner
 from vectron_p2p.query.filters import parse_filter
 
 MATRIX = clustered(2_400, 8)
@@ -210,6 +212,55 @@ async def test_a_shard_that_is_being_filled_takes_time_and_others_do_not_wait_fo
         await one.run()
     assert filled.unlinked == 0
     assert not one._gentle
+    assert errors == []
+
+
+class Searched(InlineExecutor):
+    """Each job takes a while, in which somebody may search."""
+
+    SECONDS = 0.1
+
+    def __init__(self, index: ShardIndex) -> None:
+        super().__init__()
+        self.index = index
+        self.searches = 0
+
+    async def run(self, lane, fn, *args):
+        await trio.sleep(self.SECONDS)
+        for _ in range(self.searches):
+            self.index.search(MATRIX[:1], k=1)
+        return await super().run(lane, fn, *args)
+
+
+@pytest.mark.parametrize("searches", [1, 10])
+async def test_a_filters_own_graph_rests_while_somebody_searches(
+    searches: int, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planner, "SUBGRAPH_EARLY", 0.0)
+    monkeypatch.setattr(planner, "crossover", lambda *_, **__: 0)
+    monkeypatch.setattr(subgraphs, "SHARE", 0.01)
+    index = make(8)
+    executor = Searched(index)
+    one, errors = linker(executor)
+    index.apply([row(i, 1, vector, {"half": i % 2}) for i, vector in enumerate(MATRIX)])
+    one.add("a", index)
+    while await one.run_once():
+        pass
+    index.search(MATRIX[:1], k=1, filter=parse_filter({"half": 1}))
+    assert index.subgraphs_due
+    executor.searches = searches
+    assert await one.run_once()
+    if searches > module.QUIET * executor.SECONDS:
+        assert not await one.run_once()
+        assert one._idle() == pytest.approx(module.SUBGRAPH_REST * executor.SECONDS)
+        await trio.sleep(module.SUBGRAPH_REST * executor.SECONDS)
+    else:
+        assert await one.run_once()
+    with trio.move_on_after(10):
+        await one.run()
+    assert not index.subgraphs_due
+    plan = index.search(MATRIX[:1], k=1, filter=parse_filter({"half": 1}))[1]
+    assert plan["subgraph"] == len(MATRIX) // 2
     assert errors == []
 
 

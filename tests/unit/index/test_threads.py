@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from tests.unit.index.doubles import Row, clustered, make, rebuild_all, row, rows
-from vectron_p2p.index import blas, forking
+from vectron_p2p.index import blas, forking, subgraphs
 from vectron_p2p.index.gate import Gate
 from vectron_p2p.index.layer import IndexOptions
 from vectron_p2p.index.shard_index import ShardIndex
 from vectron_p2p.index.turns import Turns
+from vectron_p2p.query import planner
 from vectron_p2p.query.filters import parse_filter
 from vectron_p2p.runtime.crew import ThreadCrew
 
@@ -157,8 +158,15 @@ def test_a_turn_ends_early_for_a_search_and_the_next_goes_on_there(
     assert sum(pairs) >= 0.99 * len(pairs)
 
 
-def test_filters_beside_writes_linking_and_rebuilds() -> None:
+@pytest.mark.parametrize("upkeep", ["rebuild", "subgraphs"])
+def test_filters_beside_writes_linking_and_rebuilds(upkeep: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each search sees every point once, in a version whose own payload passes."""
+    by_subgraph, k, ef = 0, 40, None
+    if upkeep == "subgraphs":  # of every filter, as if there were too many points for a scan
+        monkeypatch.setattr(planner, "crossover", lambda *_, **__: 0)
+        monkeypatch.setattr(planner, "SUBGRAPH_EARLY", 0.0)
+        monkeypatch.setattr(subgraphs, "SHARE", 0.01)
+        k, ef = 10, 16
     base = clustered(2_100, DIMENSION)
     index, rng = make(DIMENSION), np.random.default_rng(5)
     trees = [parse_filter({"group": group}) for group in range(3)]
@@ -169,10 +177,12 @@ def test_filters_beside_writes_linking_and_rebuilds() -> None:
         return row(point, stamp, base[point], {"group": (point + stamp) % 3, "stamp": stamp})
 
     def search() -> None:
+        nonlocal by_subgraph
         for group, tree in enumerate(trees):
-            hits, _ = index.search(base[:2], k=40, filter=tree)
+            hits, plan = index.search(base[:2], k=k, ef=ef, filter=tree)
+            by_subgraph += plan["plan"] == "graph" and plan.get("subgraph", 0) > 0
             for one in hits:
-                assert len(set(one.ids)) == len(one.ids) == 40
+                assert len(set(one.ids)) == len(one.ids) == k
                 for point, version in zip(one.ids, one.versions, strict=True):
                     assert (int(point) + stamp_of(version)) % 3 == group
 
@@ -190,7 +200,7 @@ def test_filters_beside_writes_linking_and_rebuilds() -> None:
     crew.start("search", search)
     crew.start("count", count)
     crew.start("link", index.link_turn)
-    crew.start("rebuild", lambda: rebuild_all(index))
+    crew.start(upkeep, (lambda: rebuild_all(index)) if upkeep == "rebuild" else index.subgraph_turn)
     stamp, deadline = 1, time.monotonic() + 60
     while not crew.stop.is_set() and time.monotonic() < deadline:
         stamp += 1
@@ -198,9 +208,13 @@ def test_filters_beside_writes_linking_and_rebuilds() -> None:
         if (
             stamp > 40
             and all(crew.rounds.get(name, 0) >= 5 for name in ("search", "count"))
-            and crew.rounds.get("rebuild", 0) > 1
+            and crew.rounds.get(upkeep, 0) > 1
+            and (upkeep == "rebuild" or by_subgraph > 50)
         ):
             break
+        while upkeep == "subgraphs" and index.unlinked and not crew.stop.is_set():  # first the graph of all points
+            time.sleep(0.001)
     crew.end()
     assert all(crew.rounds[name] >= 5 for name in ("search", "count"))
-    assert crew.rounds["rebuild"] > 1
+    assert crew.rounds[upkeep] > 1
+    assert (by_subgraph > 50) == (upkeep == "subgraphs")
