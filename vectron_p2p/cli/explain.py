@@ -50,6 +50,10 @@ def _notes(entry: dict[str, Any]) -> list[str]:
     notes = []
     if "dimensions" in entry:
         notes.append(f"in {entry['dimensions']} dimensions")
+    if entry.get("subgraph"):
+        notes.append(f"in a graph of {output.plural(entry['subgraph'], 'match', 'matches')}")
+    elif "subgraph" in entry:
+        notes.append("a graph of the matches is being linked")
     if entry.get("rounds", 1) > 1:
         notes.append(f"beam widened {entry['rounds'] - 1} time(s)")
     if entry.get("rescanned"):

@@ -49,7 +49,7 @@ class FilteredSearcher(Searcher):
 
     def run(self) -> tuple[list[Hits], dict[str, Any]]:
         """Hits of each query, and the plan as `explain` shows it."""
-        request, layer = self._request, self._layer
+        layer = self._layer
         with self._mutex:
             labels, dead, live = layer.labels, layer.dead_labels, layer.table.live
             view = layer.table.view()
@@ -61,22 +61,7 @@ class FilteredSearcher(Searcher):
             matches = self._decided(view, live).points
         if masks.exact:
             self._find_kept(view, masks.sure, matches, live)
-        subgraph = self._subgraph
-        if subgraph is not None:
-            labels = subgraph.graph.count
-        plan = planner.choose_filtered(
-            k=request.k,
-            ef=request.ef,
-            exact=request.exact,
-            labels=labels,
-            live_labels=labels - dead if subgraph is None else min(labels, matches),
-            points=live if subgraph is None else matches,
-            matches=matches,
-            queries=len(self._queries),
-            copied=self._copied(matches),
-            least=self._least_beam(),
-            margin=planner.FILTER_MARGIN if subgraph is None else planner.SUBGRAPH_MARGIN,
-        )
+        plan, labels = self._choose(labels, dead, live, matches)
         self._plan = {
             "plan": plan.kind,
             "ef": plan.ef,
@@ -91,10 +76,8 @@ class FilteredSearcher(Searcher):
         if layer.payloads.opaque.count:
             self._plan["unindexed"] = layer.payloads.opaque.count  # dead ones too
         self._note_dimensions(plan)
-        if subgraph is not None:
-            self._plan["subgraph"] = labels
-        elif layer.subgraphs.linking(self._key):
-            self._plan["subgraph"] = 0
+        if plan.kind == "graph" and (self._subgraph is not None or layer.subgraphs.linking(self._key)):
+            self._plan["subgraph"] = 0 if self._subgraph is None else labels
         if plan.kind == "empty":
             nothing = Hits([], np.empty(0, dtype=np.float32), [])
             return [nothing] * len(self._queries), self._plan
@@ -125,6 +108,28 @@ class FilteredSearcher(Searcher):
                 linked_to=layer.linked_to,
                 queries=len(self._queries),
             )
+
+    def _choose(self, labels: int, dead: int, live: int, matches: int) -> tuple[planner.Plan, int]:
+        """The plan, and the labels of the graph that it is for: the layer's has `labels`, of which `dead` are so."""
+        request, points, margin = self._request, live, planner.FILTER_MARGIN
+        live_labels = labels - dead
+        if self._subgraph is not None:
+            labels, points, margin = self._subgraph.graph.count, matches, planner.SUBGRAPH_MARGIN
+            live_labels = min(labels, matches)
+        plan = planner.choose_filtered(
+            k=request.k,
+            ef=request.ef,
+            exact=request.exact,
+            labels=labels,
+            live_labels=live_labels,
+            points=points,
+            matches=matches,
+            queries=len(self._queries),
+            copied=self._copied(matches),
+            least=self._least_beam(),
+            margin=margin,
+        )
+        return plan, labels
 
     def _copied(self, matches: int) -> float | None:
         """See `planner.crossover`; a copy that holds not even half of the matches yet is none."""

@@ -119,7 +119,8 @@ class Subgraphs:
     def work(
         self, layer: Layer, mutex: threading.Lock, points: int, at_once: int, crew: Crew, *, follow: bool = False
     ) -> None:
-        """Link up to `points` points; a search that comes meanwhile waits for as long as `at_once` of them take.
+        """Link up to `points` points; a search that comes meanwhile waits for as long as `at_once` take in the layer's
+        graph.
 
         `follow`: only what those lack that searches ask.
         """
@@ -128,7 +129,7 @@ class Subgraphs:
         if subgraph is None:
             return
         try:
-            done = subgraph.link(layer, mutex, points, at_once, crew, searched=follower is not None)
+            done = subgraph.link(layer, mutex, points, at_once // CONSTRUCTION, crew, searched=follower is not None)
         except BaseException:  # it may hold what it does not know of
             self._drop(subgraph)
             raise
@@ -137,9 +138,10 @@ class Subgraphs:
         elif done:
             subgraph.asked = False
             if follower is None:
-                with self._mutex:
-                    self._held[subgraph.key] = subgraph
                 self._linking = None
+                with self._mutex:
+                    if subgraph.key in self._wishes:  # else so many others were asked that it is forgotten
+                        self._held[subgraph.key] = subgraph
 
     def _drop(self, subgraph: Subgraph) -> None:
         """It has to earn another. Searches that hold it end well."""

@@ -106,16 +106,22 @@ def test_a_plan_for_people(capsys: pytest.CaptureFixture[str]) -> None:
              "rows_ms": 0.1, "answer_ms": 2.75, "together": 3},
             {"shard": 0, "node": "u2", "name": "n2", "plan": "exact", "ef": 64, "fetch": 0, "scanned": 12,
              "points": 5001, "matches": 12, "undecided": 12, "checked": 10, "unindexed": 9},
+            {"shard": 2, "node": "u2", "name": "n2", "plan": "graph", "ef": 64, "fetch": 119, "scanned": 0,
+             "points": 5001, "matches": 3001, "dimensions": 208, "subgraph": 3000},
+            {"shard": 3, "node": "u2", "name": "n2", "plan": "graph", "ef": 64, "fetch": 190, "scanned": 0,
+             "points": 5001, "matches": 3001, "subgraph": 0},
         ],
         3.0,
     )  # fmt: skip
-    head, columns, graph, scan = capsys.readouterr().out.splitlines()
-    assert head == "3.0 ms in all; 2 searches of shards on 2 node(s)"
+    head, columns, graph, scan, own, soon = capsys.readouterr().out.splitlines()
+    assert head == "3.0 ms in all; 4 searches of shards on 2 node(s)"
     assert columns.split()[:5] == ["SHARD", "NODE", "WAY", "EF", "CANDIDATES"]
     assert graph.split()[:12] == ["1", "n1", "graph", "64", "90", "7", "-", "5000", "0.25", "1.50", "0.10", "2.75"]
     assert "in 208 dimensions; beam widened 1 time(s); 3 queries together" in graph
     assert scan.split()[:8] == ["0", "n2", "scan", "64", "-", "12", "12", "5001"]
     assert "leaves 12 matches open; 10 payloads read; 9 points not in the payload index" in scan
+    assert "in 208 dimensions; in a graph of 3,000 matches" in own
+    assert "a graph of the matches is being linked" in soon
 
 
 def test_search_by_group_and_by_examples(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -329,6 +329,21 @@ def test_few_filters_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("eager")
+def test_one_that_was_forgotten_while_it_was_linked_is_not_kept(
+    index: ShardIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subgraphs, "REMEMBERED", 1)
+    search(index)
+    index.subgraph_turn()
+    search(index, EVEN)
+    assert index.subgraphs_due
+    settle(index)
+    assert search(index, EVEN)[1]["subgraph"] == COUNT // 2
+    assert "subgraph" not in search(index)[1]
+    assert "subgraph" not in search(index, EVEN)[1], "it takes the memory of one that nobody may ask again"
+
+
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("metric", ["dot", "l2"])
 def test_other_metrics_and_projections(metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
     forbid_copies(monkeypatch)
