@@ -36,7 +36,7 @@ class Subgraph:
         self.graph = graph
         self.reach = 0
         self.asked = False
-        """Since all that the layer's graph has was in it. One that nobody asks need not follow."""
+        """Since it was given points last. One that nobody asks need not follow, however busy its node is."""
         self.worn = False
         """Whether most of it is dead."""
         self._members: Mask = np.zeros(0, dtype=np.bool_)

@@ -128,6 +128,7 @@ class Subgraphs:
         subgraph = follower or (None if follow else self._linking or self._begin(layer))
         if subgraph is None:
             return
+        subgraph.asked = False
         try:
             done = subgraph.link(layer, mutex, points, at_once // CONSTRUCTION, crew, searched=follower is not None)
         except BaseException:  # it may hold what it does not know of
@@ -135,13 +136,11 @@ class Subgraphs:
             raise
         if done is None:
             self._drop(subgraph)
-        elif done:
-            subgraph.asked = False
-            if follower is None:
-                self._linking = None
-                with self._mutex:
-                    if subgraph.key in self._wishes:  # else so many others were asked that it is forgotten
-                        self._held[subgraph.key] = subgraph
+        elif done and follower is None:
+            self._linking = None
+            with self._mutex:
+                if subgraph.key in self._wishes:  # else so many others were asked that it is forgotten
+                    self._held[subgraph.key] = subgraph
 
     def _drop(self, subgraph: Subgraph) -> None:
         """It has to earn another. Searches that hold it end well."""

@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.index.doubles import brute, clustered, forbid_copies, link_all, make, rebuild_all, row
 from vectron_p2p.index import subgraphs
+from vectron_p2p.index.gate import Gate
 from vectron_p2p.index.hnsw import Graph
 from vectron_p2p.index.payload.fields import Masks
 from vectron_p2p.index.payload.payload_index import PayloadIndex
@@ -169,6 +170,23 @@ def test_it_follows_what_is_written_while_it_is_asked(index: ShardIndex) -> None
     assert not index.subgraphs_due, "nobody has asked since"
     search(index)
     assert index.subgraphs_due
+
+
+@pytest.mark.usefixtures("eager")
+def test_it_follows_a_turn_for_each_time_that_it_is_asked(index: ShardIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It went on for ever beside steady writes, when searches that ask others ended its turns early."""
+    built(index)
+    index.apply([row(f"new {i}", 2, -MATRIX[i], payload(i)) for i in range(1_000)])
+    link_all(index)
+    search(index)
+    with monkeypatch.context() as busy:
+        busy.setattr(Gate, "wanted", True)
+        for _ in range(2):
+            search(index)
+            assert settle(index) == 1
+    plan = search(index)[1]
+    assert COUNT // 2 < plan["subgraph"] < COUNT // 2 + 100
+    assert plan["scanned"] == COUNT // 2 + 500 - plan["subgraph"]
 
 
 @pytest.mark.usefixtures("eager")
