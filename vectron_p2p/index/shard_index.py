@@ -311,7 +311,7 @@ class ShardIndex:
                 return 0
             layer = self._layer
             self._turns.dimensions = layer.dimensions
-            turn = points or self._turns.next(layer.gate.shared_entries, self.unlinked)
+            turn = points or self._turns.next(layer.gate.shared_entries)
             layer.link(turn, points or self._turns.aside, self._crew, self._mutex)
             return self.unlinked
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vectron_p2p.index.layer import IndexOptions
-from vectron_p2p.index.turns import BUSY_TURN, CALM_TURN, IDLE_TURN, LONG_TAIL, Turns
+from vectron_p2p.index.turns import CALM_TURN, TURN, Turns
 
 
 def turns(dimension: int = 384, **options: int) -> Turns:
@@ -12,25 +12,19 @@ def turns(dimension: int = 384, **options: int) -> Turns:
 
 def test_turns_grow_while_nobody_searches_and_the_first_search_makes_them_small() -> None:
     one = turns()
-    sizes = [one.next(0, 10) for _ in range(20)]
+    sizes = [one.next(0) for _ in range(20)]
     assert sizes == sorted(sizes)
-    assert (sizes[0], sizes[-1]) == (IDLE_TURN, CALM_TURN)
-    assert one.next(1, 10) == BUSY_TURN
-    assert one.next(1, 10) == IDLE_TURN
-
-
-def test_a_long_tail_is_linked_in_longer_turns_beside_searches() -> None:
-    one = turns()
-    assert [one.next(searches, LONG_TAIL + 1) for searches in range(1, 5)] == [IDLE_TURN] * 4
+    assert (sizes[0], sizes[-1]) == (TURN, CALM_TURN)
+    assert [one.next(1) for _ in range(3)] == [TURN, TURN, 2 * TURN]
+    assert [one.next(searches) for searches in range(2, 6)] == [TURN] * 4
 
 
 def test_turns_are_larger_where_the_graph_compares_fewer_dimensions() -> None:
     one = turns()
     one.dimensions = 96
-    assert one.next(1, 0) == round(BUSY_TURN * 768 / 480)
+    assert one.next(1) == round(TURN * 768 / 480)
 
 
 def test_turns_are_smaller_for_costlier_points() -> None:
-    for one, size in ((turns(), 16), (turns(4096), 3), (turns(4096, ef_construction=2000), 1), (turns(2), 32)):
-        assert one.next(1, 0) == size
-        assert one.next(1, 0) <= one.aside
+    for one, size in ((turns(), 40), (turns(4096), 7), (turns(4096, ef_construction=2000), 1), (turns(2), 80)):
+        assert one.next(1) == size == one.aside
