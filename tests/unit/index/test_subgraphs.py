@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.unit.index.doubles import brute, clustered, forbid_copies, link_all, make, rebuild_all, row
-from vectron_p2p.index import subgraphs
+from vectron_p2p.index import shard_index, subgraph, subgraphs
 from vectron_p2p.index.gate import Gate
 from vectron_p2p.index.hnsw import Graph
 from vectron_p2p.index.payload.fields import Masks
@@ -91,12 +92,15 @@ def test_found_as_with_the_graph_of_all_with_a_narrower_beam(index: ShardIndex) 
         assert sum(len(set(one.ids) & wanted) for one, wanted in zip(hits, best, strict=True)) >= 0.98 * 160
         assert all(point in odd for one in hits for point in one.ids)
     assert search(index, exact=True)[1].get("subgraph") is None
+    search(index, EVEN, exact=True)
+    assert not index.subgraphs_due, "it was not the graph that was too slow"
 
 
 @pytest.mark.usefixtures("eager")
 def test_explain_tells_that_it_is_being_linked(index: ShardIndex) -> None:
     search(index)
     index.apply([row("new", 2, -MATRIX[0])])
+    assert not index.subgraphs_due
     index.subgraph_turn()
     assert "subgraph" not in search(index)[1], "the graph of all points comes first"
     link_all(index)
@@ -173,6 +177,35 @@ def test_it_follows_what_is_written_while_it_is_asked(index: ShardIndex) -> None
 
 
 @pytest.mark.usefixtures("eager")
+def test_nobody_searches_one_while_it_grows(index: ShardIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone: list[bool] = []
+    add = Graph.add_while
+
+    def watched(graph: Graph, *rest: Any) -> int:
+        alone.append(index._layer.gate._alone)
+        return add(graph, *rest)
+
+    monkeypatch.setattr(Graph, "add_while", watched)
+    built(index)
+    assert set(alone) == {False}, "nobody knows it yet"
+    index.apply([row(f"new {i}", 2, -MATRIX[i], payload(i)) for i in range(200)])
+    link_all(index)
+    search(index)
+    alone.clear()
+    assert settle(index) == 1
+    assert alone == [True]
+
+
+@pytest.mark.usefixtures("eager")
+def test_its_dead_widen_the_beam(index: ShardIndex) -> None:
+    built(index)
+    index.apply([row(i, 2, None) for i in range(1, 1_001, 2)])
+    plan = search(index)[1]
+    assert (plan["subgraph"], plan["matches"]) == (1_500, 1_000)
+    assert plan["fetch"] == math.ceil(64 * planner.SUBGRAPH_MARGIN * 1_500 / 1_000)
+
+
+@pytest.mark.usefixtures("eager")
 def test_it_follows_a_turn_for_each_time_that_it_is_asked(index: ShardIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     """It went on for ever beside steady writes, when searches that ask others ended its turns early."""
     built(index)
@@ -203,8 +236,28 @@ def test_one_that_is_far_behind_is_not_asked(index: ShardIndex) -> None:
     assert plan["subgraph"] == COUNT // 2 + subgraphs.BEHIND // 2
 
 
+@pytest.fixture
+def added(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Graph, list[int]]]:
+    """The labels that were added to each graph, in turns."""
+    calls: list[tuple[Graph, list[int]]] = []
+    add = Graph.add_while
+
+    def watched(graph: Graph, labels: Any, *rest: Any) -> int:
+        count = add(graph, labels, *rest)
+        calls.append((graph, labels[:count].tolist()))
+        return count
+
+    monkeypatch.setattr(Graph, "add_while", watched)
+    return calls
+
+
 @pytest.mark.usefixtures("eager")
-def test_equal_vectors_of_which_only_some_pass() -> None:
+@pytest.mark.parametrize("turn", [CALM_TURN, 100])
+def test_equal_vectors_of_which_only_some_pass(
+    turn: int, added: list[tuple[Graph, list[int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_index, "CALM_TURN", turn)
+    monkeypatch.setattr(subgraph, "WINDOW", 1)
     index = make(DIMENSION, "cosine")
     fill(index)
     # Labels are those of the points before, half of which do not pass.
@@ -222,10 +275,13 @@ def test_equal_vectors_of_which_only_some_pass() -> None:
     hits, plan = search(index, queries=MATRIX[:400:2], k=3)
     assert plan["scanned"] == 200
     assert all(len(set(one.ids)) == 3 for one in hits), "scanned, and not of its label as well"
-    settle(index)
+    while settle(index):
+        search(index)
     hits, plan = search(index, queries=MATRIX[:400:2], k=2)
     assert plan["subgraph"] == COUNT // 2 + 200
     assert all(f"late {i}" in one.ids for i, one in zip(range(0, 400, 2), hits, strict=True))
+    labels = [label for graph, turn in added if graph is not index._layer.graph for label in turn]
+    assert len(labels) == len(set(labels)) == COUNT // 2 + 200, "a label is never added again"
 
 
 @pytest.mark.usefixtures("eager")
