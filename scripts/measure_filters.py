@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgpack
 from _data import add_common_arguments, add_data_arguments, finish, load_data, percentile, say
 
-from vectron_p2p.bench.data import exact_neighbours, nearest
+from vectron_p2p.bench.data import exact_neighbours
 from vectron_p2p.bench.figures import recall
-from vectron_p2p.bench.selection import select
+from vectron_p2p.bench.filtered import filtered
 from vectron_p2p.index import blas
 from vectron_p2p.index.layer import IndexOptions
 from vectron_p2p.index.shard_index import ShardIndex
@@ -100,25 +100,19 @@ def main() -> int:
     truth = exact_neighbours(data, K)
     for name, size in sizes.items():
         result[f"no filter, {name}"] = measured(index, data, truth, None, size, options.ef)
-    for share in (float(each) for each in options.shares.split(",")):
-        chosen = select(data.payloads, share)
-        if chosen is None:
-            say(f"no filter keeps about {share:.0%}: left out")
-            continue
-        label = f"{chosen.share:.1%}"
-        say(f"{label}: {chosen.filter}")
-        truth = chosen.kept[nearest(data.vectors[chosen.kept], data.queries, K)]
+    for each in filtered(data, K, say, [float(share) for share in options.shares.split(",")]):
+        label, source, truth = each.label, each.filter, each.nearest
         index = filled(data, options)
         for name, size in sizes.items():
-            result[f"{label}, {name}"] = measured(index, data, truth, chosen.filter, size, options.ef)
+            result[f"{label}, {name}"] = measured(index, data, truth, source, size, options.ef)
         for _ in range(ASKED):
-            measured(index, data, truth, chosen.filter, len(data.queries), options.ef)
+            measured(index, data, truth, source, len(data.queries), options.ef)
         started = time.perf_counter()
         while index.subgraphs_due:
             index.subgraph_turn()
         result[f"{label}, linked in s"] = round(time.perf_counter() - started, 1)
         for name, size in sizes.items():
-            after = measured(index, data, truth, chosen.filter, size, options.ef)
+            after = measured(index, data, truth, source, size, options.ef)
             result[f"{label}, {name}, then"] = after
             if after["recall"] < RECALL:
                 failures.append(f"{label}, {name}: recall {after['recall']}")

@@ -9,7 +9,7 @@ from vectron_p2p.bench.data import nearest
 from vectron_p2p.bench.selection import SHARES, select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from vectron_p2p.bench.data import Data, Rows
 
@@ -25,9 +25,10 @@ class Filtered:
     """Of each query of the data set, among those kept."""
 
 
-def filtered(data: Data, k: int, note: Callable[[str], None]) -> list[Filtered]:
+def filtered(data: Data, k: int, note: Callable[[str], None], shares: Sequence[float] = SHARES) -> list[Filtered]:
+    """One for each of `shares` of the points, where the payloads have one that keeps about as many."""
     found = []
-    for share in SHARES:
+    for share in shares:
         chosen = select(data.payloads, share)
         name = f"{share * 100:.0f}"
         if chosen is None:

@@ -212,7 +212,8 @@ def test_filters_beside_writes_linking_and_rebuilds(upkeep: str, monkeypatch: py
             and (upkeep == "rebuild" or by_subgraph > 50)
         ):
             break
-        while upkeep == "subgraphs" and index.unlinked and not crew.stop.is_set():  # first the graph of all points
+        # A subgraph is linked when nothing else is: it is waited for, until the same deadline.
+        while upkeep == "subgraphs" and index.unlinked and not crew.stop.is_set() and time.monotonic() < deadline:
             time.sleep(0.001)
     crew.end()
     assert all(crew.rounds[name] >= 5 for name in ("search", "count"))
